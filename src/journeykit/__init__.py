@@ -1,0 +1,96 @@
+"""journeykit turns raw event logs into customer journeys.
+
+The way of the data::
+
+    read_events -> Events -> sessionize -> Journeys -> assign_stages -> Journeys -> measure -> Answer
+
+Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from journeykit import datasets, sessions, stages
+    from journeykit.cells import Segment
+    from journeykit.engines import InMemory
+    from journeykit.events import Events, read_events
+    from journeykit.journeys import Journeys, open_journeys
+    from journeykit.plans import scan_events
+    from journeykit.sessions import SessionRule
+    from journeykit.stages import Stage, StageModel
+    from journeykit.statistics.abandonment import Abandonment
+    from journeykit.statistics.base import Answer, Statistic
+    from journeykit.statistics.conversion import Conversion
+    from journeykit.statistics.overview import Overview
+    from journeykit.statistics.stage_flow import StageFlow
+    from journeykit.statistics.top_paths import TopPaths
+    from journeykit.statistics.transitions import Transitions
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "read_events": "events",
+    "scan_events": "plans",
+    "Events": "events",
+    "sessions": "",
+    "SessionRule": "sessions",
+    "stages": "",
+    "Stage": "stages",
+    "StageModel": "stages",
+    "Journeys": "journeys",
+    "open_journeys": "journeys",
+    "Segment": "cells",
+    "Statistic": "statistics.base",
+    "Answer": "statistics.base",
+    "Transitions": "statistics.transitions",
+    "TopPaths": "statistics.top_paths",
+    "Conversion": "statistics.conversion",
+    "Abandonment": "statistics.abandonment",
+    "StageFlow": "statistics.stage_flow",
+    "Overview": "statistics.overview",
+    "InMemory": "engines",
+    "datasets": "",
+}
+"""Public names in the order of the data's way, and the module each is at home in."""
+
+__all__ = [
+    "Abandonment",
+    "Answer",
+    "Conversion",
+    "Events",
+    "InMemory",
+    "Journeys",
+    "Overview",
+    "Segment",
+    "SessionRule",
+    "Stage",
+    "StageFlow",
+    "StageModel",
+    "Statistic",
+    "TopPaths",
+    "Transitions",
+    "__version__",
+    "datasets",
+    "open_journeys",
+    "read_events",
+    "scan_events",
+    "sessions",
+    "stages",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'journeykit' has no attribute {name!r}")
+    home = _HOMES[name]
+    module = import_module(f"journeykit.{home or name}")
+    value = getattr(module, name) if home else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

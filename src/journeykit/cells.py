@@ -1,0 +1,157 @@
+"""``by=`` and ``every=``: which segment and which calendar period a path belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from journeykit.durations import CALENDAR
+from journeykit.errors import ParameterError
+from journeykit.paths import Paths, Unit
+from journeykit.protocol import Cells
+
+Int32s = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A property that cuts paths into segments.
+
+    Parameters
+    ----------
+    property : str
+        A kept property of the user, the session or the event.
+    at : {"first", "last"}
+        Where a path holds several values: which of the known ones counts. Null is a segment of its own,
+        of the paths that hold no value at all (D0.3).
+
+    Examples
+    --------
+    >>> Segment("device")
+    Segment(property='device', at='first')
+    """
+
+    property: str
+    at: Literal["first", "last"] = "first"
+
+    def __post_init__(self) -> None:
+        if self.at not in {"first", "last"}:
+            raise ParameterError.choice("at", self.at, ("first", "last"))
+
+
+By: TypeAlias = str | Segment | Sequence[str | Segment] | None
+
+
+class Propertied(Protocol):
+    """What segments ask of journeys."""
+
+    @property
+    def tz(self) -> str:
+        """The time zone of calendar periods."""
+
+    def property(self, name: str) -> pl.Series:
+        """Return a kept property, one value per event in journey order."""
+
+
+def make_cells(journeys: Propertied, by: By, every: str | None) -> Cells:
+    """Make the cells of ``by=`` and ``every=``.
+
+    Parameters
+    ----------
+    journeys : Journeys
+        Where the properties are.
+    by : str, Segment or sequence of these, optional
+        The segments; several are crossed.
+    every : {"1d", "1w", "1mo", "1q", "1y"}, optional
+        The calendar period of a path's first event, in the time zone of the journeys. Weeks start on
+        Monday. D1.7.
+
+    Returns
+    -------
+    Cells
+        Only combinations that could occur: all values of each segment, all periods that have events.
+
+    Raises
+    ------
+    ParameterError
+        If `every` is not a calendar period, or a segment is named twice.
+    UnknownPropertyError
+        If a property was not kept.
+    """
+    segments = _segments(by)
+    if every is not None and every not in CALENDAR:
+        raise ParameterError.choice("every", every, CALENDAR)
+    if not segments and every is None:
+        return Cells()
+    crossing = _Crossing(journeys, segments, every)
+    return Cells(crossing.labels, crossing.assign)
+
+
+def _segments(by: By) -> tuple[Segment, ...]:
+    if by is None:
+        return ()
+    if isinstance(by, str | Segment):
+        by = (by,)
+    segments = tuple(each if isinstance(each, Segment) else Segment(each) for each in by)
+    if len({segment.property for segment in segments}) < len(segments):
+        raise ParameterError(f"by= names a property twice: {[segment.property for segment in segments]}.")
+    return segments
+
+
+class _Crossing:
+    """The cross product of segments and periods, with the labels of its cells."""
+
+    def __init__(self, journeys: Propertied, segments: tuple[Segment, ...], every: str | None) -> None:
+        self.journeys, self.segments, self.every = journeys, segments, every
+        self.values, tables = [], []
+        for segment in segments:
+            values, names = _codes(journeys.property(segment.property))
+            self.values.append(values)
+            tables.append(pl.DataFrame({segment.property: names}))
+        if every is not None:
+            self.periods = self._periods()
+            tables.append(pl.DataFrame({"period": self.periods}))
+        self.sizes = [table.height for table in tables]
+        self.labels = tables[0]
+        for table in tables[1:]:
+            self.labels = self.labels.join(table, how="cross", maintain_order="left_right")
+
+    def assign(self, paths: Paths, unit: Unit) -> Int32s:
+        """Return the cell of every path."""
+        from journeykit.kernels.segments import known_values
+
+        cells = np.zeros(paths.starts.size, np.int32)
+        for segment, values, size in zip(self.segments, self.values, self.sizes, strict=False):
+            found = np.empty(paths.starts.size, np.int32)
+            known_values(paths.starts, paths.ends, values, segment.at == "last", found)
+            found[found < 0] = size - 1
+            cells = cells * size + found
+        if self.every is not None:
+            period = self._truncate(pl.Series(paths.times[paths.starts]))
+            cells = cells * self.sizes[-1] + self.periods.search_sorted(period).to_numpy().astype(np.int32)
+        return cells.astype(np.int32)
+
+    def _periods(self) -> pl.Series:
+        times = self.journeys.times  # type: ignore[attr-defined]
+        return self._truncate(pl.Series("period", times)).unique().sort()
+
+    def _truncate(self, times: pl.Series) -> pl.Series:
+        assert self.every is not None
+        local = times.cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.journeys.tz)
+        return local.dt.truncate(self.every)
+
+
+def _codes(values: pl.Series) -> tuple[Int32s, pl.Series]:
+    """Number the distinct values by their order, null last; -1 stands for null."""
+    distinct = values.drop_nulls().unique().sort()
+    known = pl.DataFrame({"value": distinct}).with_row_index("code")
+    codes = values.to_frame("value").join(known, on="value", how="left", maintain_order="left")["code"]
+    numbers = codes.cast(pl.Int32).fill_null(-1).to_numpy()
+    if values.null_count():
+        distinct = distinct.extend_constant(None, 1)
+    return numbers, distinct

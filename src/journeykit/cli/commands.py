@@ -1,0 +1,60 @@
+"""The commands. What they need is imported when they run: help and completion answer at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+import journeykit
+from journeykit.cli.options import OUT, Asking, Reading, Speaking, Writing, option, command
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+@dataclass(frozen=True)
+class Simulating:
+    """How large the simulated shop is."""
+
+    users: Annotated[int, option("Users of the simulated shop.", OUT)] = 20_000
+
+
+@app.callback()
+def _journeykit(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and leave.")] = False,
+) -> None:
+    """Customer journeys from raw event logs: sessions, stages, transitions, conversion and abandonment."""
+    if version:
+        typer.echo(f"journeykit {journeykit.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+@command
+def measure(reading: Reading, asking: Asking, writing: Writing, speaking: Speaking) -> None:
+    """Read a log, cut it into sessions, and answer questions about its journeys.
+
+    Prints the main answers, and writes every table of every answer into a folder: all, or none.
+    """
+    from journeykit.cli.job import run
+
+    run(reading, asking, writing, quiet=speaking.quiet)
+
+
+@app.command()
+@command
+def quality(reading: Reading, speaking: Speaking) -> None:
+    """Say how good a log is: rows dropped, duplicates, ties, disorder, broken clocks, heavy users."""
+    from journeykit.cli.job import look
+
+    look(reading, quiet=speaking.quiet)
+
+
+@app.command()
+@command
+def demo(simulating: Simulating, writing: Writing, speaking: Speaking) -> None:
+    """Measure a real web server log that ships with the package, and a simulated shop whose truth is known."""
+    from journeykit.cli.show_demo import run
+
+    run(simulating.users, writing, quiet=speaking.quiet)

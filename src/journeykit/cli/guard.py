@@ -1,0 +1,109 @@
+"""From what went wrong to one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import typer
+
+from journeykit.errors import JourneykitError, JourneykitWarning
+
+FAILED = 1
+_OPTIONS = (
+    "user", "time", "event", "order", "value", "keep", "tz", "unit", "time_format", "format", "on_invalid",
+    "duplicates", "missing", "horizon",
+)  # fmt: skip
+_PARAMETER = re.compile(rf"(?<![\w.])({'|'.join(_OPTIONS)})=(\[\.\.\., '([^']*)'\]|[\"'](\w+)[\"'])?")
+
+
+@contextmanager
+def guarded(*, debug: bool) -> Iterator[None]:
+    """Turn errors into one line on stderr and exit code 1, and warnings into one line each.
+
+    Parameters
+    ----------
+    debug : bool
+        Whether the traceback is shown as well.
+
+    Raises
+    ------
+    typer.Exit
+        In the place of any error; interrupts and exits pass.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", JourneykitWarning)
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except (typer.Exit, typer.BadParameter):
+            raise
+        except JourneykitError as error:
+            _refuse(str(error), debug=debug)
+        except MemoryError:
+            _refuse(
+                "there is not enough memory for this log. Read fewer columns, or a part of it.", debug=debug
+            )
+        except Exception as error:
+            if type(error).__module__.startswith(("click.", "typer.")):
+                raise
+            _refuse(
+                f"this is a fault of journeykit, not of your log: {type(error).__name__}: {error} "
+                f"Run it again with --debug and report what it shows.", debug=debug,
+            )  # fmt: skip
+
+
+def one_line(text: str) -> str:
+    """Join the lines of a text, and show what a terminal would obey instead of printing.
+
+    Examples
+    --------
+    >>> one_line("a\\n  b \\x1b[31m")
+    'a b \\\\x1b[31m'
+    """
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Replace characters that steer a terminal by their escapes."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def as_options(message: str) -> str:
+    """Say the parameters that a message advises as options of the command line.
+
+    Examples
+    --------
+    >>> as_options('Pass on_invalid="drop", or user=<column name> to read_events.')
+    'Pass --on-invalid drop, or --user <column name>.'
+    >>> as_options("Pass keep=[..., 'device'] to read_events.")
+    'Pass --keep device.'
+    """
+
+    def option(found: re.Match[str]) -> str:
+        value = found[3] or found[4] or ""
+        return f"--{found[1].replace('_', '-')} {value}".rstrip() + ("" if found[2] else " ")
+
+    said = _PARAMETER.sub(option, message).replace(" to read_events.", ".")
+    return re.sub(r"(--[a-z-]+)  +", r"\1 ", said)
+
+
+def _refuse(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    _say("error", as_options(message))
+    raise typer.Exit(FAILED)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    if issubclass(category, JourneykitWarning):
+        _say("warning", as_options(str(message)))
+
+
+def _say(kind: str, message: str, stream: TextIO | None = None) -> None:
+    print(f"{kind}: {one_line(message)}", file=stream or sys.stderr)

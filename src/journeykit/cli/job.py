@@ -1,0 +1,176 @@
+"""What ``measure`` and ``quality`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import typer
+
+from journeykit import sessions
+from journeykit.cli.options import PRESETS, STATISTICS, Asking, Reading, Writing, listed
+from journeykit.cli.output import all_or_nothing, check_format, frames_of, write_frames
+from journeykit.cli.progress import Reporting, Steps
+from journeykit.cli.tables import Page
+from journeykit.durations import microseconds
+from journeykit.errors import ParameterError, suggestion
+from journeykit.events import Events, read_events
+from journeykit.journeys import Journeys
+from journeykit.protocol import Statistic
+from journeykit.sessions import SessionRule
+from journeykit.sources.roles import ROLES
+from journeykit.stages import StageModel
+from journeykit.statistics.abandonment import Abandonment
+from journeykit.statistics.base import Answer
+from journeykit.statistics.conversion import Conversion
+from journeykit.statistics.overview import Overview
+from journeykit.statistics.stage_flow import StageFlow
+from journeykit.statistics.top_paths import TopPaths
+from journeykit.statistics.transitions import Transitions
+
+Questions = Mapping[str, Statistic[Journeys, Answer]]
+
+
+def run(reading: Reading, asking: Asking, writing: Writing, *, quiet: bool) -> None:
+    """Read, cut, measure, write, print; what can be refused is refused before anything is read."""
+    endings = check_format(writing.table_format)
+    asked = questions(asking)
+    rule = session_rule(reading, asking)
+    model = None if asking.stages is None else StageModel.load(asking.stages)
+    with Steps(len(asked) + 3, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
+        steps.begin("reading the log")
+        events = read(reading, keep=tuple(name for name in listed(asking.by) if name not in ROLES))
+        steps.begin("ordering and cutting into sessions")
+        journeys = events.sessionize(rule)
+        if model is not None:
+            model.check(journeys, unmapped="ignore", missing=asking.missing)  # type: ignore[arg-type]
+            journeys = journeys.assign_stages(model, missing=asking.missing)  # type: ignore[arg-type]
+        answers = measured(journeys, asked, asking, steps)
+        steps.begin("writing")
+        written = write_frames(frames_of(answers), folder, endings)
+    if not quiet:
+        page = Page()
+        page.say(described(journeys))
+        for name, answer in answers.items():
+            page.answer(name, answer)
+        page.notes(answers)
+        page.say(f"{len(written)} files in {writing.out}")
+
+
+def look(reading: Reading, *, quiet: bool) -> None:
+    """Read and print the quality of a log."""
+    with Steps(2, quiet=quiet) as steps:
+        steps.begin("reading the log")
+        events = read(reading)
+        steps.begin("looking at it")
+        quality = events.quality
+    if not quiet:
+        page = Page()
+        page.say(repr(quality))
+
+
+def read(reading: Reading, keep: tuple[str, ...] = ()) -> Events:
+    """Read the log as the options say."""
+    source = reading.log[0] if len(reading.log) == 1 else list(reading.log)
+    return read_events(
+        source, user=reading.user, time=reading.time, event=reading.event, session=reading.session_column,
+        order=reading.order, value=reading.value, keep=tuple(dict.fromkeys((*listed(reading.keep), *keep))),
+        tz=reading.tz, unit=reading.unit, time_format=reading.time_format,  # type: ignore[arg-type]
+        format=reading.format, on_invalid=reading.on_invalid,  # type: ignore[arg-type]
+        duplicates=reading.duplicates,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def session_rule(reading: Reading, asking: Asking) -> SessionRule:
+    """Return the rule that ``--session`` names.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither a duration nor a known name; with the closest names.
+    """
+    text = asking.session or ("column" if reading.session_column else "30m")
+    if text == "column":
+        if reading.session_column is None:
+            raise typer.BadParameter("'column' takes the log's own sessions: name them with --session-column.",
+                                     param_hint="--session")
+        return SessionRule.from_column()
+    if text == "none":
+        return SessionRule(None)
+    if text in PRESETS:
+        return _preset(text, reading)
+    if not text[:1].isdigit():
+        raise ParameterError(
+            f"--session cannot be {text!r}. {suggestion(text, ('column', 'none', *PRESETS))} "
+            f"Or give a duration with its unit, such as '30m'."
+        )
+    microseconds(text, "--session")
+    return SessionRule(text)
+
+
+def _preset(name: str, reading: Reading) -> SessionRule:
+    if name == "matomo" and "campaign" not in listed(reading.keep):
+        # Its rule of campaigns needs a property that only some logs have.
+        return sessions.matomo(None)
+    rule: SessionRule = getattr(sessions, name)()
+    return rule
+
+
+def questions(asking: Asking) -> Questions:
+    """Return the statistics to measure, by name.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a statistic is unknown, or lacks the option that it needs.
+    ParameterError
+        If a parameter has a value that it cannot take.
+    """
+    applicable = [name for name in STATISTICS if not _lacking(name, asking)]
+    names = listed(asking.statistics) or tuple(applicable)
+    for name in names:
+        if name not in STATISTICS:
+            raise typer.BadParameter(f"no statistic {name!r}. {suggestion(name, STATISTICS)}",
+                                     param_hint="--statistics")
+        if lacking := _lacking(name, asking):
+            raise typer.BadParameter(f"{name} needs {lacking}.", param_hint="--statistics")
+    return {name: _MAKERS[name](asking) for name in names}
+
+
+def _lacking(name: str, asking: Asking) -> str | None:
+    """Return the option without which a statistic cannot be asked for."""
+    if name in {"conversion", "abandonment"} and not asking.goal:
+        return "--goal"
+    return "--stages" if name == "stage_flow" and asking.stages is None else None
+
+
+def _goal(asking: Asking) -> dict[str, Any]:
+    who = {"unit": "session"} if asking.horizon is None else {"unit": "user", "horizon": asking.horizon}
+    return {"goal": tuple(asking.goal or ()), "missing": asking.missing, **who}
+
+
+_MAKERS: Mapping[str, Callable[[Asking], Statistic[Journeys, Any]]] = {
+    "overview": lambda asking: Overview(goal=tuple(asking.goal) if asking.goal else None),
+    "transitions": lambda asking: Transitions(),
+    "top_paths": lambda asking: TopPaths(
+        asking.top, goal=tuple(asking.goal) if asking.goal else None, missing=asking.missing  # type: ignore[arg-type]
+    ),
+    "conversion": lambda asking: Conversion(**_goal(asking)),
+    "abandonment": lambda asking: Abandonment(**_goal(asking), start=tuple(asking.start) if asking.start else None),
+    "stage_flow": lambda asking: StageFlow(horizon=asking.horizon),
+}
+
+
+def measured(journeys: Journeys, asked: Questions, asking: Asking, steps: Steps) -> dict[str, Answer]:
+    """Ask all questions."""
+    by = listed(asking.by) or None
+    found = journeys.measure(*asked.values(), by=by, every=asking.every, engine=Reporting(steps))
+    return dict(zip(asked, found if len(asked) > 1 else (found,), strict=True))
+
+
+def described(journeys: Journeys) -> str:
+    """Say in one line what was read."""
+    return (
+        f"{journeys.n_events:,} events of {journeys.n_users:,} users in {journeys.n_sessions:,} sessions "
+        f"({journeys.session_rule!r})"
+    )

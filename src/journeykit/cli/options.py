@@ -1,0 +1,154 @@
+"""The options of the commands, in groups that commands share. Named like the parameters of the library."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from journeykit.cli.guard import guarded
+
+STATISTICS = ("overview", "transitions", "top_paths", "conversion", "abandonment", "stage_flow")
+PRESETS = (
+    "ga4", "mixpanel", "adobe", "matomo", "snowplow", "posthog", "posthog_2021", "amplitude_web",
+    "amplitude_mobile",
+)  # fmt: skip
+LOG, TIME, RULE, ASK, OUT = "The log", "Times and broken rows", "Sessions and stages", "The questions", "The answers"
+
+
+def option(help_: str, panel: str, *names: str, choices: tuple[str, ...] = ()) -> Any:
+    """Describe an option; `choices` are for completion, the library checks the value."""
+    complete = (lambda incomplete: [each for each in choices if each.startswith(incomplete)]) if choices else None
+    return typer.Option(*names, help=help_, rich_help_panel=panel, autocompletion=complete, show_default=True)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the log is read."""
+
+    log: Annotated[list[str], typer.Argument(
+        help="Files, folders or quoted patterns of Parquet, CSV, TSV, NDJSON (also .gz) or web server access logs.",
+        metavar="LOG", show_default=False)]
+    user: Annotated[str | None, option("Column that says who. Access logs: the address.", LOG, "--user")] = None
+    time: Annotated[str | None, option("Column that says when.", LOG, "--time")] = None
+    event: Annotated[str | None, option("Column that says what. Access logs: method and path.", LOG, "--event")] = None
+    session_column: Annotated[str | None, option(
+        "Column with the log's own sessions; they are then taken, unless --session says otherwise.", LOG)] = None
+    order: Annotated[str | None, option("Column that orders events of one user at one time.", LOG)] = None
+    value: Annotated[str | None, option("Column with a number, such as revenue.", LOG)] = None
+    keep: Annotated[list[str] | None, option(
+        "Columns to keep as properties: a,b or several times. Those of --by are kept anyway.", LOG)] = None
+    format: Annotated[str | None, option(
+        "Format of files whose names do not tell it.", LOG,
+        choices=("parquet", "csv", "ndjson", "access_log"))] = None
+    tz: Annotated[str | None, option(
+        "Time zone of times without one, and of days and weeks; UTC by default.", TIME)] = None
+    unit: Annotated[str | None, option(
+        "Unit of times that are numbers: s, ms, us or ns. Never guessed.", TIME,
+        choices=("s", "ms", "us", "ns"))] = None
+    time_format: Annotated[str | None, option(
+        "How times are written that are texts, such as '%d.%m.%Y %H:%M'; detected otherwise.", TIME)] = None
+    on_invalid: Annotated[str, option(
+        "Rows without a user, time or event: raise an error, or drop them.", TIME, choices=("raise", "drop"))] = "raise"
+    duplicates: Annotated[str, option(
+        "Rows that equal an earlier one: keep or drop.", TIME, choices=("keep", "drop"))] = "keep"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked of the log."""
+
+    session: Annotated[str | None, option(
+        "Longest silence inside a session, such as 30m (the default); or 'column', 'none', or the rule of a tool: "
+        + ", ".join(PRESETS) + ".", RULE, choices=("30m", "column", "none", *PRESETS))] = None
+    stages: Annotated[Path | None, option("Stage model, a TOML file.", RULE)] = None
+    statistics: Annotated[list[str] | None, option(
+        "What to measure: a,b or several times, of " + ", ".join(STATISTICS) + "; all that apply by default.", ASK,
+        choices=STATISTICS)] = None
+    goal: Annotated[list[str] | None, option(
+        "Event that is a success, for conversion and abandonment; several times: any of them.", ASK)] = None
+    start: Annotated[list[str] | None, option(
+        "Event from which abandonment counts; without it, the first one.", ASK)] = None
+    horizon: Annotated[str | None, option(
+        "Ask conversion and abandonment of users, not of sessions: silent for so long, such as 7d, they are gone.",
+        ASK)] = None
+    top: Annotated[int, option("How many paths.", ASK)] = 20
+    by: Annotated[list[str] | None, option("Answer per value of these columns: a,b or several times.", ASK)] = None
+    every: Annotated[str | None, option(
+        "Answer per calendar period: 1d, 1w, 1mo, 1q or 1y.", ASK, choices=("1d", "1w", "1mo", "1q", "1y"))] = None
+    missing: Annotated[str, option(
+        "Names of events that the log does not have: raise an error, or ignore them.", ASK,
+        choices=("raise", "ignore"))] = "raise"
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Where the answers go."""
+
+    out: Annotated[Path, option("Folder for the tables, made if need be.", OUT, "--out")]
+    table_format: Annotated[str, option(
+        "Files to write: parquet, csv or both.", OUT, choices=("parquet", "csv", "both"))] = "both"
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """What is said on the way."""
+
+    quiet: Annotated[bool, option("Print nothing but warnings and errors.", OUT, "--quiet")] = False
+    debug: Annotated[bool, option("Show where in the code an error came from.", OUT, "--debug")] = False
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn a function of option groups into one of options, as typer wants it, guarded against errors.
+
+    Parameters
+    ----------
+    function : callable
+        Its parameters are annotated with the groups above; one of them is `Speaking`.
+
+    Returns
+    -------
+    callable
+        Takes the fields of all groups by keyword.
+    """
+    groups = {name: kind for name, kind in get_type_hints(function).items() if name != "return"}
+    parameters = [each for kind in groups.values() for each in _parameters(kind)]
+
+    def run(**options: Any) -> None:
+        with guarded(debug=options["debug"]):
+            function(**{
+                name: kind(**{each.name: options[each.name] for each in fields(kind)})
+                for name, kind in groups.items()
+            })  # fmt: skip
+
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def listed(given: list[str] | None) -> tuple[str, ...]:
+    """Split what was given as a,b or several times.
+
+    Examples
+    --------
+    >>> listed(["a, b", "c"])
+    ('a', 'b', 'c')
+    """
+    parts = (part.strip() for each in given or () for part in each.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _parameters(kind: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            each.name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name],
+            default=inspect.Parameter.empty if each.default is MISSING else each.default,
+        )
+        for each in fields(kind)
+    ]  # fmt: skip

@@ -1,0 +1,95 @@
+"""What a long job is doing: a bar on stderr, once it has taken a second."""
+
+from __future__ import annotations
+
+import sys
+from threading import Lock, Timer
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from journeykit.engines import Engine, InMemory
+from journeykit.protocol import Cells, Measured, Statistic, Tables
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+PATIENCE = 1.0
+
+
+class Steps:
+    """The steps of a job. A bar appears if stderr is a terminal and the job takes longer than a second.
+
+    Parameters
+    ----------
+    total : int
+        How many steps there will be.
+    quiet : bool
+        Whether nothing is shown.
+    """
+
+    def __init__(self, total: int, *, quiet: bool = False) -> None:
+        self.total, self.done, self.text = total, -1, ""
+        self.shown = not quiet and sys.stderr.isatty()
+        self._bar: Progress | None = None
+        self._lock = Lock()
+        self._timer = Timer(PATIENCE, self._appear)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Steps:
+        """Start to wait."""
+        if self.shown:
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away, however the job ended."""
+        self._timer.cancel()
+        with self._lock:
+            self.shown = False
+            if self._bar is not None:
+                self._bar.stop()
+
+    def begin(self, text: str) -> None:
+        """Say what is done next; the step before is complete."""
+        with self._lock:
+            self.done, self.text = self.done + 1, text
+            self._update()
+
+    def _update(self) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self.done, description=self.text)
+
+    def _appear(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        with self._lock:
+            if not self.shown:
+                return
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TimeElapsedColumn(),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.add_task("", total=self.total)
+            self._update()
+            self._bar.start()
+
+
+class Reporting:
+    """An engine that says which statistic it runs."""
+
+    def __init__(self, steps: Steps, engine: Engine | None = None) -> None:
+        self.steps, self.engine = steps, engine or InMemory()
+
+    def run(self, journeys: Measured, statistic: Statistic[Any, Any], cells: Cells) -> Tables:
+        """Return the summed tables of a statistic."""
+        name = type(statistic).__name__
+        # The second question of a statistic is private to it, and part of the same step.
+        if not name.startswith("_"):
+            self.steps.begin(f"measuring {name}")
+        return self.engine.run(journeys, statistic, cells)

@@ -1,0 +1,384 @@
+"""Every exception and warning of journeykit, with the text of its message.
+
+A message says what is wrong, what exists (closest first, at most eight), and what to do.
+Each class is also the builtin that a caller would expect to catch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+
+SHOWN_NAMES = 8
+SEARCHED_NAMES = 1_000
+
+
+class JourneykitError(Exception):
+    """Anything that journeykit refuses to do, or could not do."""
+
+
+class JourneykitWarning(UserWarning):
+    """Something that a user should know, and that does not stop the work."""
+
+
+class InputError(JourneykitError, ValueError):
+    """The log that was given cannot be used as it is."""
+
+
+class MissingColumnError(InputError, LookupError):
+    """A column that plays a role in the log is not in the source."""
+
+    def __init__(self, role: str, column: str, available: Sequence[str]) -> None:
+        self.role, self.column, self.available = role, column, tuple(available)
+        super().__init__(
+            f"no column {column!r} for the role {role!r}. {suggestion(column, available)} "
+            f"Pass {role}=<column name> to read_events."
+        )
+
+
+class UnknownPropertyError(InputError, LookupError):
+    """A property that was not kept when the log was read."""
+
+    def __init__(self, name: str, kept: Sequence[str]) -> None:
+        self.name, self.kept = name, tuple(kept)
+        super().__init__(
+            f"no property {name!r} in these journeys. {suggestion(name, kept)} "
+            f"Pass keep=[..., {name!r}] to read_events."
+        )
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A path, folder or pattern that leads to no file."""
+
+    @classmethod
+    def path(cls, path: str, folder: str, names: Sequence[str] | None) -> MissingFileError:
+        """Refuse a path without a file; `names` are those in its folder, None if that is missing too."""
+        if names is None:
+            return cls(f"no file {path!r}: there is no folder {folder!r}. Check the path.")
+        nearby = suggestion(path.rsplit("/", 1)[-1], names)
+        return cls(f"no file {path!r}. {nearby} Check the path, or give a pattern such as '*.parquet'.")
+
+    @classmethod
+    def pattern(cls, pattern: str) -> MissingFileError:
+        """Refuse a pattern that matches nothing."""
+        return cls(f"no file matches {pattern!r}. Check the folder and the pattern; ** crosses folders.")
+
+
+class UnknownFormatError(InputError, LookupError):
+    """A file whose name does not tell its format, or files of several formats at once."""
+
+    @classmethod
+    def suffix(cls, path: str, formats: Iterable[str]) -> UnknownFormatError:
+        """Refuse a file with an unknown ending."""
+        return cls(f"the name of {path!r} does not tell its format. Pass format= one of: {_quoted(formats)}.")
+
+    @classmethod
+    def mixed(cls, formats: Iterable[str]) -> UnknownFormatError:
+        """Refuse files of several formats."""
+        return cls(
+            f"these files have several formats: {_quoted(formats)}. "
+            f"Read each format by itself, or name one with format=."
+        )
+
+
+class UnsupportedSourceError(InputError, TypeError):
+    """An object that no log can be read from."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"cannot read a log from an object of type {kind}. Give a path, a pattern or a list of paths; "
+            f"a polars or pandas frame; a pyarrow table, batch, reader or dataset; a DuckDB relation; "
+            f"or anything with __arrow_c_stream__."
+        )
+
+
+class UnreadableFileError(InputError):
+    """A file that is not what its format promises, or is broken."""
+
+    def __init__(self, path: str, format_: str, reason: str, advice: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path!r} cannot be read as {format_}: {sentence(reason)} {advice}")
+
+
+class BrokenRowError(UnreadableFileError):
+    """A line of a text file that cannot be read; `line` counts from 1, the header included."""
+
+    def __init__(self, path: str, format_: str, line: int, reason: str, advice: str) -> None:
+        self.line = line
+        super().__init__(path, format_, f"line {line:,} {reason}", advice)
+
+
+class EngineError(JourneykitError, RuntimeError):
+    """An error of polars, DuckDB or Arrow, with the step in which it happened; the cause is chained."""
+
+    def __init__(self, step: str, error: BaseException) -> None:
+        self.step = step
+        lines = str(error).strip().splitlines()
+        super().__init__(f"{step} failed: {sentence(lines[0] if lines else type(error).__name__)}")
+
+
+class ColumnTypeError(InputError, TypeError):
+    """A column whose type cannot play the role it was given."""
+
+    def __init__(self, role: str, column: str, found: str, wanted: str, advice: str) -> None:
+        self.role, self.column = role, column
+        super().__init__(f"column {column!r} for the role {role!r} holds {found}, not {wanted}. {advice}")
+
+
+class ColumnClashError(InputError):
+    """A property to be kept whose name is that of a role."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the property {name!r} cannot be kept under this name: it is the name of a role. "
+            f"Rename the column, or pass {name}={name!r} if it plays that role."
+        )
+
+
+class TimeUnitError(InputError):
+    """Numbers as times without a stated unit."""
+
+    def __init__(self, column: str, readings: Mapping[str, str], units: Iterable[str]) -> None:
+        read = ", ".join(f"{unit!r} {moment}" for unit, moment in readings.items())
+        first = f" Its first value would be in {read}." if read else ""
+        super().__init__(
+            f"column {column!r} for the role 'time' holds numbers, and their unit is never guessed.{first} "
+            f"Pass unit= one of: {_quoted(units)}."
+        )
+
+
+class TimeFormatError(InputError):
+    """Texts that cannot be read as times."""
+
+    @classmethod
+    def unknown(cls, column: str, values: Sequence[str]) -> TimeFormatError:
+        """Refuse texts in none of the known formats."""
+        return cls(
+            f"column {column!r} for the role 'time' holds texts in no known format, "
+            f"such as {_quoted(values)}. Pass time_format=, for example '%d/%m/%Y %H:%M:%S', "
+            f"or unit= if they are numbers."
+        )
+
+    @classmethod
+    def mismatch(cls, column: str, time_format: str, values: Sequence[str]) -> TimeFormatError:
+        """Refuse a stated format that reads none of the first values."""
+        return cls(
+            f"time_format={time_format!r} reads none of the first values of column {column!r}, such as "
+            f"{_quoted(values)}. Correct it, or leave it out to have the format detected."
+        )
+
+
+class ReservedNameError(InputError):
+    """Event names of the form that journeykit keeps for its own states."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+        super().__init__(
+            f"event names like <START> are kept for virtual states; "
+            f"this log has {_quoted(names[:SHOWN_NAMES])}{more}. "
+            f"Rename them before reading, for example to 'START'."
+        )
+
+
+class InvalidRowsError(InputError):
+    """Rows without a user, a time or an event."""
+
+    def __init__(
+        self, counts: Mapping[str, int], invalid: int, rows: int, first: Sequence[str], remark: str
+    ) -> None:
+        self.counts = dict(counts)
+        each = ", ".join(f"{role} {count:,}" for role, count in counts.items())
+        shown = "\n".join(f"  {row}" for row in first)
+        super().__init__(
+            f"{invalid:,} of {rows:,} rows have no valid user, time or event ({each}).{remark} "
+            f"First of them (rows count from 0):\n{shown}\n"
+            f'Correct them, or pass on_invalid="drop" to leave them out.'
+        )
+
+
+class EmptyInputError(InputError):
+    """A log without a single usable row."""
+
+    @classmethod
+    def source(cls, what: str) -> EmptyInputError:
+        """Refuse a source with nothing in it."""
+        return cls(f"{what} is empty: there is no event to read. Check the path and what wrote it.")
+
+    @classmethod
+    def dropped(cls, rows: int) -> EmptyInputError:
+        """Refuse a log of which no row is valid."""
+        return cls(
+            f"no event is left: all {rows:,} rows were dropped as invalid. "
+            f'Check the roles, or pass on_invalid="raise" to see the first rows.'
+        )
+
+
+class UnknownNameError(JourneykitError, ValueError, LookupError):
+    """An event, stage or state that a question names and the log does not have."""
+
+    def __init__(self, kind: str, names: Sequence[str], known: Iterable[str]) -> None:
+        self.kind, self.names = kind, tuple(names)
+        known = tuple(known)
+        asked = " ".join(f"no {kind} {name!r} in this log. {suggestion(name, known)}" for name in names)
+        super().__init__(f'{asked} Pass missing="ignore" to count such names as never seen.')
+
+
+class UnknownUserError(UnknownNameError):
+    """Users that a filter names and the journeys do not have."""
+
+    def __init__(self, names: Sequence[object], asked: int, users: Sequence[object]) -> None:
+        JourneykitError.__init__(self, self._text(names, asked, users))
+        self.kind, self.names = "user", tuple(map(str, names))
+
+    @staticmethod
+    def _text(names: Sequence[object], asked: int, users: Sequence[object]) -> str:
+        rest = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+        wrong = f"{len(names):,} of {asked:,} users asked for" if asked > 1 else "the user asked for"
+        are = "are" if len(names) > 1 else "is"
+        if len(users) <= SEARCHED_NAMES and len(names) == 1:
+            known = suggestion(str(names[0]), map(str, users))
+        else:
+            known = f"There are {len(users):,}, such as {_quoted(users[:SHOWN_NAMES])}."
+        return (
+            f"{wrong} {are} not in these journeys: {_quoted(names[:SHOWN_NAMES])}{rest}. {known} "
+            f'Pass missing="ignore" to leave them out.'
+        )
+
+
+class ParameterError(JourneykitError, ValueError):
+    """A parameter has a value that it cannot take."""
+
+    @classmethod
+    def choice(cls, parameter: str, value: object, choices: Iterable[object]) -> ParameterError:
+        """Refuse a value that is not one of a few."""
+        listed = ", ".join(repr(choice) for choice in choices)
+        return cls(f"{parameter} cannot be {value!r}. Choose one of: {listed}.")
+
+    @classmethod
+    def duration(cls, parameter: str, value: object) -> ParameterError:
+        """Refuse what is not a duration with a unit."""
+        return cls(
+            f"{parameter} cannot be {value!r}. Give a duration with its unit, such as '30m', '36h' or '7d' "
+            f"(us, ms, s, m, h, d, w), or a datetime.timedelta."
+        )
+
+    @classmethod
+    def not_positive(cls, parameter: str, value: object) -> ParameterError:
+        """Refuse zero and negative amounts."""
+        return cls(f"{parameter} must be greater than zero, not {value!r}.")
+
+
+class StoreError(JourneykitError, ValueError):
+    """Journeys cannot be written to a folder, or reopened from it."""
+
+    @classmethod
+    def missing(cls, path: str, names: Sequence[str]) -> StoreError:
+        """Refuse to open what is not there; `names` are those beside it."""
+        nearby = suggestion(path.rstrip("/").rsplit("/", 1)[-1], names)
+        return cls(f"there are no journeys at {path!r}. {nearby} Check the path.")
+
+    @classmethod
+    def foreign(cls, path: str) -> StoreError:
+        """Refuse to open a folder or file that `Journeys.write` did not make."""
+        return cls(
+            f"{path!r} does not hold journeys: it has no manifest.json of journeykit. Pass the folder that "
+            f"Journeys.write made, or read a log with read_events."
+        )
+
+    @classmethod
+    def newer(cls, path: str, version: object, known: int, writer: object) -> StoreError:
+        """Refuse a format that does not exist yet."""
+        return cls(
+            f"the journeys at {path!r} have format {version!r}, written by journeykit {writer}; this version "
+            f"reads formats up to {known}. Upgrade journeykit, or write them again with this version."
+        )
+
+    @classmethod
+    def broken(cls, path: str, file: str, reason: str) -> StoreError:
+        """Refuse a file that is missing, cut short or changed."""
+        return cls(
+            f"the journeys at {path!r} are damaged: {file} {sentence(reason)} Write them again from the log, "
+            f"or restore the folder from a copy."
+        )
+
+    @classmethod
+    def exists(cls, path: str, overwritable: bool) -> StoreError:
+        """Refuse to write over something; only journeys may be overwritten."""
+        if overwritable:
+            return cls(f"there are journeys at {path!r} already. Pass overwrite=True to replace them.")
+        return cls(
+            f"there is something else than journeys at {path!r}, which is never replaced. "
+            f"Choose another path."
+        )
+
+    @classmethod
+    def unwritable(cls, path: str, reason: str) -> StoreError:
+        """Say why nothing was written."""
+        return cls(f"the journeys cannot be written to {path!r}: {sentence(reason)} Nothing was left there.")
+
+    @classmethod
+    def replaced(cls, path: str) -> StoreError:
+        """Refuse to mix properties of one log with events of another."""
+        return cls(
+            f"the journeys at {path!r} were removed or replaced after they were opened, and their properties "
+            f"were not read yet. Open them again."
+        )
+
+
+class UndefinedError(JourneykitError, ArithmeticError):
+    """The number that was asked for has no value on these data."""
+
+
+def suggestion(name: str, available: Iterable[str]) -> str:
+    """Say which names exist, the closest first, and offer one if it is close.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    available : iterable of str
+        What exists.
+
+    Returns
+    -------
+    str
+        One or two sentences, for the middle of a message.
+    """
+    names = [str(each) for each in available]
+    if not names:
+        return "There are none."
+    likeness = {each: SequenceMatcher(None, name.casefold(), each.casefold()).ratio() for each in names}
+    ranked = sorted(names, key=lambda each: (-likeness[each], each))
+    shown = ", ".join(repr(each) for each in ranked[:SHOWN_NAMES])
+    rest = f" and {len(ranked) - SHOWN_NAMES:,} more" if len(ranked) > SHOWN_NAMES else ""
+    hint = f"Did you mean {ranked[0]!r}? " if likeness[ranked[0]] >= 0.6 else ""
+    return f"{hint}Available: {shown}{rest}."
+
+
+def listing(counts: Mapping[str, object]) -> str:
+    """Write names with their numbers, for the middle of a message."""
+    return ", ".join(f"{name!r}: {value}" for name, value in counts.items())
+
+
+class StageModelError(JourneykitError, ValueError):
+    """A stage model cannot be used; every problem of it is listed at once."""
+
+    def __init__(self, problems: Sequence[str], source: str | None = None) -> None:
+        self.problems, self.source = tuple(problems), source
+        named = "the stage model" if source is None else f"the stage model {source!r}"
+        number = "1 problem" if len(self.problems) == 1 else f"{len(self.problems):,} problems"
+        super().__init__(f"{named} has {number}:" + "".join(f"\n- {problem}" for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[StageModelError], tuple[tuple[str, ...], str | None]]:
+        """Travel between processes with its problems."""
+        return type(self), (self.problems, self.source)
+
+
+def sentence(text: str) -> str:
+    """End a text with one full stop."""
+    return text.strip().rstrip(".:") + "."
+
+
+def _quoted(values: Iterable[object]) -> str:
+    return ", ".join(repr(value) for value in values)

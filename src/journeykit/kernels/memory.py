@@ -1,0 +1,90 @@
+"""Reading bytes at an address, for strings that arrive as Arrow views (16 bytes each).
+
+A view holds the length in its first four bytes. Up to twelve bytes of text follow directly; a longer
+text has a buffer number in bytes 8-11 and an offset into that buffer in bytes 12-15.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from journeykit.kernels.compiling import kernel
+
+INLINE_BYTES = 12
+ADDRESS_BITS = np.uint64(48)
+ADDRESS_MASK = np.uint64((1 << 48) - 1)
+LONGEST_TEXT = (1 << 16) - 1
+
+
+def _loader(bits: int, result: Any) -> Any:
+    """Make an intrinsic that loads an unaligned little-endian number of `bits` at an address."""
+
+    @intrinsic
+    def load(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
+            return builder.load(pointer, align=1)
+
+        return result(types.int64), generate
+
+    return load
+
+
+load_byte = _loader(8, types.uint8)
+load_half = _loader(32, types.uint32)
+load_word = _loader(64, types.uint64)
+
+
+@kernel
+def text_at(views, buffers, row):
+    """Return the address and the length in bytes of the text in one row."""
+    view = views + 16 * row
+    length = np.int64(load_half(view))
+    if length <= INLINE_BYTES:
+        return view + 4, length
+    return buffers[load_half(view + 8)] + np.int64(load_half(view + 12)), length
+
+
+@kernel
+def pack(address, length):
+    """Put an address (48 bits) and a length (16 bits) into one word."""
+    return (np.uint64(length) << ADDRESS_BITS) | np.uint64(address)
+
+
+@kernel
+def unpack(packed):
+    """Return the address and the length of a packed text."""
+    return np.int64(packed & ADDRESS_MASK), np.int64(packed >> ADDRESS_BITS)
+
+
+@kernel
+def same_text(first, second):
+    """Tell whether two packed texts are equal."""
+    a, length = unpack(first)
+    b, other = unpack(second)
+    if length != other:
+        return False
+    i = 0
+    while i + 8 <= length:
+        if load_word(a + i) != load_word(b + i):
+            return False
+        i += 8
+    while i < length:
+        if load_byte(a + i) != load_byte(b + i):
+            return False
+        i += 1
+    return True
+
+
+@kernel
+def fetch(packed):
+    """Touch the first and the last byte of a packed text, so that it is in the cache when it is compared."""
+    address, length = unpack(packed)
+    if length == 0:
+        return 0
+    return np.int64(load_byte(address)) + np.int64(load_byte(address + length - 1))

@@ -1,0 +1,328 @@
+"""Plans: the verbs of events and journeys recorded, checked at once, run when an answer is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, overload
+
+import polars as pl
+
+from journeykit.cells import By
+from journeykit.durations import Duration
+from journeykit.engines import Engine
+from journeykit.errors import ParameterError
+from journeykit.events import Events, _known, _roles, read_events
+from journeykit.journeys import Journeys
+from journeykit.protocol import Statistic
+from journeykit.selection import Keep, Missing, Selection, Users
+from journeykit.sessions import SessionRule
+from journeykit.sources import open_source, source_format
+from journeykit.sources.canonical import Duplicates, OnInvalid
+from journeykit.sources.roles import TimeUnit
+from journeykit.stages import StageModel
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Step:
+    """One verb of a recipe, with the arguments that are not its defaults."""
+
+    verb: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Step):
+            return NotImplemented
+        return (
+            self.verb == other.verb
+            and self.arguments.keys() == other.arguments.keys()
+            and all(_same(value, other.arguments[name]) for name, value in self.arguments.items())
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.verb, *self.arguments))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in self.arguments.items())
+        return f"{self.verb}({shown})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Plan:
+    """A source, and what will be done to it."""
+
+    source: Any
+    steps: tuple[Step, ...]
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return _same(self.source, other.source) and self.steps == other.steps
+
+    def __hash__(self) -> int:
+        return hash(self.steps)
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} of {_shown(self.source)}, not run yet", *map(repr, self.steps)]
+        return "\n  ".join(lines)
+
+
+class EventsPlan(_Plan):
+    """A log that will be read. Made by `scan_events`."""
+
+    def sessionize(self, timeout: Duration | SessionRule | None = "30m", **options: Any) -> JourneysPlan:  # noqa: ANN401
+        """Plan to order the events of every user and to cut them into sessions; see ``Events.sessionize``.
+
+        Raises
+        ------
+        ParameterError
+            If an option has a value it cannot take.
+        """
+        if not isinstance(timeout, SessionRule):
+            rule = SessionRule(timeout, **_known(options))
+        elif options:
+            raise ParameterError(
+                f"sessionize takes a SessionRule or options, not both. Put {sorted(options)} into the rule."
+            )
+        else:
+            rule = timeout
+        return JourneysPlan(self.source, (*self.steps, Step("sessionize", {"timeout": rule})))
+
+    def collect(self) -> Events:
+        """Read the log into memory; the same as ``read_events`` with these arguments."""
+        return read_events(self.source, **self.steps[0].arguments)
+
+
+class JourneysPlan(_Plan):
+    """Journeys that will be made. The verbs are those of `Journeys`, and each returns a new plan."""
+
+    def assign_stages(self, model: StageModel, *, missing: Missing = "raise") -> JourneysPlan:
+        """Plan to give every event the stage that its user is in; see ``Journeys.assign_stages``.
+
+        Raises
+        ------
+        ParameterError
+            If `model` is not a stage model, or `missing` is no choice.
+        """
+        if not isinstance(model, StageModel):
+            raise ParameterError(
+                f"model must be a StageModel, not {model!r}. Load one with StageModel.load(path)."
+            )
+        if missing not in get_args(Missing):
+            raise ParameterError.choice("missing", missing, get_args(Missing))
+        return self._then("assign_stages", {"model": model, "missing": missing}, {"missing": "raise"})
+
+    def filter(
+        self,
+        where: pl.Expr | None = None,
+        *,
+        keep: Keep = "events",
+        users: Users | None = None,
+        events: str | Iterable[str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        missing: Missing = "raise",
+    ) -> JourneysPlan:
+        """Plan to keep some events, sessions or users; see ``Journeys.filter``.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter has a value it cannot take. Names are looked up when the plan is run.
+        """
+        asked = Selection(where, keep, users, events, start, end, missing)
+        arguments = {each.name: getattr(asked, each.name) for each in fields(asked)}
+        defaults = {**dict.fromkeys(arguments), "keep": "events", "missing": "raise"}
+        return self._then("filter", arguments, defaults)
+
+    @overload
+    def measure(
+        self,
+        statistic: Statistic[Any, A],
+        /,
+        *,
+        by: By = ...,
+        every: str | None = ...,
+        engine: Engine | None = ...,
+        level: float = ...,
+    ) -> A: ...
+    @overload
+    def measure(
+        self,
+        first: Statistic[Any, A],
+        second: Statistic[Any, B],
+        /,
+        *,
+        by: By = ...,
+        every: str | None = ...,
+        engine: Engine | None = ...,
+        level: float = ...,
+    ) -> tuple[A, B]: ...
+    @overload
+    def measure(
+        self,
+        first: Statistic[Any, A],
+        second: Statistic[Any, B],
+        third: Statistic[Any, C],
+        /,
+        *,
+        by: By = ...,
+        every: str | None = ...,
+        engine: Engine | None = ...,
+        level: float = ...,
+    ) -> tuple[A, B, C]: ...
+    @overload
+    def measure(
+        self,
+        *statistics: Statistic[Any, Any],
+        by: By = ...,
+        every: str | None = ...,
+        engine: Engine | None = ...,
+        level: float = ...,
+    ) -> Any: ...
+
+    def measure(
+        self,
+        *statistics: Statistic[Any, Any],
+        by: By = None,
+        every: str | None = None,
+        engine: Engine | None = None,
+        level: float = 0.95,
+    ) -> Any:
+        """Run the plan and answer one or more questions; see ``Journeys.measure``.
+
+        Notes
+        -----
+        The journeys are made in memory and are not kept: `collect` them once to ask several times.
+        """
+        return self.collect().measure(*statistics, by=by, every=every, engine=engine, level=level)
+
+    def collect(self) -> Journeys:
+        """Run the plan in memory."""
+        value: Any = EventsPlan(self.source, self.steps[:1]).collect()
+        for step in self.steps[1:]:
+            value = getattr(value, step.verb)(**step.arguments)
+        assert isinstance(value, Journeys)
+        return value
+
+    def _then(self, verb: str, arguments: dict[str, Any], defaults: dict[str, Any]) -> JourneysPlan:
+        given = {name: value for name, value in arguments.items() if not _same(value, defaults.get(name))}
+        return JourneysPlan(self.source, (*self.steps, Step(verb, given)))
+
+
+def scan_events(  # noqa: PLR0913 - those of read_events
+    source: Any,  # noqa: ANN401 - see Parameters
+    *,
+    user: str | None = None,
+    time: str | None = None,
+    event: str | None = None,
+    session: str | None = None,
+    order: str | None = None,
+    value: str | None = None,
+    keep: Sequence[str] = (),
+    tz: str | None = None,
+    unit: TimeUnit | None = None,
+    time_format: str | None = None,
+    format: str | None = None,
+    on_invalid: Literal["raise", "drop"] = "raise",
+    duplicates: Literal["keep", "drop"] = "keep",
+    observed_from: datetime | None = None,
+    observed_until: datetime | None = None,
+) -> EventsPlan:
+    """Plan to read a log: the parameters and the verbs of ``read_events``, and nothing is read yet.
+
+    Parameters
+    ----------
+    source : object
+        What ``read_events`` takes. A source that can be read only once, such as a reader of record batches,
+        is read now.
+    user, time, event, session, order, value, keep, tz, unit, time_format, format
+        See ``read_events``.
+    on_invalid, duplicates, observed_from, observed_until
+        See ``read_events``.
+
+    Returns
+    -------
+    EventsPlan
+        With `sessionize`, and after it `assign_stages`, `filter` and `measure`. ``collect()`` runs a plan.
+
+    Raises
+    ------
+    MissingColumnError
+        If a named column is not there; with the closest names.
+    MissingFileError, UnreadableFileError, EmptyInputError
+        If there is nothing to read.
+    ParameterError
+        If a parameter has a value it cannot take.
+
+    Examples
+    --------
+    >>> log = pl.DataFrame({"who": ["a", "a"], "at": [0, 9], "what": ["view", "cart"]})
+    >>> scan_events(log, user="who", time="at", event="what", unit="s").sessionize("30m")
+    JourneysPlan of LazyFrame, not run yet
+      read_events(user='who', time='at', event='what', unit='s')
+      sessionize(timeout=SessionRule(timeout='30m'))
+    """
+    if on_invalid not in get_args(OnInvalid):
+        raise ParameterError.choice("on_invalid", on_invalid, get_args(OnInvalid))
+    if duplicates not in get_args(Duplicates):
+        raise ParameterError.choice("duplicates", duplicates, get_args(Duplicates))
+    shared = {
+        "session": session,
+        "order": order,
+        "value": value,
+        "keep": tuple(keep) if not isinstance(keep, str) else keep,
+        "tz": tz,
+        "unit": unit,
+        "time_format": time_format,
+    }
+    roles = _roles(source, format, {"user": user, "time": time, "event": event}, **shared)
+    plan = open_source(source, format=format, columns=roles.columns, text=[roles.user])
+    roles.check_columns(plan.collect_schema())
+    required = {"user": roles.user, "time": roles.time, "event": roles.event}
+    arguments = {
+        **required,
+        **shared,
+        "format": format,
+        "on_invalid": on_invalid,
+        "duplicates": duplicates,
+        "observed_from": observed_from,
+        "observed_until": observed_until,
+    }
+    defaults = {"on_invalid": "raise", "duplicates": "keep", "keep": ()}
+    given = {name: value for name, value in arguments.items() if not _same(value, defaults.get(name))}
+    replayable = source if source_format(source, format) is not None else plan
+    return EventsPlan(replayable, (Step("read_events", given),))
+
+
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401
+    """Compare values, some of which answer ``==`` with a value of their own."""
+    if one is other:
+        return True
+    if type(one) is not type(other) or isinstance(one, pl.LazyFrame):
+        return False
+    if isinstance(one, pl.Expr):
+        return one.meta.eq(other)
+    if isinstance(one, pl.Series):
+        return one.equals(other, check_dtypes=True)
+    return bool(one == other)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, pl.LazyFrame):
+        return "LazyFrame"
+    if isinstance(value, pl.Series):
+        return f"<{len(value):,} values>"
+    if isinstance(value, pl.Expr):
+        return " ".join(str(value).split())
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, StageModel):
+        return f"<{len(value.stages):,} stages: {', '.join(map(repr, value.names))}>"
+    return repr(str(value) if isinstance(value, Path) else value)

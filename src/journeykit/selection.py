@@ -1,0 +1,365 @@
+"""Some of the journeys: by events, sessions, users or time; the first few; a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from numbers import Integral
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import polars as pl
+
+from journeykit.errors import ParameterError, UnknownNameError, UnknownUserError
+from journeykit.ordering import hash_ids
+from journeykit.ragged import Flags, Int64s, J, Ragged, taken
+from journeykit.views import column_names, columns_of
+
+Keep: TypeAlias = Literal["events", "sessions", "users"]
+Missing: TypeAlias = Literal["raise", "ignore"]
+Users: TypeAlias = Iterable[str] | Iterable[int] | pl.Series | str | int
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MATCH = "__match"
+SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection:
+    """What `select` asks of an event, checked; see there."""
+
+    where: pl.Expr | None = None
+    keep: Keep = "events"
+    users: Users | None = None
+    events: str | Iterable[str] | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    missing: Missing = "raise"
+
+    def __post_init__(self) -> None:
+        if self.where is not None and not isinstance(self.where, pl.Expr):
+            raise ParameterError(
+                f"where must be a polars expression, not {self.where!r}. Write, for example, "
+                f"where=pl.col('device') == 'mobile'."
+            )
+        if self.keep not in get_args(Keep):
+            raise ParameterError.choice("keep", self.keep, get_args(Keep))
+        if self.missing not in get_args(Missing):
+            raise ParameterError.choice("missing", self.missing, get_args(Missing))
+        for parameter in ("start", "end"):
+            _check_moment(parameter, getattr(self, parameter))
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ParameterError(
+                f"start must lie before end, and {self.start.isoformat()} does not lie before "
+                f"{self.end.isoformat()}."
+            )
+        object.__setattr__(self, "events", _listed_events(self.events))
+        object.__setattr__(self, "users", _listed_users(self.users))
+
+    def __repr__(self) -> str:
+        """Show what was asked for, in a line that is not too long."""
+        shown = []
+        if self.where is not None:
+            shown.append(f"where={' '.join(str(self.where).split())}")
+        if self.users is not None:
+            shown.append(f"users=<{len(self.users):,} ids>")  # type: ignore[arg-type]
+        if self.events is not None:
+            shown.append(f"events={list(self.events)!r}")
+        shown += [f"{end}={getattr(self, end).isoformat()}" for end in ("start", "end") if getattr(self, end)]
+        short = [one if len(one) <= SHOWN_CHARACTERS else f"{one[:SHOWN_CHARACTERS]}..." for one in shown]
+        return f"filter({', '.join([*short, f'keep={self.keep!r}'])})"
+
+
+def select(
+    journeys: J,
+    where: pl.Expr | None = None,
+    *,
+    keep: Keep = "events",
+    users: Users | None = None,
+    events: str | Iterable[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    missing: Missing = "raise",
+) -> J:
+    """Keep the events that match everything asked for, or the sessions or users that have such an event.
+
+    Parameters
+    ----------
+    where : polars.Expr, optional
+        True or false of the columns of ``journeys.frame``; null is no match (D0.3).
+    keep : {"events", "sessions", "users"}
+        ``"events"``: matching events only; the neighbours of those left out become neighbours.
+        ``"sessions"``, ``"users"``: whole sessions or users with at least one matching event.
+    users : id, iterable of ids or polars.Series, optional
+        Whose events match.
+    events : str or iterable of str, optional
+        Names of events that match.
+    start, end : datetime, optional
+        Events in ``[start, end)`` match. With a time zone.
+    missing : {"raise", "ignore"}
+        What to do about names and users that are not there (D0.9).
+
+    Returns
+    -------
+    Journeys
+        Sessions and stages keep what they were: nothing is cut or assigned anew. Sessions and users without
+        an event disappear, and a user's sessions are numbered from 1 again. The vocabulary stays, so that
+        codes compare between parts of one log. What was left out is counted in ``provenance.notes``; the
+        ties counted there are those of the whole log.
+
+        `end` moves ``observed_until`` to it, since nothing is known of what came later, `start` moves
+        ``observed_from``; with ``keep="sessions"`` no further than whole sessions reach. ``keep="users"``
+        and the other filters leave the span as it is. D1.6.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name or a user is not there.
+    UnknownPropertyError
+        If `where` names a column that is not there.
+    ParameterError
+        If a parameter has a value it cannot take, or `where` is not true or false of every event.
+
+    Notes
+    -----
+    O(n). The properties are shared with the journeys before.
+    """
+    asked = Selection(where, keep, users, events, start, end, missing)
+    return apply(asked, journeys)
+
+
+def apply(asked: Selection, journeys: J) -> J:
+    """Run a selection; see `select`."""
+    kept = _matches(asked, journeys)
+    if asked.keep == "sessions":
+        hit = _any(kept, journeys.session_offsets)
+        if journeys.sessions_inside is not None:
+            hit &= journeys.sessions_inside
+        kept = np.repeat(hit, np.diff(journeys.session_offsets))
+    elif asked.keep == "users":
+        kept = np.repeat(_any(kept, journeys.user_offsets), np.diff(journeys.user_offsets))
+    return _spanned(asked, _noted(journeys, taken(journeys, kept), repr(asked)))
+
+
+def head(journeys: J, n_users: int = 5) -> J:
+    """Keep the users with the smallest hashes (D12.1), whole: the same few on every machine and engine.
+
+    Parameters
+    ----------
+    n_users : int, default 5
+        How many, 0 or more.
+
+    Returns
+    -------
+    Journeys
+        All users if there are fewer.
+
+    Raises
+    ------
+    ParameterError
+        If `n_users` is negative or not a whole number.
+    """
+    chosen = _by_hash(journeys)[: _count(n_users)]
+    return _noted(journeys, _of_users(journeys, chosen), f"head({n_users})")
+
+
+def sample(journeys: J, n_users: int, *, rng: int | np.random.Generator) -> J:
+    """Keep users drawn at random without replacement, whole.
+
+    Parameters
+    ----------
+    n_users : int
+        How many, 0 or more.
+    rng : int or numpy.random.Generator
+        A seed or a generator. The same seed draws the same users, in whatever order the log was. D0.7.
+
+    Returns
+    -------
+    Journeys
+        All users if there are fewer.
+
+    Raises
+    ------
+    ParameterError
+        If `n_users` is negative or not a whole number, or `rng` is neither a seed nor a generator.
+    """
+    users, wanted, generator = _by_hash(journeys), _count(n_users), _generator(rng)
+    chosen = generator.choice(users, min(wanted, users.size), replace=False)
+    return _noted(journeys, _of_users(journeys, chosen), f"sample({n_users})")
+
+
+def _matches(asked: Selection, journeys: Ragged) -> Flags:
+    """Say of every event, in stored order, whether it matches."""
+    users = None if asked.users is None else _user_flags(asked, journeys)
+    codes = None if asked.events is None else _code_flags(asked, journeys)
+    matches = np.ones(journeys.event_codes.size, np.bool_)
+    if journeys.user_range is not None:
+        first, last = journeys.user_offsets[list(journeys.user_range)]
+        matches[:first] = matches[last:] = False
+    if users is not None:
+        matches &= np.repeat(users, np.diff(journeys.user_offsets))
+    if codes is not None:
+        matches &= codes[journeys.event_codes]
+    if asked.start is not None:
+        matches &= journeys.times >= _micro(asked.start)
+    if asked.end is not None:
+        matches &= journeys.times < _micro(asked.end)
+    if asked.where is not None:
+        matches &= _evaluated(asked.where, journeys)
+    return matches
+
+
+def _evaluated(where: pl.Expr, journeys: Ragged) -> Flags:
+    whole = replace(journeys, user_range=None)
+    several = where.meta.has_multiple_outputs()
+    needed = column_names(whole) if several else where.meta.root_names() or ["event"]
+    frame = columns_of(whole, dict.fromkeys(needed))
+    try:
+        answer = frame.with_columns(where.alias(MATCH)).get_column(MATCH)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ParameterError(f"where does not fit the columns of these journeys: {reason}") from error
+    if answer.dtype not in (pl.Boolean, pl.Null):
+        raise ParameterError(f"where must be true or false of an event, but gives {answer.dtype}.")
+    found = answer.cast(pl.Boolean).fill_null(False).to_numpy()
+    if journeys.time_order is None:
+        return found
+    stored = np.empty_like(found)
+    stored[journeys.time_order] = found
+    return stored
+
+
+def _code_flags(asked: Selection, journeys: Ragged) -> Flags:
+    wanted = pl.Series(list(asked.events or ()), dtype=pl.String)
+    unknown = wanted.filter(~wanted.is_in(journeys.names.implode())).to_list()
+    if unknown and asked.missing == "raise":
+        raise UnknownNameError("event", unknown, journeys.names)
+    return journeys.names.is_in(wanted.implode()).to_numpy()
+
+
+def _user_flags(asked: Selection, journeys: Ragged) -> Flags:
+    assert isinstance(asked.users, pl.Series)
+    given, ids = asked.users, journeys.users
+    wanted = _like(given, ids.dtype)
+    unknown = given.filter(~wanted.is_in(ids.implode()).fill_null(False)).unique(maintain_order=True)
+    if len(unknown) and asked.missing == "raise":
+        raise UnknownUserError(unknown.to_list(), given.n_unique(), ids.to_list())
+    return ids.is_in(wanted.drop_nulls().implode()).to_numpy()
+
+
+def _like(given: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Bring ids into the type of the users; null for what cannot be one."""
+    if dtype == pl.String and isinstance(given.dtype, pl.String | pl.Categorical | pl.Enum):
+        return given.cast(pl.String)
+    if dtype == pl.Int64 and given.dtype.is_integer():
+        return given.cast(pl.Int64, strict=False)
+    return pl.Series([None], dtype=dtype).new_from_index(0, len(given))
+
+
+def _of_users(journeys: J, positions: Int64s) -> J:
+    chosen = np.zeros(journeys.user_offsets.size - 1, np.bool_)
+    chosen[positions] = True
+    return taken(journeys, np.repeat(chosen, np.diff(journeys.user_offsets)))
+
+
+def _by_hash(journeys: Ragged) -> Int64s:
+    """Order the users by hash, equal hashes by id, whatever the order of the log."""
+    first, last = journeys.user_range or (0, journeys.user_offsets.size - 1)
+    users = journeys.users[first:last].rechunk()
+    order = pl.DataFrame({"hash": hash_ids(users)[0], "user": users}).with_row_index("position", first)
+    return order.sort("hash", "user")["position"].cast(pl.Int64).to_numpy()
+
+
+def _any(kept: Flags, offsets: Int64s) -> Flags:
+    """Say of every part whether it has an event that is kept."""
+    before = np.concatenate([[0], np.cumsum(kept)])
+    found: Flags = np.diff(before[offsets]) > 0
+    return found
+
+
+def _noted(before: J, after: J, verb: str) -> J:
+    """Count what a verb left out."""
+    counts = {
+        "events": (before.n_events, after.n_events),
+        "sessions": (before.n_sessions, after.n_sessions),
+        "users": (before.n_users, after.n_users),
+    }
+    lost = [f"{had - has:,} of {had:,} {kind}" for kind, (had, has) in counts.items() if had > has]
+    if not lost:
+        return after
+    *others, last = lost
+    said = f"{', '.join(others)} and {last}" if others else last
+    notes = (*after.provenance.notes, f"{verb} left out {said}.")
+    return replace(after, provenance=replace(after.provenance, notes=notes))
+
+
+def _spanned(asked: Selection, journeys: J) -> J:
+    """Move the span of observation to where time was cut."""
+    first, last = journeys.observed_from, journeys.observed_until
+    if asked.keep == "users":
+        return journeys
+    whole_sessions = asked.keep == "sessions" and journeys.times.size
+    if asked.end is not None:
+        reach = int(journeys.times.max()) if whole_sessions else first
+        last = min(last, max(_micro(asked.end), reach))
+    if asked.start is not None:
+        reach = int(journeys.times.min()) if whole_sessions else last
+        first = max(first, min(_micro(asked.start), reach))
+    if (first, last) == (journeys.observed_from, journeys.observed_until):
+        return journeys
+    return replace(journeys, observed_from=first, observed_until=last)
+
+
+def _listed_events(names: object) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    listed = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in listed):
+        raise ParameterError(f"events cannot be {names!r}. Give a name or a list of names.")
+    return tuple(dict.fromkeys(listed))
+
+
+def _listed_users(users: object) -> pl.Series | None:
+    if users is None or isinstance(users, pl.Series):
+        return users
+    listed = list(users) if isinstance(users, Iterable) and not isinstance(users, str) else [users]
+    if not all(isinstance(user, str) for user in listed) and not all(_is_whole(user) for user in listed):
+        raise ParameterError(
+            f"users cannot be {str(users)[:SHOWN_CHARACTERS]}. Give an id, a list of ids (all texts or all "
+            f"whole numbers) or a polars Series."
+        )
+    return pl.Series("users", listed, dtype=pl.String if listed and isinstance(listed[0], str) else None)
+
+
+def _check_moment(parameter: str, moment: object) -> None:
+    if moment is None:
+        return
+    if not isinstance(moment, datetime):
+        raise ParameterError(f"{parameter} cannot be {moment!r}. Give a datetime with a time zone.")
+    if moment.tzinfo is None:
+        raise ParameterError(f"{parameter} needs a time zone. Pass datetime(..., tzinfo=UTC), for example.")
+
+
+def _micro(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _count(n_users: object) -> int:
+    if not _is_whole(n_users) or n_users < 0:  # type: ignore[operator]
+        raise ParameterError(f"n_users cannot be {n_users!r}. Give a whole number, 0 or more.")
+    return int(n_users)  # type: ignore[call-overload, no-any-return]
+
+
+def _generator(rng: object) -> np.random.Generator:
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if not _is_whole(rng) or rng < 0:  # type: ignore[operator]
+        raise ParameterError(
+            f"rng cannot be {rng!r}. Give a seed (a whole number, 0 or more) or a numpy.random.Generator."
+        )
+    return np.random.default_rng(int(rng))  # type: ignore[call-overload]

@@ -1,0 +1,205 @@
+"""Where logs come from: one module per format, and `open_source`, which finds the right one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+
+from journeykit.errors import (
+    EngineError,
+    JourneykitError,
+    ParameterError,
+    UnsupportedSourceError,
+)
+from journeykit.sources import access_log, csv, duckdb, frames, ndjson, parquet
+from journeykit.sources.collecting import collect, engine_errors
+from journeykit.sources.paths import FORMATS, common_format, files, is_remote
+from journeykit.sources.texts import unreadable_bytes
+
+__all__ = ["FORMATS", "blaming", "collect_source", "open_source", "source_format"]
+
+
+def source_format(source: Any, format: str | None = None) -> str | None:  # noqa: ANN401
+    """Tell the format of files: the stated one, or by their names; None for anything but files.
+
+    Parameters
+    ----------
+    source : object
+        What `open_source` takes.
+    format : str, optional
+        One of `FORMATS`.
+
+    Returns
+    -------
+    str or None
+        ``"access_log"`` means that the roles have defaults: `journeykit.sources.access_log.ROLES`.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown format, or a format beside something that is no file.
+    MissingFileError, UnknownFormatError, EmptyInputError
+        If there is no file, or no telling.
+    """
+    if format is not None and format not in FORMATS:
+        raise ParameterError.choice("format", format, FORMATS)
+    if not _is_paths(source):
+        if format is not None:
+            kind = type(source).__name__
+            raise ParameterError(f"format={format!r} goes with files, not with a {kind}. Leave it out.")
+        return None
+    return format or common_format(files(source))
+
+
+def open_source(
+    source: Any,  # noqa: ANN401 - see Parameters
+    *,
+    format: str | None = None,
+    columns: Sequence[str] | None = None,
+    text: Sequence[str] = (),
+) -> pl.LazyFrame:
+    """Plan to read a log from anything that holds one.
+
+    Parameters
+    ----------
+    source : object
+        A path, folder, pattern or URL, or several; files of Parquet, CSV, TSV, NDJSON or access logs, all but
+        Parquet also compressed.
+        A polars DataFrame or LazyFrame; pandas; a pyarrow Table, RecordBatch, RecordBatchReader or Dataset;
+        a DuckDB relation; anything with ``__arrow_c_stream__``; a dict of columns or a list of dicts.
+    format : str, optional
+        Format of files whose names do not tell it: one of `FORMATS`.
+    columns : sequence of str, optional
+        The columns that will be used, where reading fewer is a help. None of them has to exist.
+    text : sequence of str
+        Columns of CSV that stay text whatever they look like, such as ids.
+
+    Returns
+    -------
+    polars.LazyFrame
+        Rows in the order of the source; of files and plans nothing is read but what tells the columns.
+        A stream, such as that of a DuckDB relation, may give its rows only once: it is read here.
+
+    Raises
+    ------
+    MissingFileError
+        If a path leads to no file, or a pattern matches none.
+    UnknownFormatError, UnsupportedSourceError, ParameterError
+        If the format cannot be told or does not exist, or nothing can be read from the object.
+    UnreadableFileError, EmptyInputError
+        If a file is broken or empty; a `BrokenRowError` names the line.
+    EngineError
+        If polars, DuckDB or Arrow fail otherwise; chained.
+    """
+    kind = source_format(source, format)
+    with blaming(source, format=format, columns=columns), engine_errors("opening the log"):
+        plan = _scan(source, kind, columns, text)
+        if plan is None:
+            raise UnsupportedSourceError(f"{type(source).__module__}.{type(source).__qualname__}")
+        plan.collect_schema()
+        return plan
+
+
+@contextmanager
+def blaming(
+    source: Any,  # noqa: ANN401
+    *,
+    format: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> Iterator[None]:
+    """Find the file and the line where an engine fails inside, on a plan made on `open_source`.
+
+    Parameters
+    ----------
+    source, format, columns
+        As given to `open_source`.
+
+    Raises
+    ------
+    UnreadableFileError
+        In place of an EngineError, if a file is broken; a `BrokenRowError` names the line.
+    """
+    try:
+        yield
+    except EngineError as error:
+        raise _diagnosed(source, source_format(source, format), columns, error) from error.__cause__
+
+
+def collect_source(
+    plan: pl.LazyFrame,
+    source: Any,  # noqa: ANN401
+    *,
+    format: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Run a plan made on `open_source`; where it fails, find the file and the line.
+
+    Parameters
+    ----------
+    plan : polars.LazyFrame
+        What to run.
+    source, format, columns
+        As given to `open_source`.
+
+    Returns
+    -------
+    polars.DataFrame
+        The rows in the order of the source.
+
+    Raises
+    ------
+    UnreadableFileError
+        If a file is broken; a `BrokenRowError` names the line.
+    EngineError
+        If the engine fails otherwise; chained.
+    """
+    with blaming(source, format=format, columns=columns):
+        return collect(plan, "reading the log")
+
+
+def _is_paths(source: object) -> bool:
+    if isinstance(source, str | os.PathLike):
+        return True
+    return isinstance(source, list | tuple) and all(isinstance(each, str | os.PathLike) for each in source)
+
+
+def _scan(
+    source: Any,  # noqa: ANN401
+    kind: str | None,
+    columns: Sequence[str] | None,
+    text: Sequence[str],
+) -> pl.LazyFrame | None:
+    if kind is None:
+        return duckdb.scan(source, columns) if duckdb.is_relation(source) else frames.scan(source)
+    names = files(source)
+    if kind == "parquet":
+        return parquet.scan(names)
+    if kind == "ndjson":
+        return ndjson.scan(names, columns)
+    if kind == "access_log":
+        return access_log.scan(names)
+    return csv.scan(names, kind, text)
+
+
+def _diagnosed(
+    source: Any,  # noqa: ANN401
+    kind: str | None,
+    columns: Sequence[str] | None,
+    error: EngineError,
+) -> JourneykitError:
+    """Say which file and line made an engine fail; if none can be blamed, what the engine said."""
+    names = [name for name in files(source) if not is_remote(name)] if kind else []
+    if kind is None or not names:
+        return error
+    if kind == "parquet":
+        return parquet.diagnose(names, columns) or error
+    found = unreadable_bytes(names, kind)
+    if found is None and kind == "ndjson":
+        found = ndjson.diagnose(names)
+    elif found is None and kind in csv.SEPARATORS:
+        found = csv.diagnose(names, kind, str(error.__cause__))
+    return found or error

@@ -1,0 +1,301 @@
+"""The canonical log: user, time, event and properties, named and typed the same. DEFINITIONS D1.1 to D1.5."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from journeykit.errors import EmptyInputError, InvalidRowsError, ParameterError, ReservedNameError
+from journeykit.sources.collecting import engine_errors
+from journeykit.sources.roles import REQUIRED, Roles, amount, event_name, identifier, tie_break
+from journeykit.sources.times import read_time
+
+__all__ = [
+    "CanonicalLog",
+    "InvalidCounts",
+    "Roles",
+    "canonical",
+    "canonicalise",
+    "drop_duplicates",
+    "encode_events",
+    "resolve_invalid",
+]
+
+OnInvalid: TypeAlias = Literal["raise", "drop"]
+Duplicates: TypeAlias = Literal["keep", "drop"]
+GIVEN, GAP = "__time_given", "__time_gap"
+"""Columns beside the canonical ones, until invalid rows are resolved: the time as it was written where it
+could not be read, and whether it is a local time that does not exist."""
+SHOWN_ROWS = 5
+RESERVED_NAME = re.compile(r"<[A-Z_]+>")
+
+
+@dataclass(frozen=True)
+class CanonicalLog:
+    """A plan with canonical columns, and how its times were read.
+
+    Attributes
+    ----------
+    plan : polars.LazyFrame
+        Columns ``user`` (String or Int64), ``time`` (Datetime in UTC, microseconds), ``event``
+        (Categorical or Enum), then ``session``, ``order``, ``value`` as far as given, then the properties in
+        the order of ``keep``. Columns that start with two underscores go away in `resolve_invalid`.
+    time_format : str or None
+        The format in which texts were read as times.
+    local_zone : str or None
+        The zone in which times without one were placed; None if they came with one.
+    """
+
+    plan: pl.LazyFrame
+    time_format: str | None
+    local_zone: str | None
+
+
+@dataclass(frozen=True)
+class InvalidCounts:
+    """What was found invalid. DEFINITIONS D1.4, D1.9.
+
+    Attributes
+    ----------
+    rows_in, rows_kept : int
+        Rows read, and rows that are valid.
+    user, time, event : int
+        Rows in which this is null; a row may count in several.
+    gap_times : int
+        Rows whose local time does not exist; part of `time`.
+    """
+
+    rows_in: int
+    rows_kept: int
+    user: int = 0
+    time: int = 0
+    event: int = 0
+    gap_times: int = field(default=0)
+
+    @property
+    def dropped(self) -> int:
+        """Rows that are not valid, each once."""
+        return self.rows_in - self.rows_kept
+
+
+def canonical(plan: pl.LazyFrame, roles: Roles) -> pl.LazyFrame:
+    """Select the columns of the roles under canonical names and types; see `canonicalise`."""
+    return canonicalise(plan, roles).plan
+
+
+def canonicalise(plan: pl.LazyFrame, roles: Roles) -> CanonicalLog:
+    """Bring a log into canonical form, without reading it.
+
+    Parameters
+    ----------
+    plan : polars.LazyFrame
+        The log as it came from `open_source`.
+    roles : Roles
+        Which column is what.
+
+    Returns
+    -------
+    CanonicalLog
+        The plan; rows in the order of the source. Null marks what is invalid.
+
+    Raises
+    ------
+    MissingColumnError
+        If a role's or property's column is not there.
+    ColumnTypeError, TimeUnitError, TimeFormatError
+        If a column's type or content cannot play its role.
+
+    Notes
+    -----
+    Nothing is read but the first times, if they are texts, and ids, if they are neither texts nor Int64.
+    """
+    with engine_errors("reading the columns of the log"):
+        schema = plan.collect_schema()
+    roles.check_columns(schema)
+    time = read_time(plan, roles, schema[roles.time])
+    columns: dict[str, pl.Expr] = {
+        "user": identifier(plan, "user", roles.user, schema[roles.user]),
+        "time": time.time,
+        "event": event_name(roles.event, schema[roles.event]),
+    }
+    if roles.session is not None:
+        columns["session"] = identifier(plan, "session", roles.session, schema[roles.session])
+    if roles.order is not None:
+        columns["order"] = tie_break(roles.order, schema[roles.order])
+    if roles.value is not None:
+        columns["value"] = amount(roles.value, schema[roles.value])
+    columns |= {name: pl.col(name) for name in roles.keep}
+    if time.given is not None:
+        columns[GIVEN] = pl.when(time.time.is_null()).then(time.given)
+    if time.gap is not None:
+        columns[GAP] = time.gap
+    selected = plan.select(expression.alias(name) for name, expression in columns.items())
+    return CanonicalLog(selected, time.format, (roles.tz or "UTC") if time.local else None)
+
+
+def resolve_invalid(
+    frame: pl.DataFrame, on_invalid: OnInvalid = "raise"
+) -> tuple[pl.DataFrame, InvalidCounts]:
+    """Refuse or drop rows without a valid user, time or event. DEFINITIONS D1.4.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        A collected canonical log.
+    on_invalid : {"raise", "drop"}
+        What to do with such rows.
+
+    Returns
+    -------
+    tuple of DataFrame and InvalidCounts
+        The valid rows in their order, with canonical columns only, and what was left out.
+
+    Raises
+    ------
+    InvalidRowsError
+        If there is such a row and `on_invalid` is ``"raise"``.
+    EmptyInputError
+        If there is no row, or none is valid.
+    ParameterError
+        For another `on_invalid`.
+    """
+    if on_invalid not in get_args(OnInvalid):
+        raise ParameterError.choice("on_invalid", on_invalid, get_args(OnInvalid))
+    if frame.is_empty():
+        raise EmptyInputError.source("the log")
+    wanted = [name for name in frame.columns if name not in (GIVEN, GAP)]
+    nulls = {role: frame[role].null_count() for role in REQUIRED}
+    if not any(nulls.values()):
+        return frame.select(wanted), InvalidCounts(frame.height, frame.height)
+    valid = frame.select(wanted).drop_nulls(REQUIRED)
+    gaps = int(frame[GAP].sum()) if GAP in frame.columns else 0
+    if on_invalid == "raise":
+        remark = f" {gaps:,} of the times do not exist in the time zone: clocks skip them." if gaps else ""
+        invalid = frame.height - valid.height
+        raise InvalidRowsError(nulls, invalid, frame.height, list(_first_invalid(frame)), remark)
+    if valid.is_empty():
+        raise EmptyInputError.dropped(frame.height)
+    return valid, InvalidCounts(frame.height, valid.height, **nulls, gap_times=gaps)
+
+
+def _first_invalid(frame: pl.DataFrame) -> Iterable[str]:
+    """Describe the first invalid rows, with the time as it was written."""
+    any_null = pl.any_horizontal(pl.col(role).is_null() for role in REQUIRED)
+    rows = frame.with_row_index("__row").filter(any_null).head(SHOWN_ROWS)
+    for row in rows.iter_rows(named=True):
+        time = row["time"] if row["time"] is not None else row.get(GIVEN)
+        shown = None if time is None else str(time)
+        yield f"row {row['__row']}: user={row['user']!r}, time={shown!r}, event={row['event']!r}"
+
+
+def drop_duplicates(frame: pl.DataFrame, duplicates: Duplicates = "keep") -> tuple[pl.DataFrame, int]:
+    """Keep or drop rows that equal an earlier one in every column that was read. DEFINITIONS D1.5.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        A canonical log.
+    duplicates : {"keep", "drop"}
+        ``"drop"`` keeps the first of equal rows.
+
+    Returns
+    -------
+    tuple of DataFrame and int
+        The rows in their order, and how many were dropped.
+
+    Raises
+    ------
+    ParameterError
+        For another choice.
+    """
+    if duplicates not in get_args(Duplicates):
+        raise ParameterError.choice("duplicates", duplicates, get_args(Duplicates))
+    if duplicates == "keep":
+        return frame, 0
+    with engine_errors("dropping duplicates"):
+        unique = frame.unique(maintain_order=True, keep="first")
+    return unique, frame.height - unique.height
+
+
+def encode_events(frame: pl.DataFrame) -> pl.DataFrame:
+    """Encode event names as an Enum of the names in the log, sorted by code point.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        A canonical log; ``event`` is text or dictionary-encoded text.
+
+    Returns
+    -------
+    polars.DataFrame
+        The same with ``event`` as ``polars.Enum``; a code is the position of the name in the vocabulary.
+
+    Raises
+    ------
+    ReservedNameError
+        If a name has the form of a virtual state, ``<START>`` (D3.2).
+
+    Notes
+    -----
+    Two passes over the codes, O(n); the texts themselves are not touched if they come encoded.
+
+    Examples
+    --------
+    >>> encode_events(pl.DataFrame({"event": ["view", "cart", "view"]}))["event"].to_physical().to_list()
+    [1, 0, 1]
+    """
+    events = frame["event"]
+    if not isinstance(events.dtype, pl.Categorical | pl.Enum):
+        events = events.cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
+    names = _categories(events.dtype)
+    present = _present(events.to_physical(), len(names))
+    vocabulary = sorted(names[int(code)] for code in np.flatnonzero(present))
+    check_names(vocabulary)
+    return frame.with_columns(_recoded(events, names, vocabulary))
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse event names that look like virtual states. DEFINITIONS D3.2."""
+    reserved = [name for name in names if RESERVED_NAME.fullmatch(name)]
+    if reserved:
+        raise ReservedNameError(reserved)
+
+
+def _categories(dtype: pl.DataType) -> pl.Series:
+    """All texts of a dictionary, at the position of their code."""
+    return dtype.categories if isinstance(dtype, pl.Enum) else dtype.categories.to_series()  # type: ignore[attr-defined]
+
+
+def _present(codes: pl.Series, size: int) -> npt.NDArray[np.bool_]:
+    """Mark the codes that occur."""
+    present = np.zeros(size, np.bool_)
+    for chunk in codes.drop_nulls().get_chunks():
+        if size < chunk.len():
+            present |= np.bincount(chunk.to_numpy(), minlength=size) > 0
+        else:
+            present[chunk.to_numpy()] = True
+    return present
+
+
+def _recoded(events: pl.Series, names: pl.Series, vocabulary: list[str]) -> pl.Series:
+    """Replace the codes of one dictionary by those of a sorted vocabulary, piece by piece in cache."""
+    target = pl.Enum(vocabulary)
+    if not vocabulary:
+        return pl.Series("event", [None] * events.len(), dtype=target)
+    narrow = pl.Series(dtype=target).to_physical().dtype
+    places = {name: place for place, name in enumerate(vocabulary)}
+    table = pl.Series([places.get(name, 0) for name in names], dtype=narrow).to_numpy()
+    pieces = []
+    for chunk in events.to_physical().get_chunks():
+        whole = chunk.fill_null(0) if chunk.null_count() else chunk
+        codes = pl.Series(np.take(table, whole.to_numpy(), mode="clip"))
+        if chunk.null_count():
+            codes = codes.zip_with(chunk.is_not_null(), pl.Series([None], dtype=narrow))
+        pieces.append(codes)
+    return pl.concat(pieces).cat.to(target).alias("event")

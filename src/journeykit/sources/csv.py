@@ -1,0 +1,106 @@
+"""CSV and TSV files, also compressed."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from journeykit.errors import BrokenRowError, EmptyInputError, UnreadableFileError
+from journeykit.sources.paths import is_remote
+from journeykit.sources.texts import first_undecodable, open_text
+
+SEPARATORS = {"csv": ",", "tsv": "\t"}
+INFERRED_FROM = 10_000
+"""Rows from which the types of columns are inferred."""
+_MISFIT = re.compile(
+    r"could not parse `(?P<value>.*?)` as dtype `(?P<dtype>\w+)` at column '(?P<column>.*?)'", re.DOTALL
+)
+QUOTES = "Correct the line, or read the file with polars.scan_csv and its options and pass that."
+
+
+def scan(names: Sequence[str], kind: str, text: Sequence[str]) -> pl.LazyFrame:
+    """Plan to read CSV files with equal headers.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Files.
+    kind : {"csv", "tsv"}
+        Commas or tabs.
+    text : sequence of str
+        Columns to be read as text whatever they look like: ids keep their leading zeros.
+
+    Returns
+    -------
+    polars.LazyFrame
+        Types are inferred from the first 10,000 rows. An empty field is null, ``""`` is the empty text, and
+        a row with too few fields ends in nulls.
+    """
+    for name in names:
+        _refuse_empty(name)
+    pattern = any(is_remote(name) for name in names)
+    options = {"separator": SEPARATORS[kind], "glob": pattern, "infer_schema_length": INFERRED_FROM}
+    plan = pl.scan_csv(list(names), **options)  # type: ignore[arg-type]
+    if not text:
+        return plan
+    overrides = {column: pl.String for column in text if column in plan.collect_schema()}
+    return pl.scan_csv(list(names), schema_overrides=overrides, **options)  # type: ignore[arg-type]
+
+
+def _refuse_empty(name: str) -> None:
+    if is_remote(name):
+        return
+    with open_text(name) as lines:
+        if not lines.read(1):
+            raise EmptyInputError.source(f"the file {name!r}")
+
+
+def diagnose(names: Sequence[str], kind: str, reason: str) -> UnreadableFileError | None:
+    """Find the first line that cannot be read, by a slow pass in Python."""
+    misfit = _MISFIT.search(reason)
+    for name in names:
+        undecodable = first_undecodable(name)
+        if undecodable is not None:
+            advice = "Convert the file to UTF-8, for example with iconv."
+            return BrokenRowError(name, kind, undecodable, "is not UTF-8", advice)
+        try:
+            found = _broken_row(name, kind) or (misfit and _misfit_row(name, kind, misfit))
+        except csv.Error as error:
+            return UnreadableFileError(name, kind, str(error), QUOTES)
+        if found:
+            return found
+    return None
+
+
+def _broken_row(name: str, kind: str) -> BrokenRowError | None:
+    """Find a row with more fields than the header, or a quote that never ends."""
+    with open_text(name) as lines:
+        rows = csv.reader(lines, delimiter=SEPARATORS[kind], strict=True)
+        width, line = len(next(rows, [])), 2
+        try:
+            for row in rows:
+                if len(row) > width:
+                    reason = f"has {len(row)} fields, the header has {width}"
+                    return BrokenRowError(name, kind, line, reason, QUOTES)
+                line = rows.line_num + 1
+        except csv.Error:
+            return BrokenRowError(name, kind, line, "has a quote that is not closed as it should be", QUOTES)
+    return None
+
+
+def _misfit_row(name: str, kind: str, misfit: re.Match[str]) -> BrokenRowError | None:
+    """Find the row with a value that does not fit the type inferred from the first rows."""
+    value, column = misfit["value"].strip('"'), misfit["column"]
+    with open_text(name) as lines:
+        rows = csv.reader(lines, delimiter=SEPARATORS[kind])
+        header = next(rows, [])
+        place = header.index(column) if column in header else len(header)
+        for row in rows:
+            if len(row) > place and row[place] == value:
+                reason = f"has {value!r} in column {column!r}, which is {misfit['dtype']} in the first rows"
+                advice = f"Pass polars.scan_csv(..., schema_overrides={{{column!r}: polars.String}}) instead."
+                return BrokenRowError(name, kind, rows.line_num, reason, advice)
+    return None

@@ -1,0 +1,266 @@
+"""What statistics share: the base classes, tables by group, and rates with their intervals."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from journeykit.files import write_frame
+from journeykit.intervals import GROUPS, GroupSums, Scale, ratio_bounds, wilson
+from journeykit.journeys import Journeys
+from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
+
+A = TypeVar("A", bound="Answer")
+UNITS_TABLE = "units"
+SHOWN_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Statistic(ABC, Generic[A]):
+    """A question to journeys: count each shard of users, then turn the sum into an answer.
+
+    Subclasses are frozen dataclasses; their fields are the question. The law each of them keeps: the answer to
+    the added tallies of any split of the users is the answer to the tally of all users.
+    """
+
+    tables: ClassVar[Mapping[str, Sequence[str]]]
+    """The tables of a tally: name -> key columns. All other columns add; ``*_min`` and ``*_max`` take extremes."""
+
+    @abstractmethod
+    def tally(self, shard: Journeys, cells: Cells) -> Tables:
+        """Count one shard of users.
+
+        Parameters
+        ----------
+        shard : Journeys
+            Whole users; ``shard.paths(unit)`` gives their paths.
+        cells : Cells
+            ``cells.of(paths, unit)`` says which row of ``by=`` and ``every=`` a path belongs to.
+
+        Returns
+        -------
+        mapping of str to polars.DataFrame
+            For every name in ``tables``: a column ``cell`` (Int32), the keys, and columns that add.
+        """
+
+    def follow_up(self, tables: Tables, context: Context) -> Statistic[Any] | None:
+        """Return a second question, which is tallied too and gives the answer to both tallies.
+
+        None by default. For answers of unbounded rows: the first tally finds what to show, the second
+        measures what would be too much to measure for all.
+        """
+        return None
+
+    @abstractmethod
+    def answer(self, tables: Tables, context: Context) -> A:
+        """Turn the sum of all tallies into an answer.
+
+        Parameters
+        ----------
+        tables : mapping of str to polars.DataFrame
+            The added tables, with the column ``group``: the jackknife group of the users (D12.1).
+        context : Context
+            Names, labels of the cells, and where the numbers come from.
+
+        Returns
+        -------
+        Answer
+            One tidy frame and views of it.
+        """
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer:
+    """The answer to a statistic: one tidy frame, and where it comes from.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row per thing; every rate beside its numerator, its denominator and its interval.
+    statistic : Statistic
+        The question.
+    context : Context
+        Observation span, time zone, ties and notes. D0.6.
+    """
+
+    frame: pl.DataFrame
+    statistic: Statistic[Any]
+    context: Context
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers should know."""
+        return self.context.notes
+
+    def write(self, path: str | Path) -> Path:
+        """Write the frame as Parquet, CSV or NDJSON, by the ending of the name.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Ends in ``.parquet``, ``.csv`` or ``.ndjson``. The file appears whole or not at all.
+
+        Returns
+        -------
+        pathlib.Path
+            Where it was written.
+
+        Raises
+        ------
+        ParameterError
+            If the ending is another one.
+        """
+        return write_frame(self.frame, Path(path))
+
+    def __repr__(self) -> str:
+        head = f"{described(self.statistic)}: {self.frame.height:,} rows"
+        return "\n".join([head, str(self.frame.head(SHOWN_ROWS)), *self.notes])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        table = self.frame.head(SHOWN_ROWS)._repr_html_()
+        return f"<p><code>{escape(described(self.statistic))}</code></p>{table}<ul>{notes}</ul>"
+
+
+def described(statistic: Statistic[Any]) -> str:
+    """Write a statistic with the parameters that differ from their defaults."""
+    set_ = (
+        f"{each.name}={getattr(statistic, each.name)!r}"
+        for each in fields(statistic)
+        if getattr(statistic, each.name) != each.default
+    )
+    return f"{type(statistic).__name__}({', '.join(set_)})"
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A table by cell, group and key, with its totals over the groups.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row per cell, group and key.
+    keys : tuple of str
+        Without ``cell`` and ``group``.
+    """
+
+    frame: pl.DataFrame
+    keys: tuple[str, ...]
+
+    @cached_property
+    def totals(self) -> pl.DataFrame:
+        """One row per cell and key, in a stable order."""
+        return sum_rows(self.frame, [CELL, *self.keys]).sort([CELL, *self.keys], nulls_last=True)
+
+    @cached_property
+    def _rows(self) -> npt.NDArray[np.int64]:
+        """The row of the totals that each row of the frame belongs to."""
+        return place_of(self.frame, self.totals, [CELL, *self.keys])
+
+    def sums(self, column: str) -> GroupSums:
+        """Return the parts of one column by group, in the order of the totals."""
+        return GroupSums.of(
+            self.totals.height, self._rows, self.frame[GROUP].to_numpy(), self.frame[column].to_numpy()
+        )
+
+
+def place_of(frame: pl.DataFrame, within: pl.DataFrame, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return for every row of `frame` the row of `within` that has its keys."""
+    numbered = within.select(keys).with_row_index("place")
+    joined = frame.select(keys).join(
+        numbered, on=list(keys), how="left", maintain_order="left", nulls_equal=True
+    )
+    return joined["place"].cast(pl.Int64).to_numpy()
+
+
+def groups_per_cell(tables: Tables, column: str = "users") -> dict[int, int]:
+    """Return how many jackknife groups have users in each cell, from the table of units."""
+    units = tables[UNITS_TABLE].filter(pl.col(column) > 0)
+    counts = units.group_by(CELL).agg(pl.col(GROUP).n_unique())
+    return {int(cell): int(count) for cell, count in counts.iter_rows()}
+
+
+def with_rate(
+    frame: pl.DataFrame,
+    name: str,
+    numerator: GroupSums,
+    denominator: GroupSums,
+    rows: npt.NDArray[np.int64],
+    groups: Mapping[int, int],
+    users: npt.ArrayLike,
+    context: Context,
+    *,
+    scale: Scale = "logit",
+    bounds: tuple[str, str] | None = None,
+) -> pl.DataFrame:
+    """Add a ratio and its jackknife interval to a frame. D12.3.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        With the column ``cell``; one row per ratio, in the order of the totals of `numerator`.
+    name : str
+        The column of the ratio.
+    numerator, denominator : GroupSums
+        What is divided.
+    rows : numpy.ndarray of int64
+        The row of the denominator of each ratio.
+    groups : mapping of int to int
+        Jackknife groups with users, per cell.
+    users : array_like
+        Distinct users in the denominator.
+    context : Context
+        Gives the level.
+    scale : {"logit", "log", "identity"}
+        Where the interval is symmetric.
+    bounds : tuple of str, optional
+        The columns of the interval, ``<name>_low`` and ``<name>_high`` by default.
+
+    Returns
+    -------
+    polars.DataFrame
+        The frame with three more columns; null where the ratio is undefined.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bottom = denominator.total[rows]
+        estimate = np.where(bottom > 0, numerator.total / bottom, np.nan)
+    present = np.array([groups.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+    ends = ratio_bounds(numerator, denominator, rows, present, users, scale=scale, level=context.level)
+    low, high = bounds or (f"{name}_low", f"{name}_high")
+    return with_floats(frame, {name: estimate, low: ends.low, high: ends.high})
+
+
+def with_share(frame: pl.DataFrame, name: str, part: str, whole: str, context: Context) -> pl.DataFrame:
+    """Add the share of users (each counted once) and its Wilson interval to a frame. D12.2."""
+    x, n = frame[part].to_numpy().astype(float), frame[whole].to_numpy().astype(float)
+    ends = wilson(x, n, context.level)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(n > 0, x / n, np.nan)
+    return with_floats(frame, {name: share, f"{name}_low": ends.low, f"{name}_high": ends.high})
+
+
+def with_floats(frame: pl.DataFrame, columns: Mapping[str, npt.NDArray[np.float64]]) -> pl.DataFrame:
+    """Add float columns, with null for NaN. D0.3."""
+    return frame.with_columns(pl.Series(name, values).fill_nan(None) for name, values in columns.items())
+
+
+def seconds(frame: pl.DataFrame, columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Add durations in seconds from expressions in microseconds. D0.2."""
+    return frame.with_columns((micro / 1e6).alias(name) for name, micro in columns.items())
+
+
+def no_groups(count: int) -> npt.NDArray[np.int64]:
+    """Return one row number 0 per ratio: all share one denominator."""
+    return np.zeros(count, np.int64)
+
+
+assert GROUPS == 64

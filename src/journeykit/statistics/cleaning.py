@@ -1,0 +1,61 @@
+"""Paths without the events that a question leaves out: neighbours become neighbours. DEFINITIONS D3.3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from journeykit.paths import Paths
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+Codes = npt.NDArray[Any]
+
+
+def cleaned(
+    paths: Paths, states: Codes, sessions: Int32s, *, skip_zero: bool, collapse: bool
+) -> tuple[Paths, Codes, Int32s]:
+    """Copy the events of one shard without state 0 and without repeats.
+
+    Parameters
+    ----------
+    paths : Paths
+        Of one shard.
+    states : numpy.ndarray
+        The state of every event of all shards.
+    sessions : numpy.ndarray of int32
+        The session of every event of all shards, or empty.
+    skip_zero : bool
+        Whether state 0 (before the first stage) is left out.
+    collapse : bool
+        Whether a run of one state becomes its first event.
+
+    Returns
+    -------
+    Paths, states, sessions
+        Of this shard only; paths of other shards are empty.
+    """
+    each = paths.each
+    starts, lengths = paths.starts[each], paths.lengths
+    begins = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+    events = np.repeat(starts - begins[:-1], lengths) + np.arange(begins[-1])
+    states = states[events]
+    kept = states > 0 if skip_zero else np.ones(states.size, np.bool_)
+    if collapse:
+        kept &= ~_repeats(states, kept, np.repeat(np.arange(lengths.size), lengths))
+    bounds = np.concatenate([[0], kept.cumsum()]).astype(np.int64)[begins]
+    all_starts, all_ends = np.zeros(paths.starts.size, np.int64), np.zeros(paths.starts.size, np.int64)
+    all_starts[each], all_ends[each] = bounds[:-1], bounds[1:]
+    shorter = Paths(paths.user_paths, all_starts, all_ends, paths.codes, paths.times[events][kept])
+    return shorter, states[kept], sessions[events][kept] if sessions.size else sessions
+
+
+def _repeats(states: Codes, kept: npt.NDArray[np.bool_], path: Int64s) -> npt.NDArray[np.bool_]:
+    """Mark kept events whose state is that of the kept event before them in the same path."""
+    places = np.flatnonzero(kept)
+    repeated = np.zeros(states.size, np.bool_)
+    same = (states[places][1:] == states[places][:-1]) & (path[places][1:] == path[places][:-1])
+    repeated[places[1:][same]] = True
+    return repeated

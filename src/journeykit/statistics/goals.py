@@ -1,0 +1,172 @@
+"""What questions about a goal share: the states they name, the units they walk, who may still go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from journeykit.durations import Duration, microseconds
+from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.journeys import Journeys
+from journeykit.paths import Paths, Unit
+from journeykit.protocol import CELL, Cells, Context
+from journeykit.statistics.units import count_units
+
+Codes = npt.NDArray[np.unsignedinteger[Any]]
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Marks = npt.NDArray[np.uint8]
+
+Names: TypeAlias = str | Sequence[str]
+Of: TypeAlias = Literal["event", "stage"]
+Missing: TypeAlias = Literal["raise", "ignore"]
+
+NEVER = 1 << 62
+"""Microseconds that no log spans; two of them still fit into an int64."""
+
+
+def as_names(names: Names, parameter: str) -> tuple[str, ...]:
+    """Accept one name or several, each once.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+        What a caller wrote.
+    parameter : str
+        The name for the message.
+
+    Returns
+    -------
+    tuple of str
+        In the order given.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or one is not a text.
+
+    Examples
+    --------
+    >>> as_names(["cart", "view", "cart"], "goal")
+    ('cart', 'view')
+    """
+    listed = (names,) if isinstance(names, str) else names
+    if not isinstance(listed, Sequence) or not listed or not all(isinstance(name, str) for name in listed):
+        raise ParameterError(f"{parameter} cannot be {names!r}. Give a name or a list of names.")
+    return tuple(dict.fromkeys(listed))
+
+
+def longest(duration: Duration | None, parameter: str) -> int:
+    """Return a limit in microseconds, NEVER without one."""
+    return NEVER if duration is None else microseconds(duration, parameter)
+
+
+def longest_silence(journeys: Journeys, unit: Unit, horizon: Duration | None) -> int:
+    """Return the longest silence after which a unit may still go on. D2.5, D3.5.
+
+    A session is open while its timeout has not passed; a user while the silence is shorter than the horizon.
+    """
+    if unit == "user":
+        return longest(horizon, "horizon") - 1
+    rule = journeys.session_rule
+    return longest(rule.timeout, "timeout") - rule.timeout_inclusive
+
+
+def state_names(of: Of, context: Context) -> pl.Series:
+    """Return the name of every state number; stage 0, before the first, has none."""
+    if of == "event":
+        return context.names.cast(pl.String).rechunk()
+    return pl.Series([None, *context.stages], dtype=pl.String)
+
+
+class Walk:
+    """The units of one shard and the states of their events, as the kernels take them.
+
+    Attributes
+    ----------
+    paths : Paths
+        Of this shard alone, numbered from 0; their positions are those of all shards.
+    states : numpy.ndarray of an unsigned integer
+        The state of every event, of all shards.
+    cells : numpy.ndarray of int32
+        The cell of every path; empty for one cell.
+    by_run : bool
+        Whether an occurrence of a state is a run of events: so with stages, where it is a visit. D6.4.
+    """
+
+    def __init__(self, shard: Journeys, cells: Cells, of: Of, unit: Unit) -> None:
+        paths = shard.paths(unit)
+        own = slice(paths.first, paths.last)
+        self.paths: Paths = replace(
+            paths, user_paths=paths.user_paths - paths.first, starts=paths.starts[own], ends=paths.ends[own]
+        )
+        self.states = shard.states(of, unit)
+        every_cell = cells.of(paths, unit)
+        self.cells: Int32s = every_cell[own] if every_cell.size else every_cell
+        self.cell_count = cells.count
+        self.by_run = of == "stage"
+        self._of = of
+        self._names = pl.Series(["", *shard.stage_names], dtype=pl.String) if self.by_run else shard.names
+        self.n_states = len(self._names)
+        self.n_events = int((self.paths.ends - self.paths.starts).sum())
+
+    @cached_property
+    def owners(self) -> Int64s:
+        """The user of every path, numbered from 0."""
+        return np.repeat(np.arange(self.paths.n_users), np.diff(self.paths.user_paths))
+
+    @cached_property
+    def last_times(self) -> Int64s:
+        """The time of the last event of every path."""
+        return self.paths.times[self.paths.ends - 1]
+
+    def marked(self, names: Sequence[str], missing: Missing) -> Marks:
+        """Mark the states that are named.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Events or stages.
+        missing : {"raise", "ignore"}
+            What to do about names that no state has. D0.9.
+
+        Returns
+        -------
+        numpy.ndarray of uint8
+            One per state.
+
+        Raises
+        ------
+        UnknownNameError
+            If no state has a name.
+        """
+        known = self._names.slice(1) if self.by_run else self._names
+        marks = known.is_in(list(names)).to_numpy().astype(np.uint8)
+        if missing == "raise" and marks.sum() < len(set(names)):
+            raise UnknownNameError(self._of, sorted(set(names) - set(known)), known)
+        return np.concatenate([np.zeros(1, np.uint8), marks]) if self.by_run else marks
+
+    def frame(self, **columns: npt.NDArray[Any]) -> pl.DataFrame:
+        """Return one row per path: its cell, its user, and the columns given."""
+        cell = self.cells if self.cells.size else np.zeros(self.paths.n_paths, np.int32)
+        return pl.DataFrame({CELL: cell, "user": self.owners, **columns})
+
+    def units(self) -> pl.DataFrame:
+        """Count the paths and their users per cell."""
+        return count_units(self.paths, self.cells, self.paths.ends > self.paths.starts)
+
+    def users_per_cell(self, marked: Bools) -> Int64s:
+        """Count the distinct users of the marked paths in each cell."""
+        users = self.owners[marked]
+        if self.cells.size == 0:
+            return np.array([np.count_nonzero(np.diff(users, prepend=-1))], np.int64)
+        pairs = np.unique(self.cells[marked].astype(np.int64) * self.paths.n_users + users)
+        return np.bincount(pairs // self.paths.n_users, minlength=self.cell_count)

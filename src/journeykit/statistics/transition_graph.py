@@ -1,0 +1,320 @@
+"""The answer to Transitions: an edge table, a state table, a graph, a matrix. DEFINITIONS D4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
+from journeykit.statistics.base import (
+    UNITS_TABLE,
+    Answer,
+    Grouped,
+    groups_per_cell,
+    no_groups,
+    place_of,
+    seconds,
+    with_floats,
+    with_rate,
+)
+from journeykit.statistics.distribution import Distribution, column_names
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from journeykit.statistics.transitions import Transitions
+
+START, END = "<START>", "<END>"
+LARGEST_MATRIX = 2_000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TransitionGraph(Answer):
+    """Transitions between states, with START and END.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row per edge: ``source``, ``target``, ``transitions`` (not unique), distinct ``sessions`` and ``users``
+        with the edge, ``probability`` of the target after the source with ``low`` and ``high``,
+        ``probability_in``, ``share`` of all transitions, ``user_share`` of the users who have the source,
+        ``lift`` over what the target's frequency alone would give, and times in seconds. D4.2.
+    states : polars.DataFrame
+        One row per state: ``visits``, ``sessions``, ``users``, ``entry_share`` of the paths that start with it
+        and ``exit_rate`` of its visits that end a path, each with its interval.
+    """
+
+    states: pl.DataFrame
+
+    def matrix(self, value: str = "probability") -> pl.DataFrame:
+        """Return one column of the edge table as a square table.
+
+        Parameters
+        ----------
+        value : str
+            A column of the frame.
+
+        Returns
+        -------
+        polars.DataFrame
+            First column ``source``, then one column per target; START first, END last; 0 where there is no edge.
+
+        Raises
+        ------
+        ParameterError
+            If there are segments or periods, more than 2,000 states, or no such column.
+        """
+        self._one_cell("matrix")
+        if value not in self.frame.columns[2:]:
+            raise ParameterError.choice("value", value, self.frame.columns[2:])
+        names = _in_order({*self.frame["source"], *self.frame["target"]})
+        if len(names) > LARGEST_MATRIX:
+            raise ParameterError(
+                f"a matrix of {len(names):,} states is larger than {LARGEST_MATRIX:,}. "
+                f"Use .frame, or .top(n) first."
+            )
+        place = {name: i for i, name in enumerate(names)}
+        cells = np.zeros((len(names), len(names)))
+        rows, columns = ([place[name] for name in self.frame[side]] for side in ("source", "target"))
+        cells[rows, columns] = self.frame[value].fill_null(0).to_numpy()
+        table = {"source": names} | {name: cells[:, i] for i, name in enumerate(names)}
+        dtype = self.frame.schema[value]
+        return pl.DataFrame(table).with_columns(pl.exclude("source").cast(dtype))
+
+    def to_networkx(self) -> nx.DiGraph[str]:
+        """Return a directed graph with the columns of both tables as attributes. D4.4.
+
+        Returns
+        -------
+        networkx.DiGraph
+            Nodes and edges in the order of the tables.
+        """
+        import networkx as nx
+
+        self._one_cell("to_networkx")
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_node(START)
+        for row in self.states.iter_rows(named=True):
+            graph.add_node(row.pop("state"), **row)
+        for row in self.frame.iter_rows(named=True):
+            graph.add_edge(row.pop("source"), row.pop("target"), **row)
+        return graph
+
+    def top(self, n: int) -> TransitionGraph:
+        """Keep the `n` edges with the most transitions per segment; probabilities stay as they are. D4.4."""
+        labels = self.context.labels.columns
+        frame = self.frame.group_by(labels, maintain_order=True).head(n) if labels else self.frame.head(n)
+        shown = int(frame["transitions"].sum()), int(self.frame["transitions"].sum())
+        return self._with(frame, f"{shown[0]:,} of {shown[1]:,} transitions are shown.")
+
+    def filter(self, *, min_count: int = 1) -> TransitionGraph:
+        """Keep edges with at least `min_count` transitions; probabilities stay as they are. D4.4."""
+        frame = self.frame.filter(pl.col("transitions") >= min_count)
+        shown = int(frame["transitions"].sum()), int(self.frame["transitions"].sum())
+        return self._with(frame, f"{shown[0]:,} of {shown[1]:,} transitions are shown.")
+
+    def conversion(self, goal: str | Sequence[str]) -> pl.DataFrame:
+        """Return P(ever a goal | now in state), from the chain of these transitions. D10.3.
+
+        Parameters
+        ----------
+        goal : str or sequence of str
+            One state, or several of which any counts.
+
+        Returns
+        -------
+        polars.DataFrame
+            The segment columns, then ``state``, ``visits``, ``probability``, ``low``, ``high``: one row per
+            state, START included, goals excluded, the most likely first.
+
+        Raises
+        ------
+        UnknownNameError
+            If a goal is not a state of this graph.
+
+        Notes
+        -----
+        Assumes that the next state depends on the last one only (of order ``order``). One sparse solve, and
+        one more per jackknife group.
+        """
+        from journeykit.statistics.absorption import conversion_by_state
+
+        goals = (goal,) if isinstance(goal, str) else tuple(goal)
+        known = set(self.frame["target"]) - {END}
+        unknown = [name for name in goals if name not in known]
+        if unknown:
+            raise UnknownNameError("state", unknown, sorted(known))
+        return self.context.label(conversion_by_state(self.edges, goals, self.context))
+
+    edges: pl.DataFrame
+    """Transitions by cell, jackknife group, source and target: what models are fitted to."""
+
+    def _one_cell(self, what: str) -> None:
+        if self.context.labels.width:
+            raise ParameterError(
+                f"{what} takes one segment, and this answer has {self.context.labels.height}. "
+                f"Filter the journeys first, or measure without by= and every=."
+            )
+
+    def _with(self, frame: pl.DataFrame, note: str) -> TransitionGraph:
+        from dataclasses import replace
+
+        context = replace(self.context, notes=(*self.context.notes, note))
+        return replace(self, frame=frame, context=context)
+
+
+def graph_of(statistic: Transitions, tables: Tables, context: Context) -> TransitionGraph:
+    """Turn the summed tables of Transitions into its answer."""
+    names = _state_names(statistic, context)
+    moves, states = (
+        _labelled(tables["moves"], statistic, names),
+        _labelled(tables["states"], statistic, names),
+    )
+    if not statistic.include_end:
+        moves = moves.filter(pl.col("target") != END)
+    frame = _edge_frame(statistic, moves, states, tables, context)
+    frame = _with_quantiles(frame, statistic, tables, names, context) if statistic.quantiles else frame
+    ordered = _ordered(frame, "transitions", ("source", "target"))
+    nodes = _state_frame(_labelled(tables["moves"], statistic, names), states, tables, context)
+    return TransitionGraph(
+        frame=context.label(ordered),
+        statistic=statistic,
+        context=context,
+        states=context.label(_ordered(nodes, "visits", ("state",))),
+        edges=moves.select(CELL, GROUP, "source", "target", "transitions"),
+    )
+
+
+def _state_names(statistic: Transitions, context: Context) -> pl.Series:
+    """Return the name of every state number, then START and END."""
+    names = pl.Series(["", *context.stages], dtype=pl.String) if statistic.of == "stage" else context.names
+    return pl.concat([names.cast(pl.String).rechunk(), pl.Series([START, END])])
+
+
+def _labelled(table: pl.DataFrame, statistic: Transitions, names: pl.Series) -> pl.DataFrame:
+    """Replace state numbers by names; a tuple reads ``A > B``."""
+    target = [pl.col("target").replace_strict(_numbers(names), names)] if "target" in table.columns else []
+    if statistic.order == 1:
+        return table.with_columns(pl.col("source").replace_strict(_numbers(names), names), *target)
+    named = table.with_columns(
+        *(pl.col(key).replace_strict(_numbers(names), names, default=None) for key in statistic.sources),
+        *target,
+    )
+    source = pl.concat_str(statistic.sources, separator=" > ", ignore_nulls=True)
+    source = pl.when(source == "").then(pl.lit(START)).otherwise(source)
+    shown = [source.alias("source")]
+    if target:
+        last = [*statistic.sources[1:], "target"]
+        tuple_name = pl.concat_str(last, separator=" > ", ignore_nulls=True)
+        shown.append(pl.when(pl.col("target") == END).then(pl.lit(END)).otherwise(tuple_name).alias("target"))
+    return named.select(CELL, GROUP, *shown, pl.exclude(CELL, GROUP, "target", *statistic.sources))
+
+
+def _numbers(names: pl.Series) -> pl.Series:
+    return pl.int_range(len(names), dtype=pl.Int32, eager=True)
+
+
+def _edge_frame(
+    statistic: Transitions, moves: pl.DataFrame, states: pl.DataFrame, tables: Tables, context: Context
+) -> pl.DataFrame:
+    """Return every number of D4.2 per cell and edge, but for the percentiles."""
+    edges = Grouped(moves, ("source", "target"))
+    leaving = Grouped(sum_rows(moves, [CELL, GROUP, "source"]), ("source",))
+    frame = edges.totals
+    users = _users_of(frame, states, tables)
+    rows = place_of(frame, leaving.totals, [CELL, "source"])
+    frame = with_rate(
+        frame,
+        "probability",
+        edges.sums("transitions"),
+        leaving.sums("transitions"),
+        rows,
+        groups_per_cell(tables),
+        users,
+        context,
+        bounds=("low", "high"),
+    )
+    n = pl.col("transitions")
+    reached = n.filter(pl.col("source") != START).sum().over(CELL, "target")
+    base = reached / n.filter(pl.col("source") != START).sum().over(CELL)
+    inner = (pl.col("source") != START) & (pl.col("target") != END)
+    frame = frame.with_columns(
+        (n / n.sum().over(CELL, "target")).alias("probability_in"),
+        (n / n.sum().over(CELL)).alias("share"),
+        (pl.col("users") / pl.Series(users)).alias("user_share"),
+        pl.when(pl.col("source") != START).then(pl.col("probability") / base).alias("lift"),
+        *(pl.when(inner).then(pl.col(name)).alias(name) for name in ("time_sum", "time_min", "time_max")),
+    )
+    times = {
+        "time_mean": pl.col("time_sum") / n,
+        "time_min": pl.col("time_min"),
+        "time_max": pl.col("time_max"),
+    }
+    return seconds(frame, times).drop("time_sum")
+
+
+def _users_of(frame: pl.DataFrame, states: pl.DataFrame, tables: Tables) -> Any:
+    """Return how many users have the source of each edge; for START all users with a path."""
+    visited = sum_rows(states, [CELL, "source"]).select(CELL, "source", "users")
+    started = sum_rows(tables[UNITS_TABLE], [CELL]).select(CELL, pl.lit(START).alias("source"), "users")
+    every = pl.concat([visited, started])
+    return every["users"].to_numpy()[place_of(frame, every, [CELL, "source"])].astype(float)
+
+
+def _state_frame(moves: pl.DataFrame, states: pl.DataFrame, tables: Tables, context: Context) -> pl.DataFrame:
+    """Return visits, entry share and exit rate of every state."""
+    named, groups = Grouped(states, ("source",)), groups_per_cell(tables)
+    frame = named.totals
+    units = Grouped(tables[UNITS_TABLE], ())
+    for name, edge, whole in (
+        ("entry_share", moves.filter(pl.col("source") == START).with_columns(source="target"), units),
+        ("exit_rate", moves.filter(pl.col("target") == END), named),
+    ):
+        part = sum_rows(edge, [CELL, GROUP, "source"]).select(CELL, GROUP, "source", "transitions")
+        zero = frame.select(
+            CELL, pl.lit(0, pl.UInt8).alias(GROUP), "source", pl.lit(0, pl.Int64).alias("transitions")
+        )
+        parts = Grouped(pl.concat([part, zero]), ("source",))
+        if whole is units:
+            rows = place_of(frame, units.totals, [CELL])
+            sums, users = units.sums("paths"), units.totals["users"].to_numpy()[rows]
+        else:
+            rows, sums, users = np.arange(frame.height), named.sums("visits"), frame["users"].to_numpy()
+        frame = with_rate(frame, name, parts.sums("transitions"), sums, rows, groups, users, context)
+    return frame.rename({"source": "state"})
+
+
+def _with_quantiles(
+    frame: pl.DataFrame, statistic: Transitions, tables: Tables, names: pl.Series, context: Context
+) -> pl.DataFrame:
+    """Add percentiles of the time per edge with Woodruff intervals. D12.5."""
+    gaps = _labelled(tables["gaps"], statistic, names)
+    things = place_of(gaps, frame, [CELL, "source", "target"])
+    times = Distribution.of(frame.height, things, gaps, "gap")
+    present = groups_per_cell(tables)
+    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+    columns: dict[str, Any] = {}
+    for q, name in zip(statistic.quantiles, column_names(statistic.quantiles, "time"), strict=True):
+        value = times.quantile(q)
+        low, high = times.bounds(value, groups, context.level)
+        columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
+    return with_floats(frame, columns)
+
+
+def _ordered(frame: pl.DataFrame, value: str, names: Sequence[str]) -> pl.DataFrame:
+    """Sort by cell, value descending, then names: START first, END last. D0.4."""
+    ranks = [(pl.col(name) != START, pl.col(name) == END, pl.col(name)) for name in names]
+    keys = [CELL, pl.col(value), *(key for rank in ranks for key in rank)]
+    return frame.sort(keys, descending=[False, True, *([False] * 3 * len(names))], maintain_order=True)
+
+
+def _in_order(names: Mapping[str, Any] | set[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name != START, name == END, name))
+
+
+__all__ = ["END", "START", "TransitionGraph", "graph_of", "no_groups"]

@@ -1,0 +1,160 @@
+"""Medians of waits with exact counts: plain (type 7) or under censoring (Kaplan-Meier). DEFINITIONS D0.2, D12.5, D14.1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from journeykit.intervals import GROUPS, jackknife
+from journeykit.protocol import GROUP
+from journeykit.threads import on_all_cores
+
+Floats = npt.NDArray[np.float64]
+Int64s = npt.NDArray[np.int64]
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Medians:
+    """One median per thing, in seconds, with its interval; NaN where there is none, infinite where not reached."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+def distinct(things: Int64s, values: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Count the distinct pairs of two arrays of numbers from 0 on.
+
+    Returns
+    -------
+    things, values, counts : numpy.ndarray of int64
+        One entry per pair, sorted.
+
+    Examples
+    --------
+    >>> [each.tolist() for each in distinct(np.array([1, 0, 1]), np.array([5, 7, 5]))]
+    [[0, 1], [7, 5], [1, 2]]
+    """
+    room = int(values.max(initial=0)).bit_length()
+    if int(things.max(initial=0)).bit_length() + room < 63:
+        from journeykit.kernels.waiting import count_pairs, pack_pairs
+
+        packed = np.empty(values.size, np.int64)
+        pack_pairs(things, values, room, packed)
+        packed.sort()
+        found = tuple(np.empty(values.size, np.int64) for _ in range(3))
+        n = count_pairs(packed, room, *found)
+        return found[0][:n], found[1][:n], found[2][:n]
+    pairs = pl.DataFrame({"thing": things, "value": values}).group_by("thing", "value").len("count")
+    pairs = pairs.sort("thing", "value").cast(pl.Int64)
+    return pairs["thing"].to_numpy(), pairs["value"].to_numpy(), pairs["count"].to_numpy()
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Waits of several things, each with its jackknife group, ordered by thing and packed for sorting.
+
+    Attributes
+    ----------
+    offsets : numpy.ndarray of int64, things + 1
+        Where the waits of each thing start.
+    packed : numpy.ndarray of int64
+        See `journeykit.kernels.waiting`; sorted within a thing.
+    """
+
+    offsets: Int64s
+    packed: Int64s
+
+    @classmethod
+    def of(
+        cls, count: int, things: Int64s, frame: pl.DataFrame, value: str, closed: str | None = None
+    ) -> Waits:
+        """Gather the rows of a tally: ``group``, a value in microseconds, ``count``, and perhaps 1 for closed."""
+        from journeykit.kernels.waiting import pack_waits
+
+        ended = np.empty(0, np.int32) if closed is None else frame[closed].to_numpy()
+        counts = frame["count"].to_numpy()
+        offsets = np.concatenate([[0], np.bincount(things, counts, count).cumsum()]).astype(np.int64)
+        packed = np.empty(offsets[-1], np.int64)
+        pack_waits(
+            things,
+            frame[value].to_numpy(),
+            ended,
+            frame[GROUP].to_numpy(),
+            counts,
+            offsets[:-1].copy(),
+            packed,
+        )
+        on_all_cores(lambda span: packed[span[0] : span[1]].sort(), pairwise(offsets))
+        return cls(offsets, packed)
+
+    def plain(self, groups: Int64s, level: float) -> Medians:
+        """Return type-7 medians with Woodruff intervals; no wait may be censored. D0.2, D12.5."""
+        things = self.offsets.size - 1
+        estimate = np.array([_type_7(self._of(i), HALF) for i in range(things)])
+        sizes, below = np.zeros((things, GROUPS)), np.zeros((things, GROUPS))
+        for i in range(things):
+            waits = self._of(i)
+            reached = np.searchsorted(waits >> 7, estimate[i], side="right") if waits.size else 0
+            sizes[i] = np.bincount(waits & 63, minlength=GROUPS)
+            below[i] = np.bincount(waits[:reached] & 63, minlength=GROUPS)
+        n, x = sizes.sum(axis=1), below.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            replicates = np.where(n[:, None] > sizes, (x[:, None] - below) / (n[:, None] - sizes), np.nan)
+            ends = jackknife(x / n, replicates, groups, n, level=level)
+        low = np.array([_type_7(self._of(i), ends.low[i]) for i in range(things)])
+        high = np.array([_type_7(self._of(i), ends.high[i]) for i in range(things)])
+        return Medians(estimate / 1e6, low / 1e6, high / 1e6)
+
+    def censored(self, groups: Int64s, users: npt.ArrayLike, level: float) -> Medians:
+        """Return Kaplan-Meier medians with Woodruff intervals. D14.1, D12.5.
+
+        `users` are the distinct users behind each thing, for a median at which nobody is left.
+        """
+        from journeykit.kernels.waiting import replicates_at, time_of_survival
+
+        things = self.offsets.size - 1
+        share, replicates = np.full(things, np.nan), np.full((things, GROUPS), np.nan)
+        estimate = np.full(things, np.nan)
+
+        def survive(thing: int) -> None:
+            waits = self._of(thing)
+            if waits.size == 0:
+                return
+            time, survival = time_of_survival(waits, HALF)
+            estimate[thing] = np.inf if time < 0 else time / 1e6
+            if time >= 0:
+                share[thing] = 1 - survival
+                replicates_at(waits, time, replicates[thing])
+
+        on_all_cores(survive, range(things))
+        ends = jackknife(share, 1 - replicates, groups, users, level=level)
+        return Medians(estimate, self._reached(ends.low), self._reached(ends.high))
+
+    def _reached(self, shares: Floats) -> Floats:
+        """Return when each share of a thing's waits has ended, in seconds."""
+        from journeykit.kernels.waiting import time_of_survival
+
+        times = np.full(shares.size, np.nan)
+        for i in np.flatnonzero(~np.isnan(shares)):
+            time, _ = time_of_survival(self._of(i), 1 - shares[i])
+            times[i] = np.inf if time < 0 else time / 1e6
+        return times
+
+    def _of(self, thing: int) -> Int64s:
+        return self.packed[self.offsets[thing] : self.offsets[thing + 1]]
+
+
+def _type_7(packed: Int64s, q: float) -> float:
+    """Interpolate between the order statistics of sorted waits. D0.2."""
+    if packed.size == 0 or np.isnan(q):
+        return float("nan")
+    position = (packed.size - 1) * q
+    below = int(position)
+    low, high = int(packed[below]) >> 7, int(packed[min(below + 1, packed.size - 1)]) >> 7
+    return low + (position - below) * (high - low)

@@ -1,0 +1,113 @@
+"""Slow, obvious twins of the core, row by row, written from DEFINITIONS.md alone.
+
+A log is a list of rows, dicts with ``user``, ``time`` (int microseconds), ``event`` and, where the
+question needs them, ``order``, ``session`` and properties. Nothing here imports the package, so that a
+wrong idea in the core cannot hide in both places. Null is None. Durations that go in are int
+microseconds, those that come out float seconds. Where the definitions leave a choice open, the docstring
+says "Choice" and what was taken.
+"""
+
+from tests.oracle.abandonment import (
+    Unit,
+    abandonment,
+    classic_abandonment,
+    flags,
+    horizon_sensitivity,
+    status,
+    time_and_outcome,
+    unconverted_by,
+    where_abandoned,
+)
+from tests.oracle.conversion import absorption, chain_counts, conversion, conversion_per_visit, cut_at_goal
+from tests.oracle.funnels import chain, funnel
+from tests.oracle.intervals import Interval, group, jackknife, wilson
+from tests.oracle.numbers import percentile, rate
+from tests.oracle.ordering import order, quality
+from tests.oracle.overview import engaged_rate, overview, return_gaps
+from tests.oracle.paths import (
+    END,
+    OTHER,
+    START,
+    Item,
+    Path,
+    anchor,
+    clean,
+    collapse,
+    column_paths,
+    session_paths,
+    user_paths,
+)
+from tests.oracle.retention import Cell, retention
+from tests.oracle.sessions import Sessions, column_sessions, sessions
+from tests.oracle.stages import Rule, Stage, Staged, StagedUnit, Visit, assign, moves, stage_numbers, visits
+from tests.oracle.survival import aalen_johansen, converted_by, kaplan_meier, median_survival
+from tests.oracle.transitions import Edge, Node, edges, nodes, transition_counts
+from tests.oracle.whole_paths import Ngram, PathRow, ngrams, top_paths
+
+__all__ = [
+    "END",
+    "OTHER",
+    "START",
+    "Cell",
+    "Edge",
+    "Interval",
+    "Item",
+    "Ngram",
+    "Node",
+    "Path",
+    "PathRow",
+    "Rule",
+    "Sessions",
+    "Stage",
+    "Staged",
+    "StagedUnit",
+    "Unit",
+    "Visit",
+    "aalen_johansen",
+    "abandonment",
+    "absorption",
+    "anchor",
+    "assign",
+    "chain",
+    "chain_counts",
+    "classic_abandonment",
+    "clean",
+    "collapse",
+    "column_paths",
+    "column_sessions",
+    "conversion",
+    "conversion_per_visit",
+    "converted_by",
+    "cut_at_goal",
+    "edges",
+    "engaged_rate",
+    "flags",
+    "funnel",
+    "group",
+    "horizon_sensitivity",
+    "jackknife",
+    "kaplan_meier",
+    "median_survival",
+    "moves",
+    "ngrams",
+    "nodes",
+    "order",
+    "overview",
+    "percentile",
+    "quality",
+    "rate",
+    "retention",
+    "return_gaps",
+    "session_paths",
+    "sessions",
+    "stage_numbers",
+    "status",
+    "time_and_outcome",
+    "top_paths",
+    "transition_counts",
+    "unconverted_by",
+    "user_paths",
+    "visits",
+    "where_abandoned",
+    "wilson",
+]
