@@ -1,6 +1,6 @@
 """How often the 95 % intervals hold the planted truth: many simulated shops, one table.
 
-    PYTHONPATH=src python benchmarks/interval_coverage.py --shops 200 --users 1500 --out coverage.md
+    python benchmarks/interval_coverage.py --shops 200 --users 1500 --processes 2 --out coverage.md
 
 `planted_truths` says what is true, `MEASURERS` holds the ways to estimate it. "journeykit" asks the public
 API; "plain" is a control written with polars alone (ratio of sums over users, linearised), which shows that

@@ -27,7 +27,8 @@ def journeys_of(rows: Sequence[Row], timeout: Any = "30m", *, tz: str | None = N
         event="event",
         order="order" if "order" in columns else None,
         session="session" if "session" in columns else None,
-        keep=sorted(columns - {"user", "time", "event", "order", "session"}),
+        value="value" if "value" in columns else None,
+        keep=sorted(columns - {"user", "time", "event", "order", "session", "value"}),
         tz=tz,
     )
     return events.sessionize(timeout, **options)

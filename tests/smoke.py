@@ -33,6 +33,10 @@ def transitions_of_three_events() -> pl.DataFrame:
     return journeys.measure(jk.Transitions()).frame
 
 
+def journeykit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["journeykit", *arguments], capture_output=True, text=True, check=False)
+
+
 package = Path(str(files("journeykit")))
 check("imported from the wheel, not from a source tree", "site-packages" in package.parts)
 check("import journeykit loads none of the heavy libraries", not set(HEAVY) & set(sys.modules))
@@ -41,5 +45,14 @@ check("ships py.typed", (package / "py.typed").is_file())
 check("ships its sample logs", any((package / "datasets" / "data").iterdir()))
 moves = transitions_of_three_events().filter(source="view", target="buy")
 check("measures", moves["transitions"].to_list() == [1])
-shown = subprocess.run(["journeykit", "--help"], capture_output=True, text=True, check=False)
-check("journeykit --help", shown.returncode == 0 and "measure" in shown.stdout)
+check("has every name it promises", all(getattr(jk, name) is not None for name in jk.__all__))
+check("journeykit --help", "measure" in journeykit("--help").stdout)
+
+log, out = str(jk.datasets.shop()), Path("answers")
+roles = ("--user", "user_id", "--time", "timestamp", "--event", "event")
+done = journeykit("measure", log, *roles, "--goal", "purchase", "--by", "platform", "--out", str(out))
+check(f"journeykit measure a shipped log {done.stderr}", done.returncode == 0)
+check("leaves its answers", pl.read_parquet(out / "conversion.parquet")["platform"].n_unique() == 3)
+failed = journeykit("measure", log, "--user", "nobody", *roles[2:], "--out", "nothing")
+check("says in one line what is wrong, exit code 1", (failed.returncode, failed.stderr.count("\n")) == (1, 1))
+check("leaves nothing after an error", not Path("nothing").exists())

@@ -45,7 +45,9 @@ def path(name, thing):
 def described(name, thing):
     """Return the lines of reStructuredText that document one object."""
     if isinstance(thing, ModuleType):
-        return [f".. automodule:: {thing.__name__}", "   :members:", ""]
+        twice = [each for each in public_objects() if hasattr(thing, each)]
+        left_out = [f"   :exclude-members: {', '.join(twice)}"] if twice else []
+        return [f".. automodule:: {thing.__name__}", "   :members:", *left_out, ""]
     if inspect.isclass(thing):
         return [f".. autoclass:: {PACKAGE}.{name}", "   :members:", "   :show-inheritance:", ""]
     directive = "autofunction" if callable(thing) else "autodata"

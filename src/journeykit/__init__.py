@@ -13,12 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from journeykit import datasets, sessions, stages
+    from journeykit import datasets, errors, sessions, stages
     from journeykit.cells import Segment
     from journeykit.engines import InMemory
-    from journeykit.events import Events, read_events
+    from journeykit.errors import JourneykitError, JourneykitWarning
+    from journeykit.events import Events
     from journeykit.journeys import Journeys, open_journeys
     from journeykit.plans import scan_events
+    from journeykit.reading import read_events
     from journeykit.sessions import SessionRule
     from journeykit.stages import Stage, StageModel
     from journeykit.statistics.abandonment import Abandonment
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "read_events": "events",
+    "read_events": "reading",
     "scan_events": "plans",
     "Events": "events",
     "sessions": "",
@@ -53,6 +55,9 @@ _HOMES = {
     "Overview": "statistics.overview",
     "InMemory": "engines",
     "datasets": "",
+    "errors": "",
+    "JourneykitError": "errors",
+    "JourneykitWarning": "errors",
 }
 """Public names in the order of the data's way, and the module each is at home in."""
 
@@ -62,6 +67,8 @@ __all__ = [
     "Conversion",
     "Events",
     "InMemory",
+    "JourneykitError",
+    "JourneykitWarning",
     "Journeys",
     "Overview",
     "Segment",
@@ -74,6 +81,7 @@ __all__ = [
     "Transitions",
     "__version__",
     "datasets",
+    "errors",
     "open_journeys",
     "read_events",
     "scan_events",

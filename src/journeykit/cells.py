@@ -54,6 +54,14 @@ class Propertied(Protocol):
     def tz(self) -> str:
         """The time zone of calendar periods."""
 
+    @property
+    def times(self) -> npt.NDArray[np.int64]:
+        """The time of every event."""
+
+    @property
+    def time_order(self) -> npt.NDArray[np.int64] | None:
+        """Where the events of a user stand that follow each other in time, if sessions interleave."""
+
     def property(self, name: str) -> pl.Series:
         """Return a kept property, one value per event in journey order."""
 
@@ -122,23 +130,27 @@ class _Crossing:
             self.labels = self.labels.join(table, how="cross", maintain_order="left_right")
 
     def assign(self, paths: Paths, unit: Unit) -> Int32s:
-        """Return the cell of every path."""
+        """Return the cell of every path of this shard, in the places that its paths have among all."""
         from journeykit.kernels.segments import known_values
 
-        cells = np.zeros(paths.starts.size, np.int32)
-        for segment, values, size in zip(self.segments, self.values, self.sizes, strict=False):
-            found = np.empty(paths.starts.size, np.int32)
-            known_values(paths.starts, paths.ends, values, segment.at == "last", found)
+        starts, ends = paths.starts[paths.each], paths.ends[paths.each]
+        cells = np.zeros(starts.size, np.int32)
+        for segment, stored, size in zip(self.segments, self.values, self.sizes, strict=False):
+            found = np.empty(starts.size, np.int32)
+            in_time = self.journeys.time_order if unit == "user" else None
+            values = stored if in_time is None else stored[in_time]
+            known_values(starts, ends, values, segment.at == "last", found)
             found[found < 0] = size - 1
             cells = cells * size + found
         if self.every is not None:
-            period = self._truncate(pl.Series(paths.times[paths.starts]))
+            period = self._truncate(pl.Series(paths.times[starts]))
             cells = cells * self.sizes[-1] + self.periods.search_sorted(period).to_numpy().astype(np.int32)
-        return cells.astype(np.int32)
+        among_all = np.empty(paths.starts.size, np.int32)
+        among_all[paths.each] = cells
+        return among_all
 
     def _periods(self) -> pl.Series:
-        times = self.journeys.times  # type: ignore[attr-defined]
-        return self._truncate(pl.Series("period", times)).unique().sort()
+        return self._truncate(pl.Series("period", self.journeys.times)).unique().sort()
 
     def _truncate(self, times: pl.Series) -> pl.Series:
         assert self.every is not None

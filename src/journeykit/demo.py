@@ -10,9 +10,10 @@ import polars as pl
 from journeykit import stages
 from journeykit.datasets import ShopTruth, access_log, simulate_shop
 from journeykit.engines import Engine
-from journeykit.events import Events, read_events
+from journeykit.events import Events
 from journeykit.journeys import Journeys
 from journeykit.protocol import Statistic
+from journeykit.reading import read_events
 from journeykit.statistics.abandonment import Abandonment
 from journeykit.statistics.base import Answer
 from journeykit.statistics.conversion import Conversion
@@ -55,8 +56,7 @@ class Part:
     truth: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
-PARTS = 2
-QUESTIONS_ASKED = 13
+QUESTIONS_ASKED = 14
 """How many statistics both parts measure together, for a progress bar."""
 
 
@@ -106,18 +106,23 @@ def page_views() -> tuple[Events, tuple[str, ...]]:
     )  # fmt: skip
     frequent = pl.len().over("area") >= RARE
     views = views.with_columns(pl.when(frequent).then("area").otherwise(pl.lit("(other)")).alias("area"))
+    statuses = ", ".join(map(str, ANSWERED))
     remarks = (
-        f"Of {requests.height:,} readable requests {views.height:,} are page views: answered (status "
-        f"{', '.join(map(str, ANSWERED))}), and neither an asset (style, script, picture, font) nor robots.txt.",
-        f"An event is the first folder of the path; a news feed is 'feed', '/' is 'home', folders with fewer than "
-        f"{RARE} views are '(other)'. A user is an address.",
+        (
+            f"Of {requests.height:,} readable requests {views.height:,} are page views: answered (status {statuses}), "
+            f"and neither an asset (style, script, picture, font) nor robots.txt."
+        ),
+        (
+            f"An event is the first folder of the path; a news feed is 'feed', '/' is 'home', folders with fewer "
+            f"than {RARE} views are '(other)'. A user is an address."
+        ),
         "Robots are not removed: feed readers and crawlers are among the users.",
     )
     return read_events(views, user="user", time="time", event="area"), remarks
 
 
 def web_server(engine: Engine | None = None) -> Part:
-    """Measure the access log: what leads to a download?"""
+    """Measure the access log: who gets to a download."""
     events, remarks = page_views()
     journeys = events.sessionize("30m")
     answers = _measured(journeys, {
@@ -141,7 +146,7 @@ def shop(n_users: int, engine: Engine | None = None) -> Part:
     abandonment = Abandonment(PURCHASE, CART, unit="session", missing="ignore")
     conversion = Conversion(PURCHASE, missing="ignore")
     answers = _measured(journeys, {
-        "overview": Overview(goal=PURCHASE),
+        "overview": Overview(PURCHASE, missing="ignore"),
         "transitions": Transitions(),
         "stage_transitions": Transitions(of="stage"),
         "top_paths": TopPaths(10, goal=PURCHASE, missing="ignore"),
@@ -149,8 +154,12 @@ def shop(n_users: int, engine: Engine | None = None) -> Part:
         "abandonment": abandonment,
         "stage_flow": StageFlow(),
     }, engine)  # fmt: skip
-    by_device = _measured(journeys, {"conversion_by_device": conversion, "abandonment_by_device": abandonment},
-                          engine, by="device")
+    by_device = _measured(
+        journeys,
+        {"conversion_by_device": conversion, "abandonment_by_device": abandonment},
+        engine,
+        by="device",
+    )
     answers |= by_device
     remarks = (
         f"{n_users:,} users, planted with known probabilities (rng=1); mobile is planted to convert less.",
@@ -179,8 +188,14 @@ def truth_table(answers: Mapping[str, Answer], truth: ShopTruth) -> pl.DataFrame
         "source", "target", measured="probability", low="low", high="high"
     )
     planted = truth.stage_transitions.rename({"probability": "planted"})
+    # A move that nobody made out of a stage that somebody was in has probability 0, without an interval.
+    seen = pl.when(pl.col("source").is_in(edges["source"].unique().to_list())).then(0.0)
     moves = planted.join(edges, on=["source", "target"], how="left", maintain_order="left").select(
-        pl.format("P({} -> {})", "source", "target").alias("number"), "planted", "measured", "low", "high"
+        pl.format("P({} -> {})", "source", "target").alias("number"),
+        "planted",
+        pl.coalesce("measured", seen).alias("measured"),
+        "low",
+        "high",
     )
     inside = pl.col("planted").is_between("low", "high").alias("inside")
     return pl.concat([_rates(answers, truth), moves]).with_columns(inside)
@@ -212,7 +227,9 @@ def _rates(answers: Mapping[str, Answer], truth: ShopTruth) -> pl.DataFrame:
 
 
 def _measured(
-    journeys: Journeys, asked: Mapping[str, Statistic[Journeys, Answer]], engine: Engine | None,
+    journeys: Journeys,
+    asked: Mapping[str, Statistic[Journeys, Answer]],
+    engine: Engine | None,
     by: str | None = None,
 ) -> dict[str, Answer]:
     return dict(zip(asked, journeys.measure(*asked.values(), by=by, engine=engine), strict=True))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 import polars as pl
 
@@ -19,9 +18,7 @@ WRITERS = (".parquet", ".csv", ".ndjson")
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there if all goes well, else remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{token_hex(8)}")
     try:
         yield temporary
         temporary.replace(path)

@@ -106,9 +106,9 @@ class GroupSums:
             lengths = np.searchsorted(self.row, distinct, side="right") - starts
             entries = np.repeat(starts - np.concatenate([[0], lengths.cumsum()[:-1]]), lengths)
             entries = entries + np.arange(entries.size)
-            parts = np.zeros((distinct.size, GROUPS))
-            parts[np.repeat(np.arange(distinct.size), lengths), self.group[entries]] = self.value[entries]
-            return self.total[wanted], parts[place]
+            cells = np.repeat(np.arange(distinct.size), lengths) * GROUPS + self.group[entries]
+            parts = np.bincount(cells, self.value[entries], distinct.size * GROUPS).astype(np.float64)
+            return self.total[wanted], parts.reshape(-1, GROUPS)[place]
 
         return block
 
@@ -218,6 +218,8 @@ def jackknife(
         exact = wilson(estimate * np.asarray(users, np.float64), users, level)
         low, high = np.where(flat, exact.low, low), np.where(flat, exact.high, high)
     undefined = np.isnan(estimate) | (groups < FEWEST_GROUPS) | (missing.sum(axis=1) > groups / 4)
+    if scale == "log":
+        undefined |= estimate <= 0
     return Bounds(np.where(undefined, np.nan, low), np.where(undefined, np.nan, high))
 
 

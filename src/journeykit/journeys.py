@@ -1,102 +1,36 @@
-"""Journeys: an ordered, encoded ragged array of users, their sessions and their events."""
+"""Journeys: the ragged array with the verbs that a user says to it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from journeykit import selection, store, views
 from journeykit.cells import By, make_cells
-from journeykit.durations import Duration, microseconds
 from journeykit.engines import Engine, InMemory
-from journeykit.errors import SHOWN_NAMES, ParameterError, UnknownPropertyError
-from journeykit.paths import UNITS, Paths, Unit
+from journeykit.errors import SHOWN_NAMES, ParameterError
 from journeykit.protocol import Cells, Context, Statistic
-from journeykit.sessions import SessionRule, is_open
+from journeykit.ragged import Provenance, Ragged, Staged
 from journeykit.stages import StageAssignment, StageModel
 
-Int64s = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.unsignedinteger[Any]]
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 UNMAPPED = "In no stage: "
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What happened on the way from the log to the journeys. D0.6."""
-
-    tied_pairs: int = 0
-    tied_pairs_distinct: int = 0
-    out_of_order: int = 0
-    events_outside: int = 0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A stage for every event. D6.3."""
-
-    model: StageModel
-    current: npt.NDArray[np.uint8]
-    furthest: npt.NDArray[np.uint8]
-
-
 @dataclass(frozen=True, eq=False, repr=False)
-class Journeys:
+class Journeys(Ragged):
     """Ordered paths of users, cut into sessions, with codes for events.
 
-    Made by ``Events.sessionize`` and ``open_journeys``. Nothing changes it; verbs return new journeys.
-
-    Attributes
-    ----------
-    users : polars.Series
-        The id of every user, stored by jackknife group (D12.1).
-    names : polars.Series of String
-        The vocabulary: an event code is a position in it.
-    user_offsets : numpy.ndarray of int64, users + 1
-        Where the events of each user start.
-    session_offsets : numpy.ndarray of int64, sessions + 1
-        Where the events of each session start; every user boundary is one.
-    user_sessions : numpy.ndarray of int64, users + 1
-        Which session is the first of each user.
-    event_codes : numpy.ndarray of uint8, uint16 or uint32
-        What happened.
-    times : numpy.ndarray of int64
-        When, in microseconds since the epoch, UTC.
-    group_offsets : numpy.ndarray of int64, 65
-        Which users belong to each jackknife group.
-    rows : numpy.ndarray of uint32 or uint64
-        Where each event stood in the input.
+    Made by ``Events.sessionize`` and ``open_journeys``. Nothing changes it; verbs return new journeys. The array
+    itself, its columns and paths, is described in `Ragged`.
     """
-
-    users: pl.Series
-    names: pl.Series
-    user_offsets: Int64s
-    session_offsets: Int64s
-    user_sessions: Int64s
-    event_codes: Codes
-    times: Int64s
-    group_offsets: Int64s
-    rows: Codes
-    observed_from: int
-    observed_until: int
-    tz: str = "UTC"
-    session_rule: SessionRule = field(default_factory=SessionRule)
-    session_causes: npt.NDArray[np.uint8] | None = None
-    sessions_inside: npt.NDArray[np.bool_] | None = None
-    time_order: Int64s | None = None
-    staged: Staged | None = None
-    source: pl.DataFrame | store.StoredColumns = field(default_factory=pl.DataFrame)
-    provenance: Provenance = field(default_factory=Provenance)
-    user_range: tuple[int, int] | None = None
 
     frame = cached_property(views.frame)
     to_arrow = views.to_arrow
@@ -106,64 +40,6 @@ class Journeys:
     write = store.write
     __repr__ = views.text
     _repr_html_ = views.html
-
-    @property
-    def n_users(self) -> int:
-        """How many users."""
-        return self.user_offsets.size - 1
-
-    @property
-    def n_sessions(self) -> int:
-        """How many sessions; runs of events outside any session are none. D2.2."""
-        inside = self.sessions_inside
-        return self.session_offsets.size - 1 if inside is None else int(inside.sum())
-
-    @property
-    def n_events(self) -> int:
-        """How many events."""
-        return self.event_codes.size
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """The names of the kept properties."""
-        return tuple(self.source.columns)
-
-    @property
-    def stage_names(self) -> tuple[str, ...]:
-        """The stages in order; empty before ``assign_stages``."""
-        return () if self.staged is None else tuple(stage.name for stage in self.staged.model.stages)
-
-    @property
-    def stage_codes(self) -> npt.NDArray[np.uint8] | None:
-        """The stage after every event: 0 before the first, k for the k-th. D6.3."""
-        return None if self.staged is None else self.staged.current
-
-    @property
-    def furthest_stage_codes(self) -> npt.NDArray[np.uint8] | None:
-        """The furthest stage up to every event. D6.3."""
-        return None if self.staged is None else self.staged.furthest
-
-    def property(self, name: str) -> pl.Series:
-        """Return a kept property, one value per event in journey order.
-
-        Parameters
-        ----------
-        name : str
-            A column named in ``keep=``, or the role ``value``.
-
-        Returns
-        -------
-        polars.Series
-            n_events values, gathered when they are asked for.
-
-        Raises
-        ------
-        UnknownPropertyError
-            If it was not kept.
-        """
-        if name not in self.source.columns:
-            raise UnknownPropertyError(name, self.kept)
-        return self.source[name].gather(pl.Series(self.rows))
 
     def assign_stages(self, model: StageModel, *, missing: Literal["raise", "ignore"] = "raise") -> Journeys:
         """Give every event the stage that its user is in, and the furthest one so far.
@@ -220,111 +96,6 @@ class Journeys:
         notes = [note for note in self.provenance.notes if not note.startswith(UNMAPPED)]
         provenance = replace(self.provenance, notes=(*notes, _unmapped_note(found)))
         return replace(self, staged=Staged(model, current, furthest), provenance=provenance)
-
-    def paths(self, unit: Unit = "session") -> Paths:
-        """Return the paths of one unit as a ragged array of event codes. D3.1.
-
-        Parameters
-        ----------
-        unit : {"session", "user"}
-            A path is all events of one session, or all events of one user, in order.
-
-        Returns
-        -------
-        Paths
-            Views, not copies, except for users whose sessions interleave.
-        """
-        if unit not in UNITS:
-            raise ParameterError.choice("unit", unit, UNITS)
-        paths = self.whole._session_paths if unit == "session" else self.whole._user_paths
-        if self.user_range is None:
-            return paths
-        first, last = self.user_range
-        return replace(paths, user_paths=paths.user_paths[first : last + 1])
-
-    @cached_property
-    def _session_paths(self) -> Paths:
-        starts, ends = self.session_offsets[:-1], self.session_offsets[1:]
-        user_paths = self.user_sessions
-        if self.sessions_inside is not None:
-            before = np.concatenate([[0], self.sessions_inside.cumsum()]).astype(np.int64)
-            starts, ends = starts[self.sessions_inside], ends[self.sessions_inside]
-            user_paths = before[self.user_sessions]
-        return Paths(user_paths, starts, ends, self.event_codes, self.times)
-
-    @cached_property
-    def _user_paths(self) -> Paths:
-        codes, times = self.event_codes, self.times
-        if self.time_order is not None:
-            codes, times = codes[self.time_order], times[self.time_order]
-        each = np.arange(self.n_users + 1, dtype=np.int64)
-        return Paths(each, self.user_offsets[:-1], self.user_offsets[1:], codes, times)
-
-    def states(self, of: str, unit: Unit) -> Codes:
-        """Return the state of every event in the order of the paths of `unit`: event codes, or stage codes."""
-        if of == "event":
-            return self.paths(unit).codes
-        if self.staged is None:
-            raise ParameterError('of="stage" needs stages. Call assign_stages(model) first.')
-        current = self.staged.current
-        return current[self.time_order] if unit == "user" and self.time_order is not None else current
-
-    def event_sessions(self, unit: Unit) -> npt.NDArray[np.int32]:
-        """Return the session number of every event in the order of the paths of `unit`; -1 outside any session.
-
-        Empty for sessions, where the number of the path says it.
-        """
-        return np.empty(0, np.int32) if unit == "session" else self.whole._event_sessions
-
-    @cached_property
-    def _event_sessions(self) -> npt.NDArray[np.int32]:
-        number = np.arange(self.session_offsets.size - 1, dtype=np.int32)
-        if self.sessions_inside is not None:
-            number = np.where(self.sessions_inside, number, np.int32(-1))
-        each = np.repeat(number, np.diff(self.session_offsets))
-        return each if self.time_order is None else each[self.time_order]
-
-    def open_paths(self, unit: Unit, horizon: Duration | None = None) -> npt.NDArray[np.bool_]:
-        """Mark the paths that could still go on at the end of the observation. D3.5.
-
-        Parameters
-        ----------
-        unit : {"session", "user"}
-            A session is open while its timeout has not passed (D2.5).
-        horizon : str or timedelta, optional
-            A user is open while the silence is shorter than this; without it, never.
-
-        Returns
-        -------
-        numpy.ndarray of bool
-            One per path of all shards.
-        """
-        paths = self.paths(unit)
-        last = paths.times[paths.ends - 1]
-        if unit == "session":
-            return is_open(self.session_rule, last, self.observed_until)
-        if horizon is None:
-            return np.zeros(last.size, np.bool_)
-        return np.asarray(self.observed_until - last < microseconds(horizon, "horizon"))
-
-    def shards(self) -> list[tuple[int, Journeys]]:
-        """Return one view per jackknife group that has users: (group, journeys)."""
-        shards = []
-        for group in range(self.group_offsets.size - 1):
-            first, last = int(self.group_offsets[group]), int(self.group_offsets[group + 1])
-            if first < last:
-                shards.append((group, self._shard(first, last)))
-        return shards or [(0, self._shard(0, 0))]
-
-    def _shard(self, first: int, last: int) -> Journeys:
-        shard = replace(self, user_range=(first, last))
-        shard.__dict__["whole"] = self.whole
-        return shard
-
-    @cached_property
-    def whole(self) -> Journeys:
-        """The journeys that a shard is a view of."""
-        return self
 
     @overload
     def measure(
@@ -415,6 +186,8 @@ class Journeys:
         engine = engine or InMemory()
         cells = make_cells(self, by, every)
         context = self.context(cells.labels, level)
+        for statistic in statistics:
+            statistic.check(context)
         answers = tuple(self._answer(engine, statistic, cells, context) for statistic in statistics)
         return answers[0] if len(answers) == 1 else answers
 

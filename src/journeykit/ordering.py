@@ -99,7 +99,7 @@ def order_events(
     n = len(users)
     out_times = np.empty(n, np.int64)
     out_codes = np.empty(n, codes.to_numpy().dtype if n == 0 else codes[:1].to_numpy().dtype)
-    out_rows = np.empty(n, np.uint32 if n < 1 << 32 else np.uint64)
+    out_rows: Codes = np.empty(n, np.uint32) if n < 1 << 32 else np.empty(n, np.uint64)
     parts = _largest_first(
         rows.offsets, lambda part: _order_partition(rows, part, out_times, out_codes, out_rows)
     )
@@ -206,8 +206,8 @@ def _lanes(users: pl.Series) -> list[Lane]:
     """Cut a series into one lane per core, each of contiguous pieces (first row, piece); nothing is copied."""
     pieces, first = [], 0
     for chunk in users.get_chunks():
-        for start in range(0, len(chunk), ROWS_PER_PIECE):
-            pieces.append((first + start, chunk[start : start + ROWS_PER_PIECE]))
+        starts = range(0, len(chunk), ROWS_PER_PIECE)
+        pieces += [(first + start, chunk[start : start + ROWS_PER_PIECE]) for start in starts]
         first += len(chunk)
     bounds = np.linspace(0, len(pieces), cores() + 1).astype(int).tolist()
     return [pieces[a:b] for a, b in pairwise(bounds) if a < b]

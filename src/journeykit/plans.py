@@ -14,9 +14,10 @@ from journeykit.cells import By
 from journeykit.durations import Duration
 from journeykit.engines import Engine
 from journeykit.errors import ParameterError
-from journeykit.events import Events, _known, _roles, read_events
+from journeykit.events import Events, session_rule
 from journeykit.journeys import Journeys
 from journeykit.protocol import Statistic
+from journeykit.reading import read_events, roles_of
 from journeykit.selection import Keep, Missing, Selection, Users
 from journeykit.sessions import SessionRule
 from journeykit.sources import open_source, source_format
@@ -76,7 +77,7 @@ class _Plan:
 class EventsPlan(_Plan):
     """A log that will be read. Made by `scan_events`."""
 
-    def sessionize(self, timeout: Duration | SessionRule | None = "30m", **options: Any) -> JourneysPlan:  # noqa: ANN401
+    def sessionize(self, timeout: Duration | SessionRule | None = "30m", **options: Any) -> JourneysPlan:
         """Plan to order the events of every user and to cut them into sessions; see ``Events.sessionize``.
 
         Raises
@@ -84,14 +85,7 @@ class EventsPlan(_Plan):
         ParameterError
             If an option has a value it cannot take.
         """
-        if not isinstance(timeout, SessionRule):
-            rule = SessionRule(timeout, **_known(options))
-        elif options:
-            raise ParameterError(
-                f"sessionize takes a SessionRule or options, not both. Put {sorted(options)} into the rule."
-            )
-        else:
-            rule = timeout
+        rule = session_rule(timeout, options)
         return JourneysPlan(self.source, (*self.steps, Step("sessionize", {"timeout": rule})))
 
     def collect(self) -> Events:
@@ -217,7 +211,7 @@ class JourneysPlan(_Plan):
 
 
 def scan_events(  # noqa: PLR0913 - those of read_events
-    source: Any,  # noqa: ANN401 - see Parameters
+    source: Any,
     *,
     user: str | None = None,
     time: str | None = None,
@@ -282,7 +276,7 @@ def scan_events(  # noqa: PLR0913 - those of read_events
         "unit": unit,
         "time_format": time_format,
     }
-    roles = _roles(source, format, {"user": user, "time": time, "event": event}, **shared)
+    roles = roles_of(source, format, {"user": user, "time": time, "event": event}, **shared)
     plan = open_source(source, format=format, columns=roles.columns, text=[roles.user])
     roles.check_columns(plan.collect_schema())
     required = {"user": roles.user, "time": roles.time, "event": roles.event}
@@ -301,7 +295,7 @@ def scan_events(  # noqa: PLR0913 - those of read_events
     return EventsPlan(replayable, (Step("read_events", given),))
 
 
-def _same(one: Any, other: Any) -> bool:  # noqa: ANN401
+def _same(one: Any, other: Any) -> bool:
     """Compare values, some of which answer ``==`` with a value of their own."""
     if one is other:
         return True

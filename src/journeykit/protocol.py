@@ -85,6 +85,9 @@ class Statistic(Protocol[ShardT_contra, AnswerT_co]):
     def tables(self) -> Mapping[str, Sequence[str]]:
         """The tables of a tally: name -> key columns. All other columns add."""
 
+    def check(self, context: Context) -> None:
+        """Refuse what these journeys cannot answer, before any work."""
+
     def tally(self, shard: ShardT_contra, cells: Cells) -> Tables:
         """Count one shard: frames with ``cell``, the key columns, and columns that add."""
 

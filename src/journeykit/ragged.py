@@ -1,207 +1,262 @@
-"""The ragged array that journeys are, as the verbs see it, and a part of it. DEFINITIONS D1.3, D2.4."""
+"""The ragged array that journeys are: users, their sessions, their events, in plain columns. DEFINITIONS D1.3, D2.4."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.sessions import SessionRule
+from journeykit.durations import Duration, microseconds
+from journeykit.errors import ParameterError, UnknownPropertyError
+from journeykit.paths import UNITS, Paths, Unit
+from journeykit.sessions import SessionRule, is_open
+from journeykit.stages import StageModel
 
 Int64s = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.unsignedinteger[Any]]
 
 
-class Ragged(Protocol):
-    """What the verbs read of journeys, which they copy with `dataclasses.replace`."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+class Columns(Protocol):
+    """Where the properties are: a frame, or a file whose columns are read when they are asked for."""
 
     @property
-    def users(self) -> pl.Series:
-        """The id of every user."""
+    def columns(self) -> list[str]:
+        """The names of the columns."""
 
-    @property
-    def names(self) -> pl.Series:
-        """The vocabulary; an event code is a position in it."""
+    def __getitem__(self, name: str, /) -> pl.Series:
+        """Return one of them."""
 
-    @property
-    def user_offsets(self) -> Int64s:
-        """Where each user's events start."""
 
-    @property
-    def session_offsets(self) -> Int64s:
-        """Where each session, or run of events outside any, starts."""
+@dataclass(frozen=True)
+class Provenance:
+    """What happened on the way from the log to the journeys. D0.6."""
 
-    @property
-    def user_sessions(self) -> Int64s:
-        """Which session is the first of each user."""
+    tied_pairs: int = 0
+    tied_pairs_distinct: int = 0
+    out_of_order: int = 0
+    events_outside: int = 0
+    notes: tuple[str, ...] = ()
 
-    @property
-    def group_offsets(self) -> Int64s:
-        """Which users belong to each jackknife group."""
 
-    @property
-    def event_codes(self) -> npt.NDArray[np.unsignedinteger[Any]]:
-        """What happened."""
+@dataclass(frozen=True)
+class Staged:
+    """A stage for every event. D6.3."""
 
-    @property
-    def times(self) -> Int64s:
-        """When, in microseconds."""
+    model: StageModel
+    current: npt.NDArray[np.uint8]
+    furthest: npt.NDArray[np.uint8]
 
-    @property
-    def rows(self) -> npt.NDArray[np.unsignedinteger[Any]]:
-        """Where the properties of each event stand."""
 
-    @property
-    def session_causes(self) -> npt.NDArray[np.uint8] | None:
-        """What opened each session."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Ragged:
+    """Ordered paths of users, cut into sessions, with codes for events.
 
-    @property
-    def sessions_inside(self) -> npt.NDArray[np.bool_] | None:
-        """False for runs of events outside any session."""
+    Attributes
+    ----------
+    users : polars.Series
+        The id of every user, stored by jackknife group (D12.1).
+    names : polars.Series of String
+        The vocabulary: an event code is a position in it.
+    user_offsets : numpy.ndarray of int64, users + 1
+        Where the events of each user start.
+    session_offsets : numpy.ndarray of int64, sessions + 1
+        Where the events of each session start; every user boundary is one.
+    user_sessions : numpy.ndarray of int64, users + 1
+        Which session is the first of each user.
+    event_codes : numpy.ndarray of uint8, uint16 or uint32
+        What happened.
+    times : numpy.ndarray of int64
+        When, in microseconds since the epoch, UTC.
+    group_offsets : numpy.ndarray of int64, 65
+        Which users belong to each jackknife group.
+    rows : numpy.ndarray of uint32 or uint64
+        Where each event stood in the input.
+    """
 
-    @property
-    def time_order(self) -> Int64s | None:
-        """Where the events stand that follow each other in time; None where sessions do not interleave."""
-
-    @property
-    def user_range(self) -> tuple[int, int] | None:
-        """The users of a shard; None for all."""
-
-    @property
-    def stage_codes(self) -> npt.NDArray[np.uint8] | None:
-        """The stage after every event."""
-
-    @property
-    def furthest_stage_codes(self) -> npt.NDArray[np.uint8] | None:
-        """The furthest stage up to every event."""
-
-    @property
-    def stage_names(self) -> tuple[str, ...]:
-        """The stages in order."""
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """The names of the kept properties."""
-
-    @property
-    def observed_from(self) -> int:
-        """When the observation begins."""
-
-    @property
-    def observed_until(self) -> int:
-        """When it ends."""
-
-    @property
-    def tz(self) -> str:
-        """The time zone of calendar days."""
-
-    @property
-    def session_rule(self) -> SessionRule:
-        """What cut the sessions."""
-
-    @property
-    def staged(self) -> Any:  # noqa: ANN401
-        """The stages, None before they are assigned."""
-
-    @property
-    def provenance(self) -> Any:  # noqa: ANN401
-        """What happened on the way."""
+    users: pl.Series
+    names: pl.Series
+    user_offsets: Int64s
+    session_offsets: Int64s
+    user_sessions: Int64s
+    event_codes: Codes
+    times: Int64s
+    group_offsets: Int64s
+    rows: Codes
+    observed_from: int
+    observed_until: int
+    tz: str = "UTC"
+    session_rule: SessionRule = field(default_factory=SessionRule)
+    session_causes: npt.NDArray[np.uint8] | None = None
+    sessions_inside: npt.NDArray[np.bool_] | None = None
+    time_order: Int64s | None = None
+    staged: Staged | None = None
+    source: Columns = field(default_factory=pl.DataFrame)
+    provenance: Provenance = field(default_factory=Provenance)
+    user_range: tuple[int, int] | None = None
 
     @property
     def n_users(self) -> int:
         """How many users."""
+        return self.user_offsets.size - 1
 
     @property
     def n_sessions(self) -> int:
-        """How many sessions."""
+        """How many sessions; runs of events outside any session are none. D2.2."""
+        inside = self.sessions_inside
+        return self.session_offsets.size - 1 if inside is None else int(inside.sum())
 
     @property
     def n_events(self) -> int:
         """How many events."""
+        return self.event_codes.size
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names of the kept properties."""
+        return tuple(self.source.columns)
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """The stages in order; empty before ``assign_stages``."""
+        return () if self.staged is None else tuple(stage.name for stage in self.staged.model.stages)
+
+    @property
+    def stage_codes(self) -> npt.NDArray[np.uint8] | None:
+        """The stage after every event: 0 before the first, k for the k-th. D6.3."""
+        return None if self.staged is None else self.staged.current
+
+    @property
+    def furthest_stage_codes(self) -> npt.NDArray[np.uint8] | None:
+        """The furthest stage up to every event. D6.3."""
+        return None if self.staged is None else self.staged.furthest
 
     def property(self, name: str) -> pl.Series:
-        """Return a kept property, one value per event."""
+        """Return a kept property, one value per event in journey order.
 
+        Parameters
+        ----------
+        name : str
+            A column named in ``keep=``, or the role ``value``.
 
-J = TypeVar("J", bound=Ragged)
+        Returns
+        -------
+        polars.Series
+            n_events values, gathered when they are asked for.
 
+        Raises
+        ------
+        UnknownPropertyError
+            If it was not kept.
+        """
+        if name not in self.source.columns:
+            raise UnknownPropertyError(name, self.kept)
+        return self.source[name].gather(pl.Series(self.rows))
 
-def taken(journeys: J, kept: Flags) -> J:
-    """Keep some events, in stored order, with everything that hangs on them."""
-    if kept.all():
-        return journeys
-    before = np.concatenate([[0], np.cumsum(kept)])
-    session_ends, user_ends = before[journeys.session_offsets], before[journeys.user_offsets]
-    sessions, users = np.diff(session_ends) > 0, np.diff(user_ends) > 0
-    sessions_before = np.concatenate([[0], np.cumsum(sessions)])[journeys.user_sessions]
-    inside = journeys.sessions_inside
-    inside = None if inside is None or inside[sessions].all() else inside[sessions]
-    causes, staged = journeys.session_causes, journeys.staged
-    session_offsets = np.concatenate([[0], session_ends[1:][sessions]])
-    part = replace(
-        journeys,
-        users=journeys.users.filter(pl.Series(users)),
-        user_offsets=np.concatenate([[0], user_ends[1:][users]]),
-        session_offsets=session_offsets,
-        user_sessions=np.concatenate([[0], sessions_before[1:][users]]),
-        group_offsets=np.concatenate([[0], np.cumsum(users)])[journeys.group_offsets],
-        event_codes=journeys.event_codes[kept],
-        times=journeys.times[kept],
-        rows=journeys.rows[kept],
-        session_causes=None if causes is None else causes[sessions],
-        sessions_inside=inside,
-        time_order=_kept_order(journeys.time_order, kept, before),
-        staged=staged and replace(staged, current=staged.current[kept], furthest=staged.furthest[kept]),
-        provenance=replace(
-            journeys.provenance,
-            events_outside=0 if inside is None else int(np.diff(session_offsets)[~inside].sum()),
-        ),
-        user_range=None,
-    )
-    return _by_first_event(part)
+    def paths(self, unit: Unit = "session") -> Paths:
+        """Return the paths of one unit as a ragged array of event codes. D3.1.
 
+        Parameters
+        ----------
+        unit : {"session", "user"}
+            A path is all events of one session, or all events of one user, in order.
 
-def _kept_order(order: Int64s | None, kept: Flags, before: Int64s) -> Int64s | None:
-    """Renumber the places of the events that are kept; None if these follow each other in time as stored."""
-    if order is None:
-        return None
-    places: Int64s = before[order[kept[order]]]
-    return None if (np.diff(places) > 0).all() else places
+        Returns
+        -------
+        Paths
+            Views, not copies, except for users whose sessions interleave.
+        """
+        if unit not in UNITS:
+            raise ParameterError.choice("unit", unit, UNITS)
+        paths = self.whole._session_paths if unit == "session" else self.whole._user_paths
+        if self.user_range is None:
+            return paths
+        first, last = self.user_range
+        return replace(paths, user_paths=paths.user_paths[first : last + 1])
 
+    @cached_property
+    def _session_paths(self) -> Paths:
+        starts, ends = self.session_offsets[:-1], self.session_offsets[1:]
+        user_paths = self.user_sessions
+        if self.sessions_inside is not None:
+            before = np.concatenate([[0], self.sessions_inside.cumsum()]).astype(np.int64)
+            starts, ends = starts[self.sessions_inside], ends[self.sessions_inside]
+            user_paths = before[self.user_sessions]
+        return Paths(user_paths, starts, ends, self.event_codes, self.times)
 
-def _by_first_event(journeys: J) -> J:
-    """Put a user's sessions in the order of the first events that are left. D2.4."""
-    if journeys.time_order is None:
-        return journeys
-    starts = journeys.session_offsets[:-1]
-    runs = np.argsort(_inverse(journeys.time_order)[starts])
-    if (np.diff(runs) > 0).all():
-        return journeys
-    sizes = np.diff(journeys.session_offsets)[runs]
-    session_offsets = np.concatenate([[0], np.cumsum(sizes)])
-    events = np.repeat(starts[runs] - session_offsets[:-1], sizes) + np.arange(journeys.times.size)
-    time_order = _inverse(events)[journeys.time_order]
-    causes, inside, staged = journeys.session_causes, journeys.sessions_inside, journeys.staged
-    return replace(
-        journeys,
-        session_offsets=session_offsets,
-        event_codes=journeys.event_codes[events],
-        times=journeys.times[events],
-        rows=journeys.rows[events],
-        session_causes=None if causes is None else causes[runs],
-        sessions_inside=None if inside is None else inside[runs],
-        time_order=None if (np.diff(time_order) > 0).all() else time_order,
-        staged=staged and replace(staged, current=staged.current[events], furthest=staged.furthest[events]),
-    )
+    @cached_property
+    def _user_paths(self) -> Paths:
+        codes, times = self.event_codes, self.times
+        if self.time_order is not None:
+            codes, times = codes[self.time_order], times[self.time_order]
+        each = np.arange(self.n_users + 1, dtype=np.int64)
+        return Paths(each, self.user_offsets[:-1], self.user_offsets[1:], codes, times)
 
+    def states(self, of: str, unit: Unit) -> Codes:
+        """Return the state of every event in the order of the paths of `unit`: event codes, or stage codes."""
+        if of == "event":
+            return self.paths(unit).codes
+        if self.staged is None:
+            raise ParameterError('of="stage" needs stages. Call assign_stages(model) first.')
+        current = self.staged.current
+        return current[self.time_order] if unit == "user" and self.time_order is not None else current
 
-def _inverse(places: Int64s) -> Int64s:
-    """Return where each place is named."""
-    inverse = np.empty_like(places)
-    inverse[places] = np.arange(places.size)
-    return inverse
+    def event_sessions(self, unit: Unit) -> npt.NDArray[np.int32]:
+        """Return the session number of every event in the order of the paths of `unit`; -1 outside any session.
+
+        Empty for sessions, where the number of the path says it.
+        """
+        return np.empty(0, np.int32) if unit == "session" else self.whole._event_sessions
+
+    @cached_property
+    def _event_sessions(self) -> npt.NDArray[np.int32]:
+        number = np.arange(self.session_offsets.size - 1, dtype=np.int32)
+        if self.sessions_inside is not None:
+            number = np.where(self.sessions_inside, number, np.int32(-1))
+        each = np.repeat(number, np.diff(self.session_offsets))
+        return each if self.time_order is None else each[self.time_order]
+
+    def open_paths(self, unit: Unit, horizon: Duration | None = None) -> npt.NDArray[np.bool_]:
+        """Mark the paths that could still go on at the end of the observation. D3.5.
+
+        Parameters
+        ----------
+        unit : {"session", "user"}
+            A session is open while its timeout has not passed (D2.5).
+        horizon : str or timedelta, optional
+            A user is open while the silence is shorter than this; without it, never.
+
+        Returns
+        -------
+        numpy.ndarray of bool
+            One per path of all shards.
+        """
+        paths = self.paths(unit)
+        last = paths.times[paths.ends - 1]
+        if unit == "session":
+            return is_open(self.session_rule, last, self.observed_until)
+        if horizon is None:
+            return np.zeros(last.size, np.bool_)
+        return np.asarray(self.observed_until - last < microseconds(horizon, "horizon"))
+
+    def shards(self) -> list[tuple[int, Self]]:
+        """Return one view per jackknife group that has users: (group, shard)."""
+        shards = []
+        for group in range(self.group_offsets.size - 1):
+            first, last = int(self.group_offsets[group]), int(self.group_offsets[group + 1])
+            if first < last:
+                shards.append((group, self._shard(first, last)))
+        return shards or [(0, self._shard(0, 0))]
+
+    def _shard(self, first: int, last: int) -> Self:
+        shard = replace(self, user_range=(first, last))
+        shard.__dict__["whole"] = self.whole
+        return shard
+
+    @cached_property
+    def whole(self) -> Self:
+        """The journeys that a shard is a view of."""
+        return self

@@ -13,7 +13,8 @@ import polars as pl
 
 from journeykit.errors import ParameterError, UnknownNameError, UnknownUserError
 from journeykit.ordering import hash_ids
-from journeykit.ragged import Flags, Int64s, J, Ragged, taken
+from journeykit.ragged import Int64s, Ragged
+from journeykit.taking import Flags, J, taken
 from journeykit.views import column_names, columns_of
 
 Keep: TypeAlias = Literal["events", "sessions", "users"]

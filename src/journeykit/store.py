@@ -124,9 +124,9 @@ def read(path: str | Path, *, verify: bool = False) -> Stored:
     about = _manifest(folder)
     try:
         return _read(folder, about, verify)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, JourneykitError):
-            raise
+    except StoreError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"has no {error}" if isinstance(error, KeyError) else f"has a wrong value: {_reason(error)}"
         raise StoreError.broken(str(folder), MANIFEST, reason) from error
 
@@ -175,6 +175,15 @@ def _write_files(journeys: Ragged, folder: Path) -> None:
         pl.DataFrame({"stored": journeys.time_order}).write_parquet(folder / ORDER, compression="snappy")
 
 
+def _check_together(folder: Path, parts: Mapping[str, Any]) -> None:
+    """Refuse offsets that lead beyond the events: compiled loops follow them unchecked."""
+    events, sessions = parts["times"].size, parts["session_offsets"].size - 1
+    ends = [parts[name][-1] for name in ("user_offsets", "session_offsets", "user_sessions")]
+    if ends != [events, events, sessions]:
+        reason = "and sessions.parquet count other events or sessions than there are"
+        raise StoreError.broken(str(folder), USERS, reason)
+
+
 def _per_user(runs: npt.NDArray[np.bool_], journeys: Ragged) -> Int64s:
     return np.diff(np.concatenate([[0], runs.cumsum()])[journeys.user_sessions])
 
@@ -218,6 +227,7 @@ def _read(folder: Path, about: Mapping[str, Any], verify: bool) -> Stored:
         "time_order": order,
         "source": properties,
     }
+    _check_together(folder, parts)
     codes = [_stored(_stage_codes(events[column]), order) for column in stage_columns]
     provenance = {**about["provenance"], "notes": tuple(about["provenance"]["notes"])}
     return Stored(parts, None if model is None else (model, codes[0], codes[1]), provenance)

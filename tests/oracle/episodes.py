@@ -6,9 +6,7 @@ from tests.oracle.abandonment import Unit, time_and_outcome
 from tests.oracle.numbers import SECOND
 
 
-def episodes(
-    unit: Unit, horizon: int, until: int, window: int | None = None
-) -> list[tuple[float, int]]:
+def episodes(unit: Unit, horizon: int, until: int, window: int | None = None) -> list[tuple[float, int]]:
     """Seconds and outcome of each episode; after a silence the next one begins with the next origin.
 
     Choice: a unit that converted has no further episode, and an episode that outlives its window is followed
@@ -24,7 +22,9 @@ def episodes(
         if outcome != 2:
             return found
         silent = round(took * SECOND) - horizon + unit.times[list(unit.origin).index(True)]
-        later = [i for i, time in enumerate(unit.times) if time > silent and i > list(unit.origin).index(True)]
+        later = [
+            i for i, time in enumerate(unit.times) if time > silent and i > list(unit.origin).index(True)
+        ]
         if not later:
             return found
         start = later[0]

@@ -7,14 +7,14 @@ from itertools import groupby, pairwise
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from tests import logs, oracle
-from tests.oracle.episodes import episodes
 
 import journeykit as jk
 from journeykit.protocol import Cells, add
+from tests import logs, oracle
+from tests.oracle.episodes import episodes
 
 pytestmark = pytest.mark.property
 
@@ -68,7 +68,9 @@ def test_conversion_is_that_of_the_slow_twin(rows, unit, staged, window, horizon
     until = max(row["time"] for row in rows) + later
     goals = ("own", "buy") if staged else ("purchase", "help")
     paths = (staged_paths if staged else paths_of)(rows, unit, until)
-    last_event = {id(path): whole.items[-1].time for path, whole in zip(paths, paths_of(rows, unit, until), strict=True)}
+    last_event = {
+        id(path): whole.items[-1].time for path, whole in zip(paths, paths_of(rows, unit, until), strict=True)
+    }
     quiet = logs.TIMEOUT + 1 if unit == "session" else horizon
     question = jk.Conversion(
         goals, of="stage" if staged else "event", unit=unit, within=us(window),
@@ -90,12 +92,16 @@ def test_conversion_is_that_of_the_slow_twin(rows, unit, staged, window, horizon
         }
         assert row["converted"] + row["abandoned"] + row["open"] == row["reached"]
         assert row["conversion_rate"] == expected["conversion_share"]
-        assert row["users"] == len({path.user for path, one in zip(paths, units, strict=True) if True in one.origin})
+        assert row["users"] == len(
+            {path.user for path, one in zip(paths, units, strict=True) if True in one.origin}
+        )
         took = [one.times[s.goal] - one.times[s.origin] for one in units
                 if (s := oracle.status(one, quiet, until, window)) is not None and s.goal is not None]  # fmt: skip
         for share, column in ((0.5, "time_median"), (0.9, "time_p90")):
             wanted = oracle.percentile(took, share)
-            assert row[column] == (None if wanted is None else pytest.approx(wanted / 1e6, rel=1e-9, abs=1e-9))
+            assert row[column] == (
+                None if wanted is None else pytest.approx(wanted / 1e6, rel=1e-9, abs=1e-9)
+            )
 
 
 @given(ROWS, st.sampled_from(("session", "user")), st.booleans())
@@ -106,8 +112,12 @@ def test_visits_are_those_of_the_slow_twin(rows, unit, staged):
     answer = journeys(rows, staged).measure(question)
     expected = oracle.conversion_per_visit(paths, (question.goal[0],))
     expected.pop(None, None)
-    found = answer.frame.filter(pl.col("state") != "<START>").select("state", "visits", "converting_visits", "visit_rate")
-    assert {row[0]: row[1:] for row in found.iter_rows()} == {state: tuple(row) for state, row in expected.items()}
+    found = answer.frame.filter(pl.col("state") != "<START>").select(
+        "state", "visits", "converting_visits", "visit_rate"
+    )
+    assert {row[0]: row[1:] for row in found.iter_rows()} == {
+        state: tuple(row) for state, row in expected.items()
+    }
 
 
 @given(
@@ -132,7 +142,9 @@ def test_abandonment_is_that_of_the_slow_twin(rows, unit, start, window, horizon
     row = answer.frame.to_dicts()[0]
     assert {key: row[key] for key in expected} == expected
     assert row["converted"] + row["abandoned"] + row["open"] == row["reached"]
-    assert row["users"] == len({path.user for path, one in zip(paths, units, strict=True) if True in one.origin})
+    assert row["users"] == len(
+        {path.user for path, one in zip(paths, units, strict=True) if True in one.origin}
+    )
     lost = answer.where.filter(pl.col("abandoned") > 0)
     wanted = oracle.where_abandoned(units, quiet, until, window)
     assert {r["state"]: (r["abandoned"], r["share"], r["reached"], r["rate"]) for r in lost.to_dicts()} == {
@@ -205,6 +217,9 @@ def test_furthest_stages_are_those_of_the_slow_twin(rows, horizon):
     }
 
 
+# Each example of these asks several times.
+few = settings(max_examples=max(1, settings().max_examples // 3))
+
 QUESTIONS = (
     jk.Conversion("purchase", quantiles=(0.5,), missing="ignore"),
     jk.Conversion("purchase", unit="user", horizon="1d", within="7d", start="view", missing="ignore"),
@@ -215,6 +230,7 @@ QUESTIONS = (
 )
 
 
+@few
 @given(logs.logs(min_events=1, names=NAMES, with_properties=True), st.sampled_from(QUESTIONS), st.data())
 def test_the_answer_of_added_tallies_is_that_of_all_users(rows, question, data):
     made = journeys(rows, staged=True)
@@ -232,6 +248,7 @@ def test_the_answer_of_added_tallies_is_that_of_all_users(rows, question, data):
     same_answers(one, other)
 
 
+@few
 @given(logs.logs(min_events=1, names=NAMES, with_order=True, with_properties=True), st.sampled_from(QUESTIONS),
        st.randoms())  # fmt: skip
 def test_neither_input_order_nor_the_names_of_users_matter(rows, question, random):
@@ -240,7 +257,9 @@ def test_neither_input_order_nor_the_names_of_users_matter(rows, question, rando
     renamed = [{**row, "user": f"user {row['user']}"} for row in rows]
     answers = []
     for each in (rows, shuffled, renamed):
-        events = jk.read_events(logs.frame(each), user="user", time="time", event="event", order="order", keep=["device"])
+        events = jk.read_events(
+            logs.frame(each), user="user", time="time", event="event", order="order", keep=["device"]
+        )
         made = events.sessionize("30m").assign_stages(MODEL, missing="ignore")
         answers.append(made.measure(question, by="device"))
     same_answers(answers[0], answers[1])
@@ -254,6 +273,7 @@ def same_answers(one, other):
             assert_frame_equal(getattr(one, name), getattr(other, name))
 
 
+@few
 @given(logs.logs(min_events=1, names=NAMES, with_properties=True), st.sampled_from(QUESTIONS))
 def test_segments_of_users_are_those_of_the_filtered_log(rows, question):
     device = {}
@@ -266,7 +286,9 @@ def test_segments_of_users_are_those_of_the_filtered_log(rows, question):
     made = made.assign_stages(MODEL, missing="ignore")
     together = made.measure(question, by="device")
     for value in set(device.values()):
-        own = jk.read_events(logs.frame([row for row in rows if row["device"] == value]), **read).sessionize("30m")
+        own = jk.read_events(logs.frame([row for row in rows if row["device"] == value]), **read).sessionize(
+            "30m"
+        )
         alone = own.assign_stages(MODEL, missing="ignore").measure(question)
         for name in ("frame", "where", "sensitivity"):
             if hasattr(alone, name):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import journeykit as jk
+from journeykit.ordering import group_of
 from tests import logs, oracle
 from tests.logs import Row
 
@@ -27,8 +28,14 @@ def journeys_of(rows: list[Row], kind: str) -> jk.Journeys:
     columns = ["session", "device", "value", "campaign", "order"]
     frame = logs.frame(rows, columns).with_columns(pl.col("session").cast(pl.String))
     events = jk.read_events(
-        frame, user="user", time="time", event="event", session="session", order="order",
-        keep=["device", "campaign"], value="value",
+        frame,
+        user="user",
+        time="time",
+        event="event",
+        session="session",
+        order="order",
+        keep=["device", "campaign"],
+        value="value",
     )
     if kind == "passive":
         return events.sessionize("30m", passive=["view"], missing="ignore")
@@ -54,6 +61,7 @@ def assert_sound(made: jk.Journeys) -> None:
     assert (np.diff(made.user_offsets) > 0).all()
     assert made.group_offsets.size == 65
     assert made.group_offsets[-1] == len(made.users) == made.n_users
+    assert np.repeat(np.arange(64), np.diff(made.group_offsets)).tolist() == group_of(made.users).tolist()
     assert made.rows.size == made.n_events
     assert made.session_causes is not None
     assert made.session_causes.size == made.session_offsets.size - 1
@@ -70,7 +78,9 @@ def renumbered(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 @given(journeys())
-def test_frame_is_the_log_sorted_by_user_time_order_and_row(drawn: tuple[jk.Journeys, list[Row], str]) -> None:
+def test_frame_is_the_log_sorted_by_user_time_order_and_row(
+    drawn: tuple[jk.Journeys, list[Row], str],
+) -> None:
     made, rows, _ = drawn
     expected = logs.frame(rows, ["device", "campaign", "value", "order"]).with_row_index("row")
     place = pl.DataFrame({"user": made.users}).with_row_index("place")
@@ -96,12 +106,19 @@ def test_frame_numbers_the_sessions_as_the_oracle(drawn: tuple[jk.Journeys, list
 
 
 @given(journeys(), st.data())
-def test_filter_keeps_the_rows_that_polars_keeps(drawn: tuple[jk.Journeys, list[Row], str], data: Any) -> None:
+def test_filter_keeps_the_rows_that_polars_keeps(
+    drawn: tuple[jk.Journeys, list[Row], str], data: Any
+) -> None:
     made, _, _ = drawn
     names = data.draw(st.lists(st.sampled_from(made.names.to_list()), unique=True))
     moments = made.frame["time"].to_list()
     end = data.draw(st.sampled_from(moments))
-    expressions = [pl.col("device") == "mobile", pl.col("campaign").is_null(), pl.col("value") > 0, pl.lit(True)]
+    expressions = [
+        pl.col("device") == "mobile",
+        pl.col("campaign").is_null(),
+        pl.col("value") > 0,
+        pl.lit(True),
+    ]
     staged = [pl.col("stage") == "look", pl.col("furthest_stage").is_null()] if made.stage_names else []
     expression = data.draw(st.sampled_from([*expressions, *staged]))
     keep = data.draw(st.sampled_from(["events", "sessions", "users"]))
@@ -161,8 +178,19 @@ def test_a_store_gives_back_the_same_journeys(drawn: tuple[jk.Journeys, list[Row
         again = jk.open_journeys(path, verify=True)
         assert_sound(again)
         assert_frame_equal(again.frame, made.frame)
-        for part in ("user_offsets", "session_offsets", "user_sessions", "group_offsets", "event_codes", "times",
-                     "session_causes", "sessions_inside", "time_order", "stage_codes", "furthest_stage_codes"):
+        for part in (
+            "user_offsets",
+            "session_offsets",
+            "user_sessions",
+            "group_offsets",
+            "event_codes",
+            "times",
+            "session_causes",
+            "sessions_inside",
+            "time_order",
+            "stage_codes",
+            "furthest_stage_codes",
+        ):
             mine, theirs = getattr(made, part), getattr(again, part)
             assert (mine is None) == (theirs is None), part
             if mine is not None:
@@ -172,6 +200,8 @@ def test_a_store_gives_back_the_same_journeys(drawn: tuple[jk.Journeys, list[Row
             assert again.property(name).equals(made.property(name), check_dtypes=True, check_names=True), name
         assert (again.session_rule, again.provenance) == (made.session_rule, made.provenance)
         assert (again.observed_from, again.observed_until, again.tz) == (
-            made.observed_from, made.observed_until, made.tz
+            made.observed_from,
+            made.observed_until,
+            made.tz,
         )
         assert again.stage_names == made.stage_names

@@ -17,7 +17,9 @@ from journeykit.errors import ParameterError, UnknownNameError, UnknownPropertyE
 from tests import logs
 from tests.logs import Row
 
-MODEL = jk.StageModel([jk.Stage("look", "view", "search"), jk.Stage("want", "cart"), jk.Stage("own", "purchase")])
+MODEL = jk.StageModel(
+    [jk.Stage("look", "view", "search"), jk.Stage("want", "cart"), jk.Stage("own", "purchase")]
+)
 DEVICES = {"ann": "mobile", "bob": "desktop", "cid": None}
 
 
@@ -30,8 +32,11 @@ def shop(order: str = "by time", **options: Any) -> jk.Journeys:
     own = {0: "s", 2: "t", 5: "s", 35: "t", 66: "s"}
     minute = 1_704_067_200 * logs.SECOND
     rows = [
-        row | {"device": DEVICES[row["user"]],
-               "session": own.get((row["time"] - minute) // logs.MINUTE, "x") if row["user"] == "ann" else "x"}
+        row
+        | {
+            "device": DEVICES[row["user"]],
+            "session": own.get((row["time"] - minute) // logs.MINUTE, "x") if row["user"] == "ann" else "x",
+        }
         for row in rows
     ]
     if order == "shuffled":
@@ -40,7 +45,13 @@ def shop(order: str = "by time", **options: Any) -> jk.Journeys:
     if order == "by user":
         rows.sort(key=lambda row: row["user"], reverse=True)
     events = jk.read_events(
-        logs.frame(rows), user="user", time="time", event="event", session="session", keep=["device"], **options
+        logs.frame(rows),
+        user="user",
+        time="time",
+        event="event",
+        session="session",
+        keep=["device"],
+        **options,
     )
     if order == "interleaved":
         return events.sessionize(jk.SessionRule.from_column())
@@ -135,7 +146,12 @@ def test_filter_keeps_matching_events_and_joins_their_neighbours() -> None:
     assert of(found, "ann") == [row for row in ANN if row[2] != "cart"]
     assert of(found, "bob") == [(1, 10, "view")]
     assert found.names.equals(journeys.names)
-    assert found.frame.filter(pl.col("user") == "ann")["furthest_stage"].to_list() == ["look", "look", "own", "own"]
+    assert found.frame.filter(pl.col("user") == "ann")["furthest_stage"].to_list() == [
+        "look",
+        "look",
+        "own",
+        "own",
+    ]
     assert found.provenance.notes[-1] == (
         "filter(events=['view', 'purchase'], keep='events') left out 3 of 9 events."
     )
@@ -160,6 +176,34 @@ def test_filter_keeps_whole_sessions() -> None:
     interleaved = shop("interleaved").filter(events="purchase", keep="sessions")
     assert of(interleaved, "ann") == [(1, 2, "view"), (1, 35, "purchase")]
     assert interleaved.time_order is None
+
+
+def test_sessions_follow_each_other_by_the_first_event_that_is_left() -> None:
+    rows = logs.log("a 0 help; a 1 cart; a 2 view; a 3 purchase; a 4 search; b 9 view")
+    frame = logs.frame(rows).with_columns(session=pl.Series(["s", "t", "s", "s", "s", "u"]))
+    events = jk.read_events(frame, user="user", time="time", event="event", session="session")
+    journeys = events.sessionize(jk.SessionRule.from_column()).assign_stages(MODEL, missing="ignore")
+    found = journeys.filter(pl.col("event") != "help")
+    assert of(found, "a") == [(1, 1, "cart"), (2, 2, "view"), (2, 3, "purchase"), (2, 4, "search")]
+    own = found.frame.filter(pl.col("user") == "a")
+    assert own["session_property"].to_list() == ["t", "s", "s", "s"]
+    assert own["stage"].to_list() == ["want", "look", "own", "look"]
+    assert own["furthest_stage"].to_list() == ["want", "want", "own", "own"]
+    assert found.time_order is None
+    both = journeys.filter(pl.col("event").is_in(["cart", "view", "purchase"]))
+    assert of(both, "a") == [(1, 1, "cart"), (2, 2, "view"), (2, 3, "purchase")]
+    late = frame.vstack(frame.filter(event="cart").with_columns(pl.col("time") + timedelta(minutes=4)))
+    again = jk.read_events(late, user="user", time="time", event="event", session="session")
+    wide = again.sessionize(jk.SessionRule.from_column()).assign_stages(MODEL, missing="ignore")
+    kept = wide.filter(pl.col("event") != "help")
+    assert kept.frame.filter(pl.col("user") == "a")["session"].to_list() == [1, 2, 2, 2, 1]
+    assert kept.frame.filter(pl.col("user") == "a")["furthest_stage"].to_list() == [
+        "want",
+        "want",
+        "own",
+        "own",
+        "own",
+    ]
 
 
 def test_filter_keeps_whole_users() -> None:
@@ -195,8 +239,18 @@ def test_a_filter_that_leaves_out_nothing_says_nothing() -> None:
     assert_frame_equal(journeys.filter().frame, journeys.frame)
 
 
-@pytest.mark.parametrize("users", ["bob", ["bob", "bob"], ("bob",), {"bob"}, pl.Series(["bob"]),
-                                   pl.Series(["bob"], dtype=pl.Categorical), (name for name in ["bob"])])
+@pytest.mark.parametrize(
+    "users",
+    [
+        "bob",
+        ["bob", "bob"],
+        ("bob",),
+        {"bob"},
+        pl.Series(["bob"]),
+        pl.Series(["bob"], dtype=pl.Categorical),
+        (name for name in ["bob"]),
+    ],
+)
 def test_users_may_be_given_in_many_ways(users: Any) -> None:
     assert shop().filter(users=users).users.to_list() == ["bob"]
 
@@ -271,22 +325,28 @@ def test_no_journeys_are_journeys() -> None:
     assert journeys.frame.height == 0
     assert journeys.to_arrow().num_rows == 0
     assert len(journeys.shards()) == 1
-    assert journeys.head().n_users == journeys.sample(3, rng=1).n_users == journeys.filter(events="view").n_users == 0
+    assert (
+        journeys.head().n_users
+        == journeys.sample(3, rng=1).n_users
+        == journeys.filter(events="view").n_users
+        == 0
+    )
 
 
 STATISTICS = [
-    lambda: jk.Transitions(),
+    jk.Transitions,
     lambda: jk.Transitions(of="stage", unit="user"),
     lambda: jk.TopPaths(5),
     lambda: jk.Conversion("purchase"),
     lambda: jk.Abandonment("purchase", horizon="1d"),
-    lambda: jk.StageFlow(),
-    lambda: jk.Overview(),
+    jk.StageFlow,
+    lambda: jk.Overview(),  # noqa: PLW0108
 ]
 
 
-@pytest.mark.parametrize("statistic", STATISTICS, ids=["edges", "stages", "paths", "conversion", "abandonment",
-                                                       "flow", "overview"])
+@pytest.mark.parametrize(
+    "statistic", STATISTICS, ids=["edges", "stages", "paths", "conversion", "abandonment", "flow", "overview"]
+)
 @pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1w"}], ids=["all", "by", "every"])
 def test_statistics_of_no_journeys(statistic: Any, options: dict[str, Any]) -> None:
     answer = empty().measure(statistic(), **options)
@@ -358,7 +418,9 @@ def test_repr_shows_size_span_and_rules() -> None:
         "  note        filter(users=<1 ids>, keep='events') left out 4 of 9 events, 2 of 4 sessions and 2 of 3 users."
     )
     assert repr(shop()).splitlines()[4] == "  stages      none; see assign_stages"
-    assert repr(journeys.shards()[0][1]).startswith("Journeys: a shard of 1 of 3 users, 4 sessions, 9 events\n")
+    assert repr(journeys.shards()[0][1]).startswith(
+        "Journeys: a shard of 1 of 3 users, 4 sessions, 9 events\n"
+    )
 
 
 def test_repr_counts_what_it_does_not_show() -> None:
@@ -395,21 +457,43 @@ NAIVE = datetime(2024, 1, 1)  # noqa: DTZ001 - what is refused
     [
         ({"keep": "rows"}, "keep cannot be 'rows'. Choose one of: 'events', 'sessions', 'users'."),
         ({"missing": "skip"}, "missing cannot be 'skip'. Choose one of: 'raise', 'ignore'."),
-        ({"where": "view"}, "where must be a polars expression, not 'view'. Write, for example, "
-                            "where=pl.col('device') == 'mobile'."),
+        (
+            {"where": "view"},
+            (
+                "where must be a polars expression, not 'view'. Write, for example, "
+                "where=pl.col('device') == 'mobile'."
+            ),
+        ),
         ({"where": pl.col("device")}, "where must be true or false of an event, but gives String."),
-        ({"where": pl.col("device") > 3}, "where does not fit the columns of these journeys: "
-                                          "cannot compare string with numeric type (i32)"),
+        (
+            {"where": pl.col("device") > 3},
+            "where does not fit the columns of these journeys: cannot compare string with numeric type (i32)",
+        ),
         ({"start": NAIVE}, "start needs a time zone. Pass datetime(..., tzinfo=UTC), for example."),
         ({"end": "2024-01-01"}, "end cannot be '2024-01-01'. Give a datetime with a time zone."),
-        ({"start": minute(5), "end": minute(5)}, "start must lie before end, and 2024-01-01T00:05:00+00:00 does not "
-                                                 "lie before 2024-01-01T00:05:00+00:00."),
+        (
+            {"start": minute(5), "end": minute(5)},
+            (
+                "start must lie before end, and 2024-01-01T00:05:00+00:00 does not "
+                "lie before 2024-01-01T00:05:00+00:00."
+            ),
+        ),
         ({"events": 3}, "events cannot be 3. Give a name or a list of names."),
         ({"events": [None]}, "events cannot be [None]. Give a name or a list of names."),
-        ({"users": ["ann", 3]}, "users cannot be ['ann', 3]. Give an id, a list of ids (all texts or all whole "
-                                "numbers) or a polars Series."),
-        ({"users": 2.5}, "users cannot be 2.5. Give an id, a list of ids (all texts or all whole numbers) or a "
-                         "polars Series."),
+        (
+            {"users": ["ann", 3]},
+            (
+                "users cannot be ['ann', 3]. Give an id, a list of ids (all texts or all whole "
+                "numbers) or a polars Series."
+            ),
+        ),
+        (
+            {"users": 2.5},
+            (
+                "users cannot be 2.5. Give an id, a list of ids (all texts or all whole numbers) or a "
+                "polars Series."
+            ),
+        ),
     ],
 )
 def test_filter_refuses(arguments: dict[str, Any], message: str) -> None:

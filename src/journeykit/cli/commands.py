@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import journeykit
-from journeykit.cli.options import OUT, Asking, Reading, Speaking, Writing, option, command
+from journeykit.cli.options import OUT, Asking, Reading, Speaking, Writing, command, option
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -17,17 +17,23 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 class Simulating:
     """How large the simulated shop is."""
 
-    users: Annotated[int, option("Users of the simulated shop.", OUT)] = 20_000
+    users: Annotated[int, option("Users of the simulated shop.", OUT, least=1)] = 20_000
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"journeykit {journeykit.__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _journeykit(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and leave.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and leave."),
+    ] = False,
 ) -> None:
     """Customer journeys from raw event logs: sessions, stages, transitions, conversion and abandonment."""
-    if version:
-        typer.echo(f"journeykit {journeykit.__version__}")
-        raise typer.Exit
 
 
 @app.command()

@@ -8,7 +8,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 import typer
 
@@ -59,12 +59,12 @@ def guarded(*, debug: bool) -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Join the lines of a text, and show what a terminal would obey instead of printing.
+    r"""Join the lines of a text, and show what a terminal would obey instead of printing.
 
     Examples
     --------
-    >>> one_line("a\\n  b \\x1b[31m")
-    'a b \\\\x1b[31m'
+    >>> one_line("a\n  b \x1b[31m")
+    'a b \\x1b[31m'
     """
     return printable(" ".join(text.split()))
 
@@ -84,13 +84,17 @@ def as_options(message: str) -> str:
     >>> as_options("Pass keep=[..., 'device'] to read_events.")
     'Pass --keep device.'
     """
+    # Only what follows the word is advice; before it the message may quote the log.
+    start = max((found.start() for found in re.finditer(r"\b[Pp]ass ", message)), default=len(message))
+    said = _PARAMETER.sub(_as_option, message[start:]).replace(" to read_events.", ".")
+    return (message[:start] + re.sub(r"(--[a-z-]+) +([ ,.])", r"\1\2", said)).replace(
+        ", or a datetime.timedelta", ""
+    )
 
-    def option(found: re.Match[str]) -> str:
-        value = found[3] or found[4] or ""
-        return f"--{found[1].replace('_', '-')} {value}".rstrip() + ("" if found[2] else " ")
 
-    said = _PARAMETER.sub(option, message).replace(" to read_events.", ".")
-    return re.sub(r"(--[a-z-]+)  +", r"\1 ", said)
+def _as_option(found: re.Match[str]) -> str:
+    value = found[3] or found[4] or ""
+    return f"--{found[1].replace('_', '-')} {value}".rstrip() + ("" if found[2] else " ")
 
 
 def _refuse(message: str, *, debug: bool) -> None:
@@ -100,7 +104,14 @@ def _refuse(message: str, *, debug: bool) -> None:
     raise typer.Exit(FAILED)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     if issubclass(category, JourneykitWarning):
         _say("warning", as_options(str(message)))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,11 +13,13 @@ from journeykit.cli.options import PRESETS, STATISTICS, Asking, Reading, Writing
 from journeykit.cli.output import all_or_nothing, check_format, frames_of, write_frames
 from journeykit.cli.progress import Reporting, Steps
 from journeykit.cli.tables import Page
-from journeykit.durations import microseconds
-from journeykit.errors import ParameterError, suggestion
-from journeykit.events import Events, read_events
+from journeykit.durations import CALENDAR, microseconds
+from journeykit.errors import SHOWN_NAMES, ParameterError, suggestion
+from journeykit.events import Events
+from journeykit.files import WRITERS
 from journeykit.journeys import Journeys
 from journeykit.protocol import Statistic
+from journeykit.reading import read_events
 from journeykit.sessions import SessionRule
 from journeykit.sources.roles import ROLES
 from journeykit.stages import StageModel
@@ -35,6 +38,8 @@ def run(reading: Reading, asking: Asking, writing: Writing, *, quiet: bool) -> N
     """Read, cut, measure, write, print; what can be refused is refused before anything is read."""
     endings = check_format(writing.table_format)
     asked = questions(asking)
+    if asking.every is not None and asking.every not in CALENDAR:
+        raise ParameterError.choice("--every", asking.every, CALENDAR)
     rule = session_rule(reading, asking)
     model = None if asking.stages is None else StageModel.load(asking.stages)
     with Steps(len(asked) + 3, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
@@ -54,7 +59,7 @@ def run(reading: Reading, asking: Asking, writing: Writing, *, quiet: bool) -> N
         for name, answer in answers.items():
             page.answer(name, answer)
         page.notes(answers)
-        page.say(f"{len(written)} files in {writing.out}")
+        page.say(summary(writing.out, {path.name for path in written}))
 
 
 def look(reading: Reading, *, quiet: bool) -> None:
@@ -92,8 +97,10 @@ def session_rule(reading: Reading, asking: Asking) -> SessionRule:
     text = asking.session or ("column" if reading.session_column else "30m")
     if text == "column":
         if reading.session_column is None:
-            raise typer.BadParameter("'column' takes the log's own sessions: name them with --session-column.",
-                                     param_hint="--session")
+            raise typer.BadParameter(
+                "'column' takes the log's own sessions: name them with --session-column.",
+                param_hint="--session",
+            )
         return SessionRule.from_column()
     if text == "none":
         return SessionRule(None)
@@ -126,15 +133,25 @@ def questions(asking: Asking) -> Questions:
     ParameterError
         If a parameter has a value that it cannot take.
     """
+    _refuse_idle(asking)
     applicable = [name for name in STATISTICS if not _lacking(name, asking)]
     names = listed(asking.statistics) or tuple(applicable)
     for name in names:
         if name not in STATISTICS:
-            raise typer.BadParameter(f"no statistic {name!r}. {suggestion(name, STATISTICS)}",
-                                     param_hint="--statistics")
+            raise typer.BadParameter(
+                f"no statistic {name!r}. {suggestion(name, STATISTICS)}", param_hint="--statistics"
+            )
         if lacking := _lacking(name, asking):
             raise typer.BadParameter(f"{name} needs {lacking}.", param_hint="--statistics")
     return {name: _MAKERS[name](asking) for name in names}
+
+
+def _refuse_idle(asking: Asking) -> None:
+    """Refuse options that nothing would use."""
+    if asking.start and not asking.goal:
+        raise typer.BadParameter("needs --goal: abandonment is not reaching it.", param_hint="--start")
+    if asking.horizon and not (asking.goal or asking.stages):
+        raise typer.BadParameter("needs --goal or --stages.", param_hint="--horizon")
 
 
 def _lacking(name: str, asking: Asking) -> str | None:
@@ -150,13 +167,20 @@ def _goal(asking: Asking) -> dict[str, Any]:
 
 
 _MAKERS: Mapping[str, Callable[[Asking], Statistic[Journeys, Any]]] = {
-    "overview": lambda asking: Overview(goal=tuple(asking.goal) if asking.goal else None),
+    "overview": lambda asking: Overview(
+        tuple(asking.goal) if asking.goal else None,
+        missing=asking.missing,  # type: ignore[arg-type]
+    ),
     "transitions": lambda asking: Transitions(),
     "top_paths": lambda asking: TopPaths(
-        asking.top, goal=tuple(asking.goal) if asking.goal else None, missing=asking.missing  # type: ignore[arg-type]
+        asking.top,
+        goal=tuple(asking.goal) if asking.goal else None,
+        missing=asking.missing,  # type: ignore[arg-type]
     ),
     "conversion": lambda asking: Conversion(**_goal(asking)),
-    "abandonment": lambda asking: Abandonment(**_goal(asking), start=tuple(asking.start) if asking.start else None),
+    "abandonment": lambda asking: Abandonment(
+        **_goal(asking), start=tuple(asking.start) if asking.start else None
+    ),
     "stage_flow": lambda asking: StageFlow(horizon=asking.horizon),
 }
 
@@ -166,6 +190,16 @@ def measured(journeys: Journeys, asked: Questions, asking: Asking, steps: Steps)
     by = listed(asking.by) or None
     found = journeys.measure(*asked.values(), by=by, every=asking.every, engine=Reporting(steps))
     return dict(zip(asked, found if len(asked) > 1 else (found,), strict=True))
+
+
+def summary(folder: Path, written: Collection[str]) -> str:
+    """Say what was written, and which tables in the folder are of an earlier run."""
+    said = f"{len(written):,} files in {folder}"
+    older = sorted(
+        path.name for path in folder.iterdir() if path.suffix in WRITERS and path.name not in written
+    )
+    more = f" and {len(older) - SHOWN_NAMES:,} more" if len(older) > SHOWN_NAMES else ""
+    return said if not older else f"{said}\nNot of this run: {', '.join(older[:SHOWN_NAMES])}{more}"
 
 
 def described(journeys: Journeys) -> str:

@@ -17,72 +17,149 @@ PRESETS = (
     "ga4", "mixpanel", "adobe", "matomo", "snowplow", "posthog", "posthog_2021", "amplitude_web",
     "amplitude_mobile",
 )  # fmt: skip
-LOG, TIME, RULE, ASK, OUT = "The log", "Times and broken rows", "Sessions and stages", "The questions", "The answers"
+LOG, TIME, RULE, ASK, OUT = (
+    "The log",
+    "Times and broken rows",
+    "Sessions and stages",
+    "The questions",
+    "The answers",
+)
 
 
-def option(help_: str, panel: str, *names: str, choices: tuple[str, ...] = ()) -> Any:
+def option(
+    help_: str, panel: str, *names: str, choices: tuple[str, ...] = (), least: int | None = None
+) -> Any:
     """Describe an option; `choices` are for completion, the library checks the value."""
-    complete = (lambda incomplete: [each for each in choices if each.startswith(incomplete)]) if choices else None
-    return typer.Option(*names, help=help_, rich_help_panel=panel, autocompletion=complete, show_default=True)
+    complete = (
+        (lambda incomplete: [each for each in choices if each.startswith(incomplete)]) if choices else None
+    )
+    return typer.Option(*names, help=help_, rich_help_panel=panel, autocompletion=complete, min=least)
 
 
 @dataclass(frozen=True)
 class Reading:
     """How the log is read."""
 
-    log: Annotated[list[str], typer.Argument(
-        help="Files, folders or quoted patterns of Parquet, CSV, TSV, NDJSON (also .gz) or web server access logs.",
-        metavar="LOG", show_default=False)]
-    user: Annotated[str | None, option("Column that says who. Access logs: the address.", LOG, "--user")] = None
+    log: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders or quoted patterns of Parquet, CSV, TSV, NDJSON (also .gz) or web server access logs.",
+            metavar="LOG",
+            show_default=False,
+        ),
+    ]
+    user: Annotated[str | None, option("Column that says who. Access logs: the address.", LOG, "--user")] = (
+        None
+    )
     time: Annotated[str | None, option("Column that says when.", LOG, "--time")] = None
-    event: Annotated[str | None, option("Column that says what. Access logs: method and path.", LOG, "--event")] = None
-    session_column: Annotated[str | None, option(
-        "Column with the log's own sessions; they are then taken, unless --session says otherwise.", LOG)] = None
+    event: Annotated[
+        str | None, option("Column that says what. Access logs: method and path.", LOG, "--event")
+    ] = None
+    session_column: Annotated[
+        str | None,
+        option(
+            "Column with the log's own sessions; they are then taken, unless --session says otherwise.", LOG
+        ),
+    ] = None
     order: Annotated[str | None, option("Column that orders events of one user at one time.", LOG)] = None
     value: Annotated[str | None, option("Column with a number, such as revenue.", LOG)] = None
-    keep: Annotated[list[str] | None, option(
-        "Columns to keep as properties: a,b or several times. Those of --by are kept anyway.", LOG)] = None
-    format: Annotated[str | None, option(
-        "Format of files whose names do not tell it.", LOG,
-        choices=("parquet", "csv", "ndjson", "access_log"))] = None
-    tz: Annotated[str | None, option(
-        "Time zone of times without one, and of days and weeks; UTC by default.", TIME)] = None
-    unit: Annotated[str | None, option(
-        "Unit of times that are numbers: s, ms, us or ns. Never guessed.", TIME,
-        choices=("s", "ms", "us", "ns"))] = None
-    time_format: Annotated[str | None, option(
-        "How times are written that are texts, such as '%d.%m.%Y %H:%M'; detected otherwise.", TIME)] = None
-    on_invalid: Annotated[str, option(
-        "Rows without a user, time or event: raise an error, or drop them.", TIME, choices=("raise", "drop"))] = "raise"
-    duplicates: Annotated[str, option(
-        "Rows that equal an earlier one: keep or drop.", TIME, choices=("keep", "drop"))] = "keep"
+    keep: Annotated[
+        list[str] | None,
+        option("Columns to keep as properties: a,b or several times. Those of --by are kept anyway.", LOG),
+    ] = None
+    format: Annotated[
+        str | None,
+        option(
+            "Format of files whose names do not tell it.",
+            LOG,
+            choices=("parquet", "csv", "ndjson", "access_log"),
+        ),
+    ] = None
+    tz: Annotated[
+        str | None, option("Time zone of times without one, and of days and weeks; UTC by default.", TIME)
+    ] = None
+    unit: Annotated[
+        str | None,
+        option(
+            "Unit of times that are numbers: s, ms, us or ns. Never guessed.",
+            TIME,
+            choices=("s", "ms", "us", "ns"),
+        ),
+    ] = None
+    time_format: Annotated[
+        str | None,
+        option("How times are written that are texts, such as '%d.%m.%Y %H:%M'; detected otherwise.", TIME),
+    ] = None
+    on_invalid: Annotated[
+        str,
+        option(
+            "Rows without a user, time or event: raise an error, or drop them.",
+            TIME,
+            choices=("raise", "drop"),
+        ),
+    ] = "raise"
+    duplicates: Annotated[
+        str, option("Rows that equal an earlier one: keep or drop.", TIME, choices=("keep", "drop"))
+    ] = "keep"
 
 
 @dataclass(frozen=True)
 class Asking:
     """What is asked of the log."""
 
-    session: Annotated[str | None, option(
-        "Longest silence inside a session, such as 30m (the default); or 'column', 'none', or the rule of a tool: "
-        + ", ".join(PRESETS) + ".", RULE, choices=("30m", "column", "none", *PRESETS))] = None
+    session: Annotated[
+        str | None,
+        option(
+            "Longest silence inside a session, such as 30m (the default); or 'column', 'none', or the rule of a tool: "
+            + ", ".join(PRESETS)
+            + ". Matomo's cut between campaigns needs --keep campaign.",
+            RULE,
+            choices=("30m", "column", "none", *PRESETS),
+        ),
+    ] = None
     stages: Annotated[Path | None, option("Stage model, a TOML file.", RULE)] = None
-    statistics: Annotated[list[str] | None, option(
-        "What to measure: a,b or several times, of " + ", ".join(STATISTICS) + "; all that apply by default.", ASK,
-        choices=STATISTICS)] = None
-    goal: Annotated[list[str] | None, option(
-        "Event that is a success, for conversion and abandonment; several times: any of them.", ASK)] = None
-    start: Annotated[list[str] | None, option(
-        "Event from which abandonment counts; without it, the first one.", ASK)] = None
-    horizon: Annotated[str | None, option(
-        "Ask conversion and abandonment of users, not of sessions: silent for so long, such as 7d, they are gone.",
-        ASK)] = None
-    top: Annotated[int, option("How many paths.", ASK)] = 20
-    by: Annotated[list[str] | None, option("Answer per value of these columns: a,b or several times.", ASK)] = None
-    every: Annotated[str | None, option(
-        "Answer per calendar period: 1d, 1w, 1mo, 1q or 1y.", ASK, choices=("1d", "1w", "1mo", "1q", "1y"))] = None
-    missing: Annotated[str, option(
-        "Names of events that the log does not have: raise an error, or ignore them.", ASK,
-        choices=("raise", "ignore"))] = "raise"
+    statistics: Annotated[
+        list[str] | None,
+        option(
+            "What to measure: a,b or several times, of "
+            + ", ".join(STATISTICS)
+            + "; all that apply by default.",
+            ASK,
+            choices=STATISTICS,
+        ),
+    ] = None
+    goal: Annotated[
+        list[str] | None,
+        option("Event that is a success, for conversion and abandonment; several times: any of them.", ASK),
+    ] = None
+    start: Annotated[
+        list[str] | None, option("Event from which abandonment counts; without it, the first one.", ASK)
+    ] = None
+    horizon: Annotated[
+        str | None,
+        option(
+            "Ask conversion and abandonment of users, not of sessions: silent for so long, such as 7d, they are gone.",
+            ASK,
+        ),
+    ] = None
+    top: Annotated[int, option("How many paths.", ASK, least=1)] = 20
+    by: Annotated[
+        list[str] | None, option("Answer per value of these columns: a,b or several times.", ASK)
+    ] = None
+    every: Annotated[
+        str | None,
+        option(
+            "Answer per calendar period: 1d, 1w, 1mo, 1q or 1y.", ASK, choices=("1d", "1w", "1mo", "1q", "1y")
+        ),
+    ] = None
+    missing: Annotated[
+        str,
+        option(
+            "Names of events that the log does not have: raise an error, or ignore them.",
+            ASK,
+            choices=("raise", "ignore"),
+        ),
+    ] = "raise"
 
 
 @dataclass(frozen=True)
@@ -90,8 +167,9 @@ class Writing:
     """Where the answers go."""
 
     out: Annotated[Path, option("Folder for the tables, made if need be.", OUT, "--out")]
-    table_format: Annotated[str, option(
-        "Files to write: parquet, csv or both.", OUT, choices=("parquet", "csv", "both"))] = "both"
+    table_format: Annotated[
+        str, option("Files to write: parquet, csv or both.", OUT, choices=("parquet", "csv", "both"))
+    ] = "both"
 
 
 @dataclass(frozen=True)

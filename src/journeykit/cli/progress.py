@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from threading import Lock, Timer
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from journeykit.engines import Engine, InMemory
 from journeykit.protocol import Cells, Measured, Statistic, Tables
@@ -35,7 +35,7 @@ class Steps:
         self._timer = Timer(PATIENCE, self._appear)
         self._timer.daemon = True
 
-    def __enter__(self) -> Steps:
+    def __enter__(self) -> Self:
         """Start to wait."""
         if self.shown:
             self._timer.start()

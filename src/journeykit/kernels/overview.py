@@ -35,7 +35,7 @@ LAST_USER, USER_EVENTS, LAST_CONVERTED, LAST_SESSION_USER, CELL_COLUMNS = 16, 17
 
 
 @kernel
-def count_user(table, cell, user, events):  # type: ignore[no-untyped-def]
+def count_user(table, cell, user, events):
     """Count a user once per cell, and as one of a single event while there is no second."""
     if table[cell, LAST_USER] != user + 1:
         table[cell, LAST_USER], table[cell, USER_EVENTS] = user + 1, 0
@@ -47,14 +47,14 @@ def count_user(table, cell, user, events):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def count_names(codes, first, last, base, keys, rows, names):  # type: ignore[no-untyped-def]
+def count_names(codes, first, last, base, keys, rows, names):
     """Count the events of every name in a cell."""
     for i in range(first, last):
         names[slot_of(keys, rows, base + np.int64(codes[i])), 0] += 1
 
 
 @kernel
-def read_roles(codes, first, last, roles):  # type: ignore[no-untyped-def]
+def read_roles(codes, first, last, roles):
     """Return how many events are not passive, the last of these, how many are views, and all roles met."""
     active, end, views, met = 0, first, 0, 0
     for i in range(first, last):
@@ -67,7 +67,7 @@ def read_roles(codes, first, last, roles):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def count_session(table, cell, user, converted, bounced, engaged, is_open, duration):  # type: ignore[no-untyped-def]
+def count_session(table, cell, user, converted, bounced, engaged, is_open, duration):
     """Count one session, and its user if this is the user's first in the cell."""
     table[cell, SESSIONS] += 1
     table[cell, BOUNCED] += bounced
@@ -81,7 +81,7 @@ def count_session(table, cell, user, converted, bounced, engaged, is_open, durat
 
 
 @kernel
-def overview_pass(runs, events, cells, roles, rule, table, names, durations, gaps):  # type: ignore[no-untyped-def]
+def overview_pass(runs, events, cells, roles, rule, table, names, durations, gaps):
     """Count every run of events (a session, or outside any) per cell.
 
     `rule` = (longest gap, end of observation, engaged after, bounce = not engaged). `durations` gets one entry

@@ -139,7 +139,7 @@ def anchor_paths(starts, ends, codes, is_start, is_end, last_start, firsts, last
             first = found if found >= 0 else ends[path]
         if is_end.size > 0:
             found = np.int64(-1)
-            for i in range(first, ends[path]):
+            for i in range(first + (is_start.size > 0), ends[path]):
                 if is_end[codes[i]]:
                     found = i
                     break

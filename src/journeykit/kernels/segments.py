@@ -7,16 +7,9 @@ from journeykit.kernels.compiling import kernel
 
 @kernel
 def known_values(starts, ends, values, last, found):
-    """Take each path's first (or last) known value, -1 if it has none; return how many paths hold several."""
-    mixed = 0
+    """Take each path's first (or last) known value, -1 if it has none."""
     for path in range(starts.size):
         found[path] = -1
-        varies = False
         for i in range(starts[path], ends[path]):
-            if values[i] < 0:
-                continue
-            varies |= found[path] >= 0 and found[path] != values[i]
-            if last or found[path] < 0:
+            if values[i] >= 0 and (last or found[path] < 0):
                 found[path] = values[i]
-        mixed += varies
-    return mixed

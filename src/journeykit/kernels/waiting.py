@@ -1,7 +1,7 @@
 """Survival of waits that may be censored, with the replicates of the jackknife. DEFINITIONS D14.1, D12.3.
 
-A wait is packed as ``microseconds << 7 | censored << 6 | group``, so that sorted waits come in the order of time, and at
-equal times events before censorings.
+A wait is packed as ``microseconds << 7 | censored << 6 | group``, so that sorted waits come in the order of time,
+and at equal times events before censorings.
 """
 
 from __future__ import annotations
@@ -38,18 +38,33 @@ def count_pairs(packed, room, things, values, counts):
 
 
 @kernel
-def pack_waits(things, values, ended, groups, counts, places, packed):
-    """Write every wait `counts` times at its thing's place, which moves on.
-
-    `ended` is 0 for a censored wait, or empty if none is.
-    """
+def count_waits(first, second, values, closed, groups, counts, place, size, totals):
+    """Count the waits of every thing; `place` maps its key, first x size + second (size 0: first), to its number."""
     for i in range(values.size):
-        thing = things[i]
-        is_censored = ended.size > 0 and ended[i] == 0
-        wait = (values[i] << TIME_SHIFT) | (CENSORED if is_censored else 0) | np.int64(groups[i])
+        key = np.int64(first[i])
+        totals[place[key * size + np.int64(second[i]) if size > 0 else key]] += counts[i]
+
+
+@kernel
+def pack_waits(first, second, values, closed, groups, counts, place, size, censors, places, packed):
+    """Write every wait `counts` times at its thing's place, which moves on; keys as above."""
+    for i in range(values.size):
+        key = np.int64(first[i])
+        thing = place[key * size + np.int64(second[i]) if size > 0 else key]
+        wait = (values[i] << TIME_SHIFT) | np.int64(groups[i])
+        if censors and closed[i] == 0:
+            wait |= CENSORED
         for _ in range(counts[i]):
             packed[places[thing]] = wait
             places[thing] += 1
+
+
+@kernel
+def count_groups(packed, reached, sizes, below):
+    """Count the waits of every group, and those among the first `reached`."""
+    for i in range(packed.size):
+        sizes[packed[i] & GROUP_BITS] += 1
+        below[packed[i] & GROUP_BITS] += i < reached
 
 
 @kernel

@@ -23,7 +23,7 @@ from journeykit.sources.texts import unreadable_bytes
 __all__ = ["FORMATS", "blaming", "collect_source", "open_source", "source_format"]
 
 
-def source_format(source: Any, format: str | None = None) -> str | None:  # noqa: ANN401
+def source_format(source: Any, format: str | None = None) -> str | None:
     """Tell the format of files: the stated one, or by their names; None for anything but files.
 
     Parameters
@@ -56,7 +56,7 @@ def source_format(source: Any, format: str | None = None) -> str | None:  # noqa
 
 
 def open_source(
-    source: Any,  # noqa: ANN401 - see Parameters
+    source: Any,
     *,
     format: str | None = None,
     columns: Sequence[str] | None = None,
@@ -106,7 +106,7 @@ def open_source(
 
 @contextmanager
 def blaming(
-    source: Any,  # noqa: ANN401
+    source: Any,
     *,
     format: str | None = None,
     columns: Sequence[str] | None = None,
@@ -131,7 +131,7 @@ def blaming(
 
 def collect_source(
     plan: pl.LazyFrame,
-    source: Any,  # noqa: ANN401
+    source: Any,
     *,
     format: str | None = None,
     columns: Sequence[str] | None = None,
@@ -168,7 +168,7 @@ def _is_paths(source: object) -> bool:
 
 
 def _scan(
-    source: Any,  # noqa: ANN401
+    source: Any,
     kind: str | None,
     columns: Sequence[str] | None,
     text: Sequence[str],
@@ -186,7 +186,7 @@ def _scan(
 
 
 def _diagnosed(
-    source: Any,  # noqa: ANN401
+    source: Any,
     kind: str | None,
     columns: Sequence[str] | None,
     error: EngineError,

@@ -13,7 +13,7 @@ def is_relation(source: object) -> bool:
     return type(source).__name__ == "DuckDBPyRelation"
 
 
-def scan(relation: Any, columns: Sequence[str] | None) -> pl.LazyFrame:  # noqa: ANN401 - DuckDB has no types
+def scan(relation: Any, columns: Sequence[str] | None) -> pl.LazyFrame:
     """Read a relation, now and once; only the wanted columns leave DuckDB."""
     present = [column for column in columns or () if column in relation.columns]
     if present:

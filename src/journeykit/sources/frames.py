@@ -14,7 +14,7 @@ def is_dataset(source: object) -> bool:
     return ("pyarrow._dataset", "Dataset") in kinds
 
 
-def scan(source: Any) -> pl.LazyFrame | None:  # noqa: ANN401 - whatever the user has
+def scan(source: Any) -> pl.LazyFrame | None:
     """Plan to read a frame; None if this is none.
 
     A stream may give its rows only once, so an object that is not known to be a table is read now.

@@ -254,7 +254,7 @@ def _notes(statistic: Abandonment, totals: pl.DataFrame) -> list[str]:
         notes.append(f"A user counts as gone after a silence of {statistic.horizon}.")
     if not statistic.counts_open and still:
         notes.append(
-            f"{still:,} units could still convert at the end of the observation and count as abandoned; "
+            f"Units that could still convert at the end of the observation and count as abandoned: {still:,}. "
             f'open_paths="censor" counts them as open.'
         )
     return notes

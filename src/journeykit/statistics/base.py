@@ -35,6 +35,9 @@ class Statistic(ABC, Generic[A]):
     tables: ClassVar[Mapping[str, Sequence[str]]]
     """The tables of a tally: name -> key columns. All other columns add; ``*_min`` and ``*_max`` take extremes."""
 
+    def check(self, context: Context) -> None:
+        """Refuse what these journeys cannot answer, such as names they do not have, before any work."""
+
     @abstractmethod
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count one shard of users.
@@ -246,6 +249,22 @@ def with_share(frame: pl.DataFrame, name: str, part: str, whole: str, context: C
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(n > 0, x / n, np.nan)
     return with_floats(frame, {name: share, f"{name}_low": ends.low, f"{name}_high": ends.high})
+
+
+def with_wilson(
+    frame: pl.DataFrame,
+    bounds: tuple[str, str],
+    x: npt.ArrayLike,
+    n: npt.ArrayLike,
+    context: Context,
+    where: npt.NDArray[np.bool_] | None = None,
+) -> pl.DataFrame:
+    """Give rows whose denominator counts every user once Wilson's interval instead. D12.2."""
+    ends = wilson(x, n, context.level)
+    kept = np.zeros(frame.height, np.bool_) if where is None else ~where
+    new = zip(bounds, (ends.low, ends.high), strict=True)
+    old = {name: frame[name].fill_null(np.nan).to_numpy() for name in bounds}
+    return with_floats(frame, {name: np.where(kept, old[name], values) for name, values in new})
 
 
 def with_floats(frame: pl.DataFrame, columns: Mapping[str, npt.NDArray[np.float64]]) -> pl.DataFrame:

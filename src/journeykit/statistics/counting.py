@@ -42,8 +42,13 @@ class CountingRows:
 
     def found(self) -> tuple[Int64s, Int64s]:
         """Return the keys that were met, and their rows of the table."""
+        keys, rows = self.places()
+        return keys, self.table[rows]
+
+    def places(self) -> tuple[Int64s, Int64s]:
+        """Return the keys that were met, and where their rows are in the table."""
         if self.rows.size == 0:
             met = np.flatnonzero(self.table[:, 0])
-            return met, self.table[met]
+            return met, met
         used = np.flatnonzero(self.keys[:-1])
-        return self.keys[used] - 1, self.table[self.rows[used]]
+        return self.keys[used] - 1, self.rows[used].astype(np.int64)

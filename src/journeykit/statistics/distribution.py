@@ -73,8 +73,17 @@ class Distribution:
         place = np.searchsorted(before, rank, side="right") - 1
         return self.values[np.clip(place, 0, self.values.size - 1)].astype(np.float64)
 
-    def bounds(self, estimate: Floats, groups: npt.NDArray[np.int64], level: float) -> tuple[Floats, Floats]:
-        """Return Woodruff intervals of quantiles: the interval of F(estimate), mapped back. D12.5."""
+    def bounds(
+        self,
+        estimate: Floats,
+        groups: npt.NDArray[np.int64],
+        level: float,
+        users: npt.ArrayLike | None = None,
+    ) -> tuple[Floats, Floats]:
+        """Return Woodruff intervals of quantiles: the interval of F(estimate), mapped back. D12.5.
+
+        `users` are the distinct users behind each thing's values; without them every value is a user's own.
+        """
         things = self.offsets.size - 1
         thing = self.parts["thing"].to_numpy()
         weight = self.parts["count"].to_numpy().astype(float)
@@ -87,7 +96,7 @@ class Distribution:
             share = x / n
             left = n[:, None] - total
             replicates = np.where(left > 0, (x[:, None] - below) / left, np.nan)
-        ends = jackknife(share, replicates, groups, n, level=level)
+        ends = jackknife(share, replicates, groups, n if users is None else users, level=level)
         low, high = self.quantile(np.nan_to_num(ends.low)), self.quantile(np.nan_to_num(ends.high, nan=1.0))
         return np.where(np.isnan(ends.low), np.nan, low), np.where(np.isnan(ends.high), np.nan, high)
 

@@ -109,8 +109,7 @@ class Walk:
             paths, user_paths=paths.user_paths - paths.first, starts=paths.starts[own], ends=paths.ends[own]
         )
         self.states = shard.states(of, unit)
-        every_cell = cells.of(paths, unit)
-        self.cells: Int32s = every_cell[own] if every_cell.size else every_cell
+        self.cells: Int32s = cells.of(self.paths, unit)
         self.cell_count = cells.count
         self.by_run = of == "stage"
         self._of = of

@@ -93,11 +93,14 @@ class Overview(Statistic[OverviewAnswer]):
             return ()
         return (self.goal,) if isinstance(self.goal, str) else tuple(self.goal)
 
+    def check(self, context: Context) -> None:
+        """Refuse goals that are not in the log. D0.9."""
+        unknown = sorted(set(self.goals) - set(context.names)) if self.goals else []
+        if unknown and self.missing == "raise":
+            raise UnknownNameError("event", unknown, context.names)
+
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the events, sessions and users of one shard."""
-        unknown = sorted(set(self.goals) - set(shard.names)) if self.goals else []
-        if unknown and self.missing == "raise":
-            raise UnknownNameError("event", unknown, shard.names)
         return _Tally(self, shard, cells).tables()
 
     def answer(self, tables: Tables, context: Context) -> OverviewAnswer:
@@ -119,7 +122,9 @@ class _Tally:
         offsets = shard.session_offsets[self.runs.start : self.runs.stop + 1]
         self.events = slice(int(offsets[0]), int(offsets[-1]))
         self.offsets = offsets - self.events.start
-        paths = Paths(self.user_runs, offsets[:-1], offsets[1:], shard.event_codes, shard.times)
+        paths = Paths(
+            self.user_runs - self.runs.start, offsets[:-1], offsets[1:], shard.event_codes, shard.times
+        )
         self.cells = cells.of(paths, "session")
         inside = shard.sessions_inside
         self.inside = np.empty(0, np.bool_) if inside is None else inside[self.runs]
@@ -175,9 +180,9 @@ class _Tally:
         return roles
 
     def _units(self, table: Int64s) -> pl.DataFrame:
-        """List the cells that have events; the last columns say whether to show what not every log has."""
+        """List the cells that have events, a single one in any case; the last column says what to show."""
         k = self.kernels
-        present = np.flatnonzero(table[:, k.USERS])
+        present = np.flatnonzero(table[:, k.USERS]) if self.cell_count > 1 else np.zeros(1, np.int64)
         columns: dict[str, Any] = {CELL: present.astype(np.int32)}
         columns |= {name: table[present, getattr(k, name.upper())] for name in COUNTS}
         columns |= {"first_min": table[present, k.FIRST], "last_max": table[present, k.LAST]}

@@ -19,7 +19,6 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     groups_per_cell,
-    place_of,
     with_floats,
     with_rate,
     with_share,
@@ -141,10 +140,11 @@ class _Rows:
             self.tables["names"].group_by(CELL).agg(pl.col("name").n_unique().cast(pl.Int64).alias("names"))
         )
         joined = cells.select(CELL).join(names, on=CELL, how="left", maintain_order="left")
-        self.add("event_names", "names", joined["names"])
+        self.add("event_names", "names", joined["names"].fill_null(0))
         if cells["outside"].sum():
             self.add("events_outside", "events", cells["outside"], denominator=cells["events"])
-        self.add("span", SECONDS, (cells["last_max"] - cells["first_min"]) / 1e6)
+        span = pl.when(pl.col("users") > 0).then((pl.col("last_max") - pl.col("first_min")) / 1e6)
+        self.add("span", SECONDS, cells.select(span.alias("span"))["span"])
 
     def means(self) -> None:
         """Add means and rates of users and sessions."""
@@ -152,10 +152,8 @@ class _Rows:
         self.rate("sessions_per_user", "sessions", "users", "sessions per user", scale="identity")
         self.rate("events_per_session", "active", "sessions", "events per session", scale="identity")
         self.rate("session_duration_mean", "duration", "sessions", SECONDS, scale="log")
-        durations = Waits.of(
-            self.cells.height, self._cells_of("durations"), self.tables["durations"], "duration"
-        )
-        medians = durations.plain(self.group_counts, self.context.level)
+        waits = Waits.of(self.cells, (CELL,), self.tables["durations"], "duration")
+        medians = waits.plain(self.group_counts, self.context.level)
         self.median("session_duration_median", medians, self.cells["sessions"])
         self.rate("bounce_rate", "bounced", "sessions", "share of sessions")
         if (self.cells["shows_engaged_max"] > 0).any():
@@ -164,12 +162,9 @@ class _Rows:
     def returns(self) -> None:
         """Add how many sessions are followed by another, and after how long."""
         self.rate("return_rate", "returned", "sessions", "share of sessions")
-        gaps = self.tables["gaps"]
-        closed = gaps.filter(pl.col("closed") == 1)
-        waits = Waits.of(self.cells.height, self._cells_of(closed), closed, "gap")
-        medians = waits.plain(self.group_counts, self.context.level)
+        waits = Waits.of(self.cells, (CELL,), self.tables["gaps"], "gap", "closed")
+        medians = waits.closed().plain(self.group_counts, self.context.level)
         self.median("return_gap_median", medians, self.cells["returned"])
-        waits = Waits.of(self.cells.height, self._cells_of(gaps), gaps, "gap", "closed")
         medians = waits.censored(
             self.group_counts, self.cells["session_users"].to_numpy(), self.context.level
         )
@@ -252,13 +247,6 @@ class _Rows:
                 pl.lit(unit).alias("unit"),
             )
         )
-
-    def _cells_of(self, table: str | pl.DataFrame) -> Any:
-        """Return for every row of a table the row of its cell."""
-        frame = self.tables[table] if isinstance(table, str) else table
-        if self.cells.height == 1:
-            return np.zeros(frame.height, np.int64)
-        return place_of(frame, self.cells, [CELL])
 
 
 def _name(number: str) -> str:

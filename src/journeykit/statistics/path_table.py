@@ -18,6 +18,7 @@ from journeykit.statistics.base import (
     seconds,
     with_floats,
     with_rate,
+    with_wilson,
 )
 from journeykit.statistics.distribution import Distribution, column_names
 
@@ -144,11 +145,8 @@ def _unpacked(rows: pl.DataFrame, bits: int) -> pl.Series:
         if key & HASHED:
             paths.append(np.frombuffer(codes, np.uint32).tolist())
             continue
-        path = []
-        while key:
-            path.append((key & ((1 << bits) - 1)) - 1)
-            key >>= bits
-        paths.append(path[::-1])
+        shifts = range(bits * ((key.bit_length() - 1) // bits), -1, -bits)
+        paths.append([((key >> shift) & ((1 << bits) - 1)) - 1 for shift in shifts])
     return pl.Series("path", paths, dtype=pl.List(pl.UInt32))
 
 
@@ -193,6 +191,9 @@ def _with_share(statistic: TopPaths, shown: pl.DataFrame, tables: Tables, contex
     frame = with_rate(
         frame, "share", paths, units.sums("paths"), of_cell, groups, users, context, bounds=("low", "high")
     )
+    once = statistic.unit == "user"
+    if once:
+        frame = with_wilson(frame, ("low", "high"), frame["paths"], frame["paths_total"], context)
     if statistic.goal:
         each = np.arange(frame.height)
         frame = with_rate(
@@ -205,6 +206,9 @@ def _with_share(statistic: TopPaths, shown: pl.DataFrame, tables: Tables, contex
             frame["users"].to_numpy(),
             context,
         )
+    if statistic.goal and once:
+        bounds = ("conversion_rate_low", "conversion_rate_high")
+        frame = with_wilson(frame, bounds, frame["converted"], frame["paths"], context)
     frame = frame[place_of(shown, frame, ROW)].with_columns(shown["path"])
     if statistic.length is None:
         frame = frame.with_columns(
@@ -220,10 +224,10 @@ def _with_durations(
     durations, present = tables["durations"], groups_per_cell(tables)
     counts = Distribution.of(frame.height, durations["row"].to_numpy(), durations, "duration")
     groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
-    columns = {}
+    columns: dict[str, Any] = {}
     for q, name in zip(statistic.quantiles, column_names(statistic.quantiles, "duration"), strict=True):
         value = counts.quantile(q)
-        low, high = counts.bounds(value, groups, context.level)
+        low, high = counts.bounds(value, groups, context.level, frame["users"])
         columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
     return with_floats(frame, columns)
 

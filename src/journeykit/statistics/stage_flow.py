@@ -72,6 +72,11 @@ class StageFlow(Statistic[StageFlowAnswer]):
         if self.horizon is not None:
             microseconds(self.horizon, "horizon")
 
+    def check(self, context: Context) -> None:
+        """Refuse journeys without stages."""
+        if not context.stages:
+            raise ParameterError("StageFlow needs stages. Call assign_stages(model) first.")
+
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the visits, moves and units of one shard."""
         return _Tally(self, shard, cells).tables()
@@ -88,8 +93,7 @@ class _Tally:
         from journeykit.kernels import stage_flow as kernels
         from journeykit.kernels import stages as stage_kernels
 
-        if shard.staged is None:
-            raise ParameterError("StageFlow needs stages. Call assign_stages(model) first.")
+        assert shard.staged is not None
         self.kernels, self.statistic, self.cells = kernels, statistic, cells
         self.model, self.size = shard.staged.model, len(shard.stage_names)
         paths = shard.paths(statistic.unit)
@@ -145,10 +149,14 @@ class _Tally:
             UNITS_TABLE: self._units(units),
         }
 
+    def _present(self, units: Int64s) -> Int64s:
+        """Return the cells that have units; a single cell is there in any case."""
+        return np.flatnonzero(units[:, self.kernels.UNITS]) if self.cells.count > 1 else np.zeros(1, np.int64)
+
     def _stages(self, table: Int64s, units: Int64s) -> pl.DataFrame:
         """List every stage of every cell that has units."""
         k = self.kernels
-        present = np.flatnonzero(units[:, k.UNITS])
+        present = self._present(units)
         rows = table.reshape(-1, self.size, table.shape[1])[present]
         furthest, users = rows[:, :, k.FURTHEST], rows[:, :, k.REACHED_USERS]
         reached = furthest[:, ::-1].cumsum(axis=1)[:, ::-1]
@@ -248,7 +256,7 @@ class _Tally:
     def _units(self, table: Int64s) -> pl.DataFrame:
         """Count the units and their users; `plan_max` says what the model plans."""
         k = self.kernels
-        present = np.flatnonzero(table[:, k.UNITS])
+        present = self._present(table)
         plan = UNPLANNED if self.model.planned is None else PLANNED
         if planned_chain(self.model.planned).size:
             plan = PLANNED_CHAIN

@@ -185,12 +185,7 @@ class _StageTable:
 
     def _with_medians(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Add the Kaplan-Meier median of the dwell of all visits, the last ones censored. D14.1."""
-        dwells, size = self.tables["dwells"], len(self.context.stages) + 1
-        key = frame[CELL].to_numpy().astype(np.int64) * size + frame["stage"].to_numpy()
-        place = np.zeros(int(key.max(initial=0)) + 1, np.int64)
-        place[key] = np.arange(key.size)
-        things = place[dwells.select(pl.col(CELL).cast(pl.Int64) * size + pl.col("stage"))[CELL].to_numpy()]
-        waits = Waits.of(frame.height, things, dwells, "dwell", "closed")
+        waits = Waits.of(frame, (CELL, "stage"), self.tables["dwells"], "dwell", "closed")
         groups = np.array([self.groups.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
         found = waits.censored(groups, frame["visited_users"].to_numpy(), self.context.level)
         return with_floats(

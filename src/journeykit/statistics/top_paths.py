@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.paths import UNITS, Unit
+from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, place_of
+from journeykit.statistics.checks import check_choices, check_names
 from journeykit.statistics.cleaning import cleaned
 from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.path_table import PathTable, Shown, bits_per_code, path_table, shown_paths
@@ -88,15 +89,7 @@ class TopPaths(Statistic[PathTable]):
     tables: ClassVar[Mapping[str, Sequence[str]]] = {"paths": ("key", "codes", "cut"), UNITS_TABLE: ()}
 
     def __post_init__(self) -> None:
-        choices: dict[str, tuple[str, ...]] = {
-            "of": ("event", "stage"),
-            "unit": UNITS,
-            "occurrence": ("first", "last"),
-            "missing": ("raise", "ignore"),
-        }
-        for parameter, allowed in choices.items():
-            if getattr(self, parameter) not in allowed:
-                raise ParameterError.choice(parameter, getattr(self, parameter), allowed)
+        check_choices(self)
         for parameter in ("n", "length", "max_length"):
             value = getattr(self, parameter)
             if value is not None and (not isinstance(value, int) or value < 1):
@@ -110,6 +103,12 @@ class TopPaths(Statistic[PathTable]):
             value = getattr(self, parameter)
             if value is not None:
                 object.__setattr__(self, parameter, (value,) if isinstance(value, str) else tuple(value))
+
+    def check(self, context: Context) -> None:
+        """Refuse anchors and goals that the journeys do not have."""
+        check_names(
+            self.of, [*(self.start or ()), *(self.end or ()), *(self.goal or ())], self.missing, context
+        )
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the paths of one shard by key."""
@@ -145,9 +144,7 @@ class _Stretches:
         self.paths, self.codes = paths, codes
         names = ["", *shard.stage_names] if staged else shard.names.to_list()
         self.bits = bits_per_code(len(names))
-        self.marks = {
-            role: _marks(names, getattr(statistic, role), statistic) for role in ("start", "end", "goal")
-        }
+        self.marks = {role: _marks(names, getattr(statistic, role)) for role in ("start", "end", "goal")}
         self.firsts, self.lasts, self.lost = self._cut()
         self.size = statistic.length or 0
 
@@ -295,11 +292,8 @@ class _ShownPaths(Statistic[PathTable]):
         return path_table(self.statistic, self.shown, tables, context)
 
 
-def _marks(names: Sequence[str], wanted: Sequence[str] | None, statistic: TopPaths) -> npt.NDArray[np.bool_]:
+def _marks(names: Sequence[str], wanted: Sequence[str] | None) -> npt.NDArray[np.bool_]:
     """Mark the codes of wanted names; empty if none are wanted."""
     if wanted is None:
         return np.empty(0, np.bool_)
-    unknown = [name for name in wanted if name not in names or name == ""]
-    if unknown and statistic.missing == "raise":
-        raise UnknownNameError(statistic.of, unknown, [name for name in names if name])
     return np.isin(np.array(names, dtype=object), list(wanted))

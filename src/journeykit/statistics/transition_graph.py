@@ -21,6 +21,7 @@ from journeykit.statistics.base import (
     seconds,
     with_floats,
     with_rate,
+    with_wilson,
 )
 from journeykit.statistics.distribution import Distribution, column_names
 
@@ -175,12 +176,10 @@ def graph_of(statistic: Transitions, tables: Tables, context: Context) -> Transi
         _labelled(tables["moves"], statistic, names),
         _labelled(tables["states"], statistic, names),
     )
-    if not statistic.include_end:
-        moves = moves.filter(pl.col("target") != END)
     frame = _edge_frame(statistic, moves, states, tables, context)
     frame = _with_quantiles(frame, statistic, tables, names, context) if statistic.quantiles else frame
     ordered = _ordered(frame, "transitions", ("source", "target"))
-    nodes = _state_frame(_labelled(tables["moves"], statistic, names), states, tables, context)
+    nodes = _state_frame(statistic, moves, states, tables, context)
     return TransitionGraph(
         frame=context.label(ordered),
         statistic=statistic,
@@ -206,13 +205,27 @@ def _labelled(table: pl.DataFrame, statistic: Transitions, names: pl.Series) -> 
         *target,
     )
     source = pl.concat_str(statistic.sources, separator=" > ", ignore_nulls=True)
-    source = pl.when(source == "").then(pl.lit(START)).otherwise(source)
+    none = pl.all_horizontal(pl.col(statistic.sources).is_null())
+    source = pl.when(none).then(pl.lit(START)).otherwise(source)
+    _refuse_ambiguous(
+        named.select(statistic.sources).unique().select(source.alias("source"))["source"], statistic
+    )
     shown = [source.alias("source")]
     if target:
         last = [*statistic.sources[1:], "target"]
         tuple_name = pl.concat_str(last, separator=" > ", ignore_nulls=True)
         shown.append(pl.when(pl.col("target") == END).then(pl.lit(END)).otherwise(tuple_name).alias("target"))
     return named.select(CELL, GROUP, *shown, pl.exclude(CELL, GROUP, "target", *statistic.sources))
+
+
+def _refuse_ambiguous(tuples: pl.Series, statistic: Transitions) -> None:
+    """Refuse tuples that read like another one, as ('a', 'b') and ('a > b',) do."""
+    twice = tuples.filter(tuples.is_duplicated()).unique().sort()
+    if len(twice):
+        raise ParameterError(
+            f"order={statistic.order} cannot tell {len(twice):,} states apart, such as {twice[0]!r}: names in them "
+            f"hold ' > '. Rename these events before reading, or pass order=1."
+        )
 
 
 def _numbers(names: pl.Series) -> pl.Series:
@@ -224,7 +237,7 @@ def _edge_frame(
 ) -> pl.DataFrame:
     """Return every number of D4.2 per cell and edge, but for the percentiles."""
     edges = Grouped(moves, ("source", "target"))
-    leaving = Grouped(sum_rows(moves, [CELL, GROUP, "source"]), ("source",))
+    leaving = _leaving(moves, states, include_end=statistic.include_end)
     frame = edges.totals
     users = _users_of(frame, states, tables)
     rows = place_of(frame, leaving.totals, [CELL, "source"])
@@ -239,6 +252,16 @@ def _edge_frame(
         context,
         bounds=("low", "high"),
     )
+    if statistic.unit == "user":
+        first = (frame["source"] == START).to_numpy()
+        frame = with_wilson(
+            frame,
+            ("low", "high"),
+            frame["transitions"],
+            leaving.totals["transitions"].gather(rows),
+            context,
+            where=first,
+        )
     n = pl.col("transitions")
     reached = n.filter(pl.col("source") != START).sum().over(CELL, "target")
     base = reached / n.filter(pl.col("source") != START).sum().over(CELL)
@@ -247,7 +270,7 @@ def _edge_frame(
         (n / n.sum().over(CELL, "target")).alias("probability_in"),
         (n / n.sum().over(CELL)).alias("share"),
         (pl.col("users") / pl.Series(users)).alias("user_share"),
-        pl.when(pl.col("source") != START).then(pl.col("probability") / base).alias("lift"),
+        pl.when(reached > 0).then(n / n.sum().over(CELL, "source") / base).alias("lift"),
         *(pl.when(inner).then(pl.col(name)).alias(name) for name in ("time_sum", "time_min", "time_max")),
     )
     times = {
@@ -255,7 +278,16 @@ def _edge_frame(
         "time_min": pl.col("time_min"),
         "time_max": pl.col("time_max"),
     }
-    return seconds(frame, times).drop("time_sum")
+    frame = seconds(frame, times).drop("time_sum")
+    return frame if statistic.include_end else frame.filter(pl.col("target") != END)
+
+
+def _leaving(moves: pl.DataFrame, states: pl.DataFrame, *, include_end: bool) -> Grouped:
+    """Count the moves out of every state, and those from START; 0 for a state that nothing was seen to leave."""
+    keys = [CELL, GROUP, "source"]
+    n = pl.when(include_end | (pl.col("target") != END)).then("transitions").otherwise(0)
+    counted = pl.concat([moves.select(*keys, n=n), states.select(*keys, n=pl.lit(0, pl.Int64))])
+    return Grouped(sum_rows(counted, keys).rename({"n": "transitions"}), ("source",))
 
 
 def _users_of(frame: pl.DataFrame, states: pl.DataFrame, tables: Tables) -> Any:
@@ -266,14 +298,16 @@ def _users_of(frame: pl.DataFrame, states: pl.DataFrame, tables: Tables) -> Any:
     return every["users"].to_numpy()[place_of(frame, every, [CELL, "source"])].astype(float)
 
 
-def _state_frame(moves: pl.DataFrame, states: pl.DataFrame, tables: Tables, context: Context) -> pl.DataFrame:
-    """Return visits, entry share and exit rate of every state."""
+def _state_frame(
+    statistic: Transitions, moves: pl.DataFrame, states: pl.DataFrame, tables: Tables, context: Context
+) -> pl.DataFrame:
+    """Return visits, entry share and exit rate of every state; a visit at an open end left for nowhere yet."""
     named, groups = Grouped(states, ("source",)), groups_per_cell(tables)
     frame = named.totals
-    units = Grouped(tables[UNITS_TABLE], ())
+    units, leaving = Grouped(tables[UNITS_TABLE], ()), _leaving(moves, states, include_end=True)
     for name, edge, whole in (
         ("entry_share", moves.filter(pl.col("source") == START).with_columns(source="target"), units),
-        ("exit_rate", moves.filter(pl.col("target") == END), named),
+        ("exit_rate", moves.filter(pl.col("target") == END), leaving),
     ):
         part = sum_rows(edge, [CELL, GROUP, "source"]).select(CELL, GROUP, "source", "transitions")
         zero = frame.select(
@@ -284,8 +318,12 @@ def _state_frame(moves: pl.DataFrame, states: pl.DataFrame, tables: Tables, cont
             rows = place_of(frame, units.totals, [CELL])
             sums, users = units.sums("paths"), units.totals["users"].to_numpy()[rows]
         else:
-            rows, sums, users = np.arange(frame.height), named.sums("visits"), frame["users"].to_numpy()
+            rows = place_of(frame, leaving.totals, [CELL, "source"])
+            sums, users = leaving.sums("transitions"), frame["users"].to_numpy()
         frame = with_rate(frame, name, parts.sums("transitions"), sums, rows, groups, users, context)
+        if whole is units and statistic.unit == "user":
+            bounds, n = (f"{name}_low", f"{name}_high"), units.totals["paths"].gather(rows)
+            frame = with_wilson(frame, bounds, parts.totals["transitions"], n, context)
     return frame.rename({"source": "state"})
 
 
@@ -301,7 +339,7 @@ def _with_quantiles(
     columns: dict[str, Any] = {}
     for q, name in zip(statistic.quantiles, column_names(statistic.quantiles, "time"), strict=True):
         value = times.quantile(q)
-        low, high = times.bounds(value, groups, context.level)
+        low, high = times.bounds(value, groups, context.level, frame["users"])
         columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
     return with_floats(frame, columns)
 

@@ -13,11 +13,13 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.paths import UNITS, Paths, Unit
+from journeykit.paths import Paths, Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
+from journeykit.statistics.checks import check_choices, check_states
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.distribution import checked_quantiles
+from journeykit.statistics.interleaved import recount_sessions
 from journeykit.statistics.transition_graph import TransitionGraph, graph_of
 from journeykit.statistics.tuples import Tuples
 from journeykit.statistics.units import count_units
@@ -76,13 +78,7 @@ class Transitions(Statistic[TransitionGraph]):
     quantiles: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        for parameter, choices in (
-            ("of", ("event", "stage")),
-            ("unit", UNITS),
-            ("open_paths", ("end", "censor")),
-        ):
-            if getattr(self, parameter) not in choices:
-                raise ParameterError.choice(parameter, getattr(self, parameter), choices)
+        check_choices(self)
         if not isinstance(self.order, int) or self.order < 1:
             raise ParameterError(f"order must be a whole number from 1 on, not {self.order!r}.")
         object.__setattr__(self, "quantiles", checked_quantiles(self.quantiles))
@@ -99,6 +95,10 @@ class Transitions(Statistic[TransitionGraph]):
         """The tables of a tally."""
         tables = {"moves": (*self.sources, "target"), "states": self.sources, UNITS_TABLE: ()}
         return tables | ({"gaps": (*self.sources, "target", "gap")} if self.quantiles else {})
+
+    def check(self, context: Context) -> None:
+        """Refuse stages that were not assigned."""
+        check_states(self.of, context)
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the moves and the states of one shard."""
@@ -136,6 +136,7 @@ class _Tally:
         self.rule = (n_states + 2, *flags)
         self.size = n_states + 2
         self.n_events = int(self.paths.lengths.sum())
+        self.interleaved = statistic.unit == "user" and shard.time_order is not None
 
     def tables(self) -> Tables:
         """Return all tables of the tally."""
@@ -168,6 +169,8 @@ class _Tally:
             visits.rows,
             visits.table,
         )
+        if self.interleaved:
+            recount_sessions(self, moves, visits)
         tables = {"moves": self._moves(moves), "states": self._visits(visits), UNITS_TABLE: self._units()}
         return tables | ({"gaps": self._gaps()} if self.statistic.quantiles else {})
 

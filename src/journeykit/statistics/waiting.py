@@ -1,7 +1,8 @@
-"""Medians of waits with exact counts: plain (type 7) or under censoring (Kaplan-Meier). DEFINITIONS D0.2, D12.5, D14.1."""
+"""Exact medians of waits: plain (type 7), or under censoring (Kaplan-Meier). DEFINITIONS D0.2, D12.5, D14.1."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -72,37 +73,62 @@ class Waits:
 
     @classmethod
     def of(
-        cls, count: int, things: Int64s, frame: pl.DataFrame, value: str, closed: str | None = None
+        cls,
+        things: pl.DataFrame,
+        keys: Sequence[str],
+        frame: pl.DataFrame,
+        value: str,
+        closed: str | None = None,
     ) -> Waits:
-        """Gather the rows of a tally: ``group``, a value in microseconds, ``count``, and perhaps 1 for closed."""
-        from journeykit.kernels.waiting import pack_waits
+        """Gather the rows of a tally by the thing they belong to.
 
-        ended = np.empty(0, np.int32) if closed is None else frame[closed].to_numpy()
-        counts = frame["count"].to_numpy()
-        offsets = np.concatenate([[0], np.bincount(things, counts, count).cumsum()]).astype(np.int64)
-        packed = np.empty(offsets[-1], np.int64)
-        pack_waits(
-            things,
-            frame[value].to_numpy(),
-            ended,
-            frame[GROUP].to_numpy(),
-            counts,
-            offsets[:-1].copy(),
-            packed,
-        )
-        on_all_cores(lambda span: packed[span[0] : span[1]].sort(), pairwise(offsets))
+        Parameters
+        ----------
+        things : polars.DataFrame
+            One row per thing.
+        keys : one or two names of columns
+            Small numbers from 0 on, in `things` and in `frame`.
+        frame : polars.DataFrame
+            The tally, with ``group`` and ``count``.
+        value, closed : str
+            Its columns of microseconds, and of 1 for a wait that ended, 0 for a censored one.
+        """
+        from journeykit.kernels.waiting import count_waits, pack_waits
+
+        first, second = things[keys[0]].to_numpy(), things[keys[-1]].to_numpy()
+        size = int(second.max(initial=0)) + 1 if len(keys) > 1 else 0
+        place = np.zeros((int(first.max(initial=0)) + 1) * max(size, 1), np.int64)
+        place[first.astype(np.int64) * max(size, 1) + (second if size else 0)] = np.arange(things.height)
+        columns = [*(keys if size else (keys[0], keys[0])), value, closed or GROUP, GROUP, "count"]
+        rows = [(*(np.asarray(part) for part in parts), place, size) for parts in _chunks(frame, columns)]
+        totals = np.zeros(things.height, np.int64)
+        for row in rows:
+            count_waits(*row, totals)
+        offsets = np.concatenate([[0], totals.cumsum()])
+        places, packed = offsets[:-1].copy(), np.empty(offsets[-1], np.int64)
+        for row in rows:
+            pack_waits(*row, closed is not None, places, packed)
+        on_all_cores(lambda span: packed[span[0] : span[1]].sort(), pairwise(offsets.tolist()))
         return cls(offsets, packed)
+
+    def closed(self) -> Waits:
+        """Leave the censored waits out."""
+        kept = [waits[waits & 64 == 0] for waits in map(self._of, range(self.offsets.size - 1))]
+        offsets = np.cumsum([0, *(waits.size for waits in kept)])
+        return Waits(offsets, np.concatenate(kept) if len(kept) > 1 else kept[0] if kept else self.packed)
 
     def plain(self, groups: Int64s, level: float) -> Medians:
         """Return type-7 medians with Woodruff intervals; no wait may be censored. D0.2, D12.5."""
+        from journeykit.kernels.waiting import count_groups
+
         things = self.offsets.size - 1
         estimate = np.array([_type_7(self._of(i), HALF) for i in range(things)])
         sizes, below = np.zeros((things, GROUPS)), np.zeros((things, GROUPS))
         for i in range(things):
             waits = self._of(i)
-            reached = np.searchsorted(waits >> 7, estimate[i], side="right") if waits.size else 0
-            sizes[i] = np.bincount(waits & 63, minlength=GROUPS)
-            below[i] = np.bincount(waits[:reached] & 63, minlength=GROUPS)
+            if waits.size:
+                reached = np.searchsorted(waits, (int(estimate[i]) + 1) << 7)
+                count_groups(waits, reached, sizes[i], below[i])
         n, x = sizes.sum(axis=1), below.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             replicates = np.where(n[:, None] > sizes, (x[:, None] - below) / (n[:, None] - sizes), np.nan)
@@ -141,7 +167,7 @@ class Waits:
         from journeykit.kernels.waiting import time_of_survival
 
         times = np.full(shares.size, np.nan)
-        for i in np.flatnonzero(~np.isnan(shares)):
+        for i in np.flatnonzero(~np.isnan(shares)).tolist():
             time, _ = time_of_survival(self._of(i), 1 - shares[i])
             times[i] = np.inf if time < 0 else time / 1e6
         return times
@@ -158,3 +184,10 @@ def _type_7(packed: Int64s, q: float) -> float:
     below = int(position)
     low, high = int(packed[below]) >> 7, int(packed[min(below + 1, packed.size - 1)]) >> 7
     return low + (position - below) * (high - low)
+
+
+def _chunks(frame: pl.DataFrame, columns: Sequence[str]) -> Iterator[Sequence[pl.Series]]:
+    """Go through columns chunk by chunk: putting the chunks together would copy them."""
+    if len({tuple(len(chunk) for chunk in frame[name].get_chunks()) for name in columns}) > 1:
+        frame = frame.rechunk()
+    yield from zip(*(frame[name].get_chunks() for name in columns), strict=True)

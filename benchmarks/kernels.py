@@ -1,0 +1,180 @@
+"""Questions on ready journeys, warm: nanoseconds per event, wall and CPU, beside the time to copy the columns.
+
+    python benchmarks/kernels.py --events 10m --repeat 11 [--against data/run.jsonl]
+
+"kernel" is the compiled pass alone, on one core; "answer" is what a user calls, intervals included, on all
+cores. CPU time over all cores is the time "per core": a core that is not used costs none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from logs import HERE, add_options, find_log, short, whole_number
+from tables import figures, machine, markdown
+
+DAY_US = 86_400_000_000
+TIMES, CODES = 8, 1
+Call = Callable[[], Any]
+
+
+class Pass(NamedTuple):
+    """Something to repeat."""
+
+    question: str
+    layer: str
+    bytes_read: int
+    call: Call
+    yardstick: str | None = None
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--events", type=whole_number, default=10_000_000)
+    parser.add_argument("--ids", choices=["str", "int"], default="str")
+    parser.add_argument("--repeat", type=int, default=11)
+    parser.add_argument("--against", type=Path, help="the JSON lines of run.py, for the ratio to 'chdb each'")
+    add_options(parser)
+    options = parser.parse_args()
+    sys.path[:0] = [str(HERE.parent / "src"), str(options.yardstick)]
+    log = find_log(options, options.events, options.ids)
+    from peer_journeykit import Peer
+
+    peer = Peer(str(log), None)
+    peer.prepare("once")
+    events = peer.journeys.n_events
+    theirs = _chdb_each(options)
+    rows = []
+    for each in [*kernels(peer), *answers(peer)]:
+        wall, cpu = repeated(each.call, options.repeat)
+        rows.append([*_row(each, wall, cpu, events), _ratio(each, wall, theirs)])
+    columns = ["question", "layer", "bytes read", "wall best", "wall median", "CPU best", "CPU median"]
+    print(f"### {short(events)} events, {options.ids} ids, ns per event, {options.repeat} repeats\n")
+    print(f"{machine()}.\n")
+    print(markdown([*columns, "median wall ms", "chdb each / this"], rows))
+
+
+def kernels(peer: Any) -> list[Pass]:
+    """Return the compiled passes over all events on one core."""
+    import numpy as np
+    from vocabulary import START_US
+
+    from journeykit.kernels.funnel import funnel_levels
+    from journeykit.kernels.retention import retained
+    from journeykit.kernels.transitions import count_moves
+    from journeykit.sessions.cutting import cut
+    from journeykit.statistics.counting import CountingRows
+
+    journeys = peer.journeys
+    sessions, users = journeys.paths("session"), journeys.paths("user")
+    none, unmarked = np.empty(0, np.int32), np.empty(0, np.bool_)
+    size = len(journeys.names) + 2
+    steps = ("product_view", "add_to_cart", "checkout", "purchase")
+    masks = np.array([sum(1 << k for k, step in enumerate(steps) if step == name) for name in journeys.names])
+    levels = np.zeros(users.n_paths, np.uint8)
+    weeks = START_US + 7 * DAY_US * np.arange(5)
+    triangle = np.zeros((5, 5), np.int64)
+    codes, times = np.empty_like(users.codes), np.empty_like(users.times)
+    moves = CountingRows.make(size * size, journeys.n_events)
+    ragged = (sessions.user_paths, sessions.starts, sessions.ends)
+
+    def copy() -> None:
+        np.copyto(codes, users.codes)
+        np.copyto(times, users.times)
+
+    return [
+        Pass("copy times and codes", "floor", TIMES + CODES, copy),
+        Pass("copy times", "floor", TIMES, lambda: np.copyto(times, users.times)),
+        Pass("sessions", "kernel", TIMES, lambda: cut(journeys.session_rule, journeys, threads=1)),
+        Pass(
+            "transitions",
+            "kernel",
+            TIMES + CODES,
+            lambda: count_moves(
+                *ragged, sessions.codes, sessions.times, none, none, unmarked, (size, False, False),
+                moves.keys, moves.rows, moves.table,
+            ),
+        ),
+        Pass(
+            "funnel, 7 days",
+            "kernel",
+            TIMES + CODES,
+            lambda: funnel_levels(
+                users.user_paths, users.starts, users.ends, users.codes, users.times, masks, len(steps),
+                7 * DAY_US, levels,
+            ),
+        ),
+        Pass(
+            "retention",
+            "kernel",
+            TIMES,
+            lambda: retained(users.user_paths, users.starts, users.ends, users.times, weeks, triangle),
+        ),
+    ]  # fmt: skip
+
+
+def answers(peer: Any) -> list[Pass]:
+    """Return the questions as they are asked, on all cores."""
+    import journeykit as jk
+    from journeykit.sessions.cutting import cut
+
+    journeys, both = peer.journeys, TIMES + CODES
+    return [
+        Pass("sessions", "answer", TIMES, lambda: cut(journeys.session_rule, journeys), "a"),
+        Pass("transitions", "answer", both, lambda: journeys.measure(jk.Transitions()), "c"),
+        Pass("funnel, 7 days", "answer", both, lambda: peer.funnel(7 * DAY_US), "b7"),
+        Pass("funnel, 1 day", "answer", both, lambda: peer.funnel(DAY_US), "b1"),
+        Pass("paths", "answer", both, lambda: journeys.measure(jk.TopPaths(20)), "d"),
+        Pass("retention", "answer", TIMES, peer.retention, "e"),
+    ]
+
+
+def repeated(call: Call, repeat: int) -> tuple[list[float], list[float]]:
+    """Return wall and CPU seconds of each repetition, after one that does not count."""
+    call()
+    gc.collect()
+    walls, cpus = [], []
+    for _ in range(repeat):
+        wall, cpu = time.perf_counter(), time.process_time()
+        call()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return walls, cpus
+
+
+def _row(each: Pass, wall: Sequence[float], cpu: Sequence[float], events: int) -> list[object]:
+    per_event = [f"{1e9 * value / events:.2f}" for value in (min(wall), median(wall), min(cpu), median(cpu))]
+    return [each.question, each.layer, each.bytes_read, *per_event, f"{1e3 * median(wall):.1f}"]
+
+
+def _chdb_each(options: argparse.Namespace) -> dict[str, float]:
+    """Return the median seconds of each question from the runs of 'chdb each' on this log."""
+    if options.against is None:
+        return {}
+    runs = [json.loads(line) for line in options.against.read_text(encoding="utf-8").splitlines()]
+    wanted = {"events": options.events, "ids": options.ids, "variant": "ordered", "entrant": "chdb each"}
+    found = [run for run in runs if run["round"] > 0 and wanted.items() <= run.items()]
+    if not found:
+        raise SystemExit(f"{options.against} has no measured run of 'chdb each' on this log.")
+    return {name: median(run["wall_s"][name] for run in found) for name in found[0]["wall_s"]}
+
+
+def _ratio(each: Pass, wall: Sequence[float], theirs: dict[str, float]) -> str | None:
+    if each.yardstick is None or not theirs:
+        return None
+    return figures(theirs[each.yardstick] / median(wall), 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Reading a log into memory, under canonical names. DEFINITIONS D1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import import_module
+from threading import Thread
+from typing import Any
+
+import polars as pl
+
+from journeykit.errors import ParameterError
+from journeykit.events import Events
+from journeykit.sources import blaming, collect_source, open_source, source_format
+from journeykit.sources.access_log import ROLES as ACCESS_LOG_ROLES
+from journeykit.sources.canonical import (
+    Duplicates,
+    OnInvalid,
+    canonicalise,
+    drop_duplicates,
+    encode_events,
+    resolve_invalid,
+)
+from journeykit.sources.roles import Roles, TimeUnit
+
+
+def read_events(  # noqa: PLR0913 - a log has many parts
+    source: Any,
+    *,
+    user: str | None = None,
+    time: str | None = None,
+    event: str | None = None,
+    session: str | None = None,
+    order: str | None = None,
+    value: str | None = None,
+    keep: Sequence[str] = (),
+    tz: str | None = None,
+    unit: TimeUnit | None = None,
+    time_format: str | None = None,
+    format: str | None = None,
+    on_invalid: OnInvalid = "raise",
+    duplicates: Duplicates = "keep",
+    observed_from: datetime | None = None,
+    observed_until: datetime | None = None,
+) -> Events:
+    """Read a log into memory, under canonical names, and check it.
+
+    Parameters
+    ----------
+    source : object
+        A path, folder, pattern or URL, or several, of Parquet, CSV, TSV, NDJSON or web server access logs; a polars
+        DataFrame or LazyFrame; pandas; a pyarrow Table, RecordBatch, RecordBatchReader or Dataset; a DuckDB
+        relation; anything with ``__arrow_c_stream__``.
+    user, time, event : str
+        The columns of who, when and what. Access logs have defaults: ``ip``, ``time``, ``request``.
+    session : str, optional
+        The log's own session, for ``SessionRule.from_column()``.
+    order : str, optional
+        What orders events of one user at one time; null sorts last. D1.3.
+    value : str, optional
+        A number, such as the revenue of a purchase.
+    keep : sequence of str
+        Columns to keep as properties.
+    tz : str, optional
+        The time zone of times without one, and of calendar days and weeks; UTC by default.
+    unit : {"s", "ms", "us", "ns"}, optional
+        The unit of times that are integers. It is never guessed.
+    time_format : str, optional
+        How times are written that are texts; otherwise detected once from the first of them.
+    format : str, optional
+        The format of files whose names do not tell it.
+    on_invalid : {"raise", "drop"}
+        What to do with rows without a valid user, time or event. D1.4.
+    duplicates : {"keep", "drop"}
+        Whether rows that equal an earlier one in all columns read are dropped. D1.5.
+    observed_from, observed_until : datetime, optional
+        The span of observation; by default the first and the last time. D1.6.
+
+    Returns
+    -------
+    Events
+        The valid rows, in input order.
+
+    Raises
+    ------
+    MissingColumnError
+        If a named column is not there; with the closest names.
+    ColumnTypeError, TimeUnitError, TimeFormatError
+        If a column cannot play its role.
+    InvalidRowsError
+        If rows are invalid and `on_invalid` is ``"raise"``.
+    MissingFileError, UnreadableFileError, EmptyInputError
+        If there is nothing to read.
+
+    Examples
+    --------
+    >>> log = pl.DataFrame({"who": ["a"], "at": ["2026-01-05 10:00:00"], "what": ["view"]})
+    >>> read_events(log, user="who", time="at", event="what").frame.row(0)[2]
+    'view'
+    """
+    roles = roles_of(
+        source,
+        format,
+        {"user": user, "time": time, "event": event},
+        session=session,
+        order=order,
+        value=value,
+        keep=keep,
+        tz=tz,
+        unit=unit,
+        time_format=time_format,
+    )
+    Thread(target=import_module, args=("journeykit.kernels.ordering",), daemon=True).start()
+    names = [name for name in (roles.user, roles.session, roles.event) if name]
+    plan = open_source(source, format=format, columns=roles.columns, text=names)
+    with blaming(source, format=format, columns=roles.columns):
+        log = canonicalise(plan, roles)
+    frame = collect_source(log.plan, source, format=format, columns=roles.columns)
+    frame, counts = resolve_invalid(frame, on_invalid)
+    frame, dropped = drop_duplicates(encode_events(frame), duplicates)
+    first, last = _span(frame, observed_from, observed_until)
+    return Events(frame, counts, dropped, tz or "UTC", log.time_format, log.local_zone, first, last)
+
+
+def roles_of(source: Any, format: str | None, required: dict[str, str | None], **others: Any) -> Roles:
+    """Fill in the roles that a format has by default, and insist on the others."""
+    if source_format(source, format) == "access_log":
+        required = {role: column or ACCESS_LOG_ROLES[role] for role, column in required.items()}
+    missing = [role for role, column in required.items() if column is None]
+    if missing:
+        raise ParameterError(
+            f"read_events needs to know which columns play the roles {missing}. Pass "
+            + ", ".join(f"{role}=<column name>" for role in missing)
+            + "."
+        )
+    return Roles(**{**required, **others})
+
+
+def _span(frame: pl.DataFrame, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """Return the span of observation. D1.6."""
+    times = frame["time"]
+    first, last = times.min(), times.max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    for parameter, given in (("observed_from", start), ("observed_until", end)):
+        if given is not None and given.tzinfo is None:
+            raise ParameterError(
+                f"{parameter} needs a time zone. Pass datetime(..., tzinfo=UTC), for example."
+            )
+    if end is not None and end < last:
+        raise ParameterError(
+            f"observed_until is {end.isoformat()}, and the log has events until {last.isoformat()}. Give a later "
+            f"time, or filter the log first."
+        )
+    if start is not None and start > first:
+        raise ParameterError(
+            f"observed_from is {start.isoformat()}, and the log has events from {first.isoformat()} on. Give an "
+            f"earlier time, or filter the log first."
+        )
+    return start or first, end or last

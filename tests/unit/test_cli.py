@@ -1,0 +1,685 @@
+"""The command line: what it writes and prints, and how it leaves."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
+
+import journeykit as jk
+from journeykit.cli import app, job, main, output, progress, tables
+from journeykit.datasets import shop
+from journeykit.errors import JourneykitError
+from journeykit.files import write_frame
+from journeykit.protocol import GROUP
+
+ROLES = ("--user", "user_id", "--time", "timestamp", "--event", "event")
+HOSTILE = [
+    "=1+1",
+    'say "yes", or no',
+    "two\nlines",
+    "\x1b[31mred\x1b[0m",
+    "[bold]x[/bold]",
+    "naïve 🛒",
+    ":smile:",
+]
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory) -> Path:
+    """300 users' worth of the shop, as Parquet: compiled kernels make the rest of the time."""
+    path = tmp_path_factory.mktemp("log") / "log.parquet"
+    pl.read_csv(shop()).head(8_000).write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def journeys(log) -> jk.Journeys:
+    events = jk.read_events(log, user="user_id", time="timestamp", event="event", keep=["platform"])
+    return events.sessionize("30m")
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def process(*arguments: object, **options):
+    command = [sys.executable, "-m", "journeykit.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+def refused(result, message: str) -> None:
+    """One line on stderr, exit code 1, no traceback."""
+    assert result.stderr == f"error: {message}\n"
+    assert result.exit_code == 1
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", [[], ["measure"], ["quality"], ["demo"]])
+    def test_every_command_explains_itself(self, command):
+        result = run(*command, "--help")
+        assert result.exit_code == 0
+        assert "--help" in result.output
+
+    def test_no_command_shows_the_help(self):
+        assert "measure" in run().output
+
+    def test_version(self):
+        result = run("--version")
+        assert (result.exit_code, result.output) == (0, f"journeykit {jk.__version__}\n")
+
+    def test_every_option_of_measure_is_explained(self):
+        shown = run("measure", "--help").output
+        for option in (
+            "user", "time", "event", "session-column", "order", "value", "keep", "tz", "unit", "time-format",
+            "format", "on-invalid", "duplicates", "stages", "session", "by", "every", "goal", "start", "horizon",
+            "top", "statistics", "missing", "out", "table-format", "debug", "quiet",
+        ):  # fmt: skip
+            assert f"--{option}" in shown
+
+    def test_presets_of_the_library_are_those_of_the_command_line(self):
+        from journeykit.cli.options import PRESETS
+
+        assert all(isinstance(getattr(jk.sessions, name)(), jk.SessionRule) for name in PRESETS)
+
+    def test_help_imports_nothing_heavy(self):
+        code = (
+            "import sys; sys.argv = ['journeykit', 'measure', '--help']\n"
+            "from journeykit.cli import main\n"
+            "try:\n    main()\nexcept SystemExit as left:\n    assert left.code == 0\n"
+            "print({'polars', 'numpy', 'numba', 'pyarrow', 'duckdb'} & set(sys.modules))"
+        )
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert result.stdout.splitlines()[-1] == "set()"
+
+    @pytest.mark.speed
+    def test_help_takes_half_a_second_of_processor_time(self):
+        def seconds() -> float:
+            before = os.times()
+            assert process("--help").returncode == 0
+            after = os.times()
+            return after.children_user + after.children_system - before.children_user - before.children_system
+
+        assert min(seconds() for _ in range(3)) < 0.5
+
+    def test_completion_knows_the_presets(self):
+        words = {"_JOURNEYKIT_COMPLETE": "complete_bash", "COMP_WORDS": "journeykit measure --session ma"}
+        code = "from journeykit.cli import main; main()"
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+            env={**os.environ, **words, "COMP_CWORD": "3"},
+        )  # fmt: skip
+        assert result.stdout.split() == ["matomo"]
+
+
+class TestMeasure:
+    def test_frames_are_those_of_the_library(self, log, journeys, tmp_path):
+        result = run(
+            "measure", log, *ROLES, "--goal", "purchase", "--start", "cart", "--out", tmp_path / "out"
+        )
+        assert (result.exit_code, result.stderr) == (0, "")
+        asked = {
+            "overview": jk.Overview(("purchase",)),
+            "transitions": jk.Transitions(),
+            "top_paths": jk.TopPaths(20, goal="purchase"),
+            "conversion": jk.Conversion("purchase"),
+            "abandonment": jk.Abandonment("purchase", "cart", unit="session"),
+        }
+        for name, statistic in asked.items():
+            answer = journeys.measure(statistic)
+            assert_frame_equal(pl.read_parquet(tmp_path / "out" / f"{name}.parquet"), answer.frame)
+        graph = journeys.measure(jk.Transitions())
+        assert_frame_equal(pl.read_parquet(tmp_path / "out/transitions_states.parquet"), graph.states)
+        paths = journeys.measure(jk.TopPaths(20))
+        assert_frame_equal(pl.read_parquet(tmp_path / "out/top_paths_distinct.parquet"), paths.distinct)
+        given_up = journeys.measure(asked["abandonment"])
+        assert_frame_equal(pl.read_parquet(tmp_path / "out/abandonment_where.parquet"), given_up.where)
+        assert_frame_equal(pl.read_parquet(tmp_path / "out/abandonment_curve.parquet"), given_up.curve)
+
+    def test_csv_holds_what_parquet_holds(self, log, tmp_path):
+        run("measure", log, *ROLES, "--statistics", "transitions,top_paths", "--out", tmp_path)
+        for name in ("transitions", "transitions_states"):
+            whole = pl.read_parquet(tmp_path / f"{name}.parquet")
+            assert_frame_equal(pl.read_csv(tmp_path / f"{name}.csv", schema=whole.schema), whole)
+        paths = pl.read_parquet(tmp_path / "top_paths.parquet")
+        assert (
+            pl.read_csv(tmp_path / "top_paths.csv")["path"].to_list()
+            == paths["path"].list.join(" > ").to_list()
+        )
+
+    def test_parts_by_jackknife_group_are_not_written(self, log, tmp_path):
+        run("measure", log, *ROLES, "--goal", "purchase", "--out", tmp_path, "--table-format", "parquet")
+        for path in tmp_path.iterdir():
+            assert GROUP not in pl.read_parquet_schema(path)
+
+    @pytest.mark.parametrize(("choice", "endings"), [("csv", {".csv"}), ("parquet", {".parquet"})])
+    def test_one_format(self, log, tmp_path, choice, endings):
+        run("measure", log, *ROLES, "--statistics", "overview", "--out", tmp_path, "--table-format", choice)
+        assert {path.suffix for path in tmp_path.iterdir()} == endings
+
+    def test_segments_and_periods(self, log, journeys, tmp_path):
+        result = run(
+            "measure", log, *ROLES, "--by", "platform", "--every", "1mo", "--statistics", "transitions,overview",
+            "--out", tmp_path,
+        )  # fmt: skip
+        assert result.exit_code == 0
+        expected = journeys.measure(jk.Transitions(), by="platform", every="1mo").frame
+        assert_frame_equal(pl.read_parquet(tmp_path / "transitions.parquet"), expected)
+        assert "desktop" in result.stdout
+        assert "2024-02-01" in result.stdout
+
+    def test_days_are_those_of_the_zone(self, log, tmp_path):
+        run("measure", log, *ROLES, "--every", "1w", "--tz", "Europe/Berlin", "--statistics", "overview",
+            "--out", tmp_path)  # fmt: skip
+        assert pl.read_parquet_schema(tmp_path / "overview.parquet")["period"] == pl.Datetime(
+            "us", "Europe/Berlin"
+        )
+
+    def test_several_files_and_patterns_are_one_log(self, log, tmp_path):
+        whole = pl.read_parquet(log)
+        for number, part in enumerate([whole.head(3_000), whole.slice(3_000, 2_000), whole.slice(5_000)]):
+            part.write_csv(tmp_path / f"part{number}.csv")
+        run("measure", log, *ROLES, "--statistics", "transitions", "--out", tmp_path / "one")
+        for name, given in {
+            "pattern": ["part*.csv"],
+            "each": ["part0.csv", "part1.csv", "part2.csv"],
+        }.items():
+            logs = [tmp_path / each for each in given]
+            assert (
+                run(
+                    "measure", *logs, *ROLES, "--statistics", "transitions", "--out", tmp_path / name
+                ).exit_code
+                == 0
+            )
+            assert_frame_equal(
+                pl.read_parquet(tmp_path / name / "transitions.parquet"),
+                pl.read_parquet(tmp_path / "one/transitions.parquet"),
+            )
+
+    def test_stages(self, log, journeys, tmp_path):
+        model = jk.StageModel([jk.Stage("look", ["catalog", "search"]), jk.Stage("own", "purchase")])
+        model.save(tmp_path / "stages.toml")
+        result = run("measure", log, *ROLES, "--stages", tmp_path / "stages.toml", "--out", tmp_path / "out")
+        assert (result.exit_code, result.stderr) == (0, "")
+        flow = journeys.assign_stages(model).measure(jk.StageFlow())
+        assert_frame_equal(pl.read_parquet(tmp_path / "out/stage_flow.parquet"), flow.frame)
+        assert_frame_equal(pl.read_parquet(tmp_path / "out/stage_flow_moves.parquet"), flow.moves)
+
+    def test_a_stage_without_rules_is_a_warning(self, log, tmp_path):
+        jk.stages.aida(attention="catalog", desire="cart", action="purchase").save(tmp_path / "stages.toml")
+        result = run(
+            "measure", log, *ROLES, "--stages", tmp_path / "stages.toml", "--quiet", "--out", tmp_path / "out"
+        )
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == "warning: stage 'interest' has no rules, so no event leads into it\n"
+
+    def test_a_horizon_asks_of_users(self, log, journeys, tmp_path):
+        run("measure", log, *ROLES, "--goal", "purchase", "--horizon", "7d", "--out", tmp_path)
+        for name, statistic in {
+            "conversion": jk.Conversion("purchase", unit="user", horizon="7d"),
+            "abandonment": jk.Abandonment("purchase", unit="user", horizon="7d"),
+        }.items():
+            expected = journeys.measure(statistic).frame
+            assert_frame_equal(pl.read_parquet(tmp_path / f"{name}.parquet"), expected)
+
+    def test_every_option_of_reading_arrives(self, tmp_path, monkeypatch):
+        seen = []
+
+        def read(*given, **options):
+            seen.append((given, options))
+            raise JourneykitError("enough")
+
+        monkeypatch.setattr(job, "read_events", read)
+        result = run(
+            "measure", "a.csv", "b.csv", "--user", "u", "--time", "t", "--event", "e", "--session-column", "s",
+            "--order", "o", "--value", "v", "--keep", "k,l", "--keep", "m", "--by", "l,value,n", "--tz", "Asia/Tokyo",
+            "--unit", "ms", "--time-format", "%Y", "--format", "csv", "--on-invalid", "drop", "--duplicates", "drop",
+            "--out", tmp_path,
+        )  # fmt: skip
+        assert result.stderr == "error: enough\n"
+        expected = {
+            "user": "u", "time": "t", "event": "e", "session": "s", "order": "o", "value": "v",
+            "keep": ("k", "l", "m", "n"), "tz": "Asia/Tokyo", "unit": "ms", "time_format": "%Y", "format": "csv",
+            "on_invalid": "drop", "duplicates": "drop",
+        }  # fmt: skip
+        assert seen == [((["a.csv", "b.csv"],), expected)]
+
+    def test_as_many_paths_as_asked_for(self, log, tmp_path):
+        run("measure", log, *ROLES, "--statistics", "top_paths", "--top", 3, "--out", tmp_path)
+        assert pl.read_parquet(tmp_path / "top_paths.parquet").height == 3
+
+    def test_several_goals_are_any_of_them(self, log, journeys, tmp_path):
+        goals = ("--goal", "purchase", "--goal", "wishlist_add")
+        run("measure", log, *ROLES, *goals, "--statistics", "conversion", "--out", tmp_path)
+        expected = journeys.measure(jk.Conversion(["purchase", "wishlist_add"])).frame
+        assert_frame_equal(pl.read_parquet(tmp_path / "conversion.parquet"), expected)
+
+    def test_notes_are_kept(self, log, tmp_path):
+        run("measure", log, *ROLES, "--goal", "purchase", "--statistics", "conversion", "--out", tmp_path)
+        notes = pl.read_csv(tmp_path / "notes.csv")
+        assert notes.columns == ["statistic", "note"]
+        assert "No window: a goal at any later time of the unit counts." in notes["note"].to_list()
+
+    def test_goals_that_are_missing_can_be_ignored(self, log, tmp_path):
+        asked = ("--goal", "purchas", "--out", tmp_path)
+        assert run("measure", log, *ROLES, *asked).exit_code == 1
+        assert run("measure", log, *ROLES, *asked, "--missing", "ignore").exit_code == 0
+
+    def test_quiet_prints_nothing(self, log, tmp_path):
+        result = run("measure", log, *ROLES, "--statistics", "overview", "--quiet", "--out", tmp_path)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+    def test_tables_of_an_earlier_run_are_named(self, log, tmp_path):
+        run("measure", log, *ROLES, "--statistics", "overview", "--out", tmp_path, "--table-format", "csv")
+        result = run("measure", log, *ROLES, "--statistics", "transitions", "--out", tmp_path)
+        assert "6 files in" in result.stdout
+        assert "Not of this run: overview.csv" in result.stdout
+
+    def test_an_access_log_needs_no_roles(self, tmp_path):
+        result = run("measure", jk.datasets.access_log(), "--on-invalid", "drop", "--statistics", "overview",
+                     "--out", tmp_path)  # fmt: skip
+        assert result.exit_code == 0
+        assert "1,753" in result.stdout
+
+
+class TestSessions:
+    @pytest.mark.parametrize(
+        ("options", "rule"),
+        [
+            ([], jk.SessionRule("30m")),
+            (["--session", "1h"], jk.SessionRule("1h")),
+            (["--session", "none"], jk.SessionRule(None)),
+            (["--session-column", "session_id"], jk.SessionRule.from_column()),
+            (["--session-column", "session_id", "--session", "45m"], jk.SessionRule("45m")),
+            (["--session", "adobe"], jk.sessions.adobe()),
+            (["--session", "mixpanel"], jk.sessions.mixpanel()),
+            (["--session", "matomo"], jk.sessions.matomo(None)),
+        ],
+    )
+    def test_rules(self, log, tmp_path, options, rule):
+        result = run("measure", log, *ROLES, *options, "--statistics", "overview", "--out", tmp_path)
+        assert result.exit_code == 0
+        assert f"({rule!r})" in result.stdout
+
+    def test_matomo_takes_a_kept_campaign(self):
+        from journeykit.cli.options import Asking, Reading
+
+        rule = job.session_rule(Reading(["x"], keep=["a,campaign"]), Asking(session="matomo"))
+        assert rule == jk.sessions.matomo()
+
+    def test_an_unknown_rule(self, log, tmp_path):
+        refused(
+            run("measure", log, *ROLES, "--session", "ga5", "--out", tmp_path),
+            "--session cannot be 'ga5'. Did you mean 'ga4'? Available: 'ga4', 'adobe', 'matomo', 'posthog', "
+            "'mixpanel', 'posthog_2021', 'amplitude_web', 'amplitude_mobile' and 3 more. Or give a duration with "
+            "its unit, such as '30m'.",
+        )
+
+    def test_a_bare_number(self, log, tmp_path):
+        refused(
+            run("measure", log, *ROLES, "--session", "30", "--out", tmp_path),
+            "--session cannot be '30'. Give a duration with its unit, such as '30m', '36h' or '7d' "
+            "(us, ms, s, m, h, d, w).",
+        )
+
+
+class TestErrors:
+    def test_a_wrong_column(self, log, tmp_path):
+        refused(
+            run("measure", log, "--user", "usr_id", *ROLES[2:], "--out", tmp_path / "out"),
+            "no column 'usr_id' for the role 'user'. Did you mean 'user_id'? Available: 'user_id', 'session_id', "
+            "'user_lifecycle', 'user_cohort', 'acquisition_channel', 'platform', 'timestamp', 'event'. "
+            "Pass --user <column name>.",
+        )
+        assert not (tmp_path / "out").exists()
+
+    def test_a_missing_file(self, log, tmp_path):
+        missing = log.with_name("lag.parquet")
+        refused(
+            run("measure", missing, *ROLES, "--out", tmp_path),
+            f"no file {str(missing)!r}. Did you mean 'log.parquet'? Available: 'log.parquet'. Check the path, or "
+            f"give a pattern such as '*.parquet'.",
+        )
+
+    def test_roles_that_are_not_named(self, log, tmp_path):
+        refused(
+            run("measure", log, "--user", "user_id", "--out", tmp_path),
+            "read_events needs to know which columns play the roles ['time', 'event']. "
+            "Pass --time <column name>, --event <column name>.",
+        )
+
+    def test_a_wrong_goal(self, log, tmp_path):
+        result = run("measure", log, *ROLES, "--goal", "purchas", "--out", tmp_path)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: no event 'purchas' in this log. Did you mean 'purchase'?")
+        assert result.stderr.endswith("Pass --missing ignore to count such names as never seen.\n")
+
+    def test_several_lines_are_joined(self, tmp_path):
+        pl.DataFrame(
+            {"user_id": ["a", None], "timestamp": ["2024-01-01"] * 2, "event": ["x", "user='y'"]}
+        ).write_csv(tmp_path / "log.csv")
+        result = run("measure", tmp_path / "log.csv", *ROLES, "--out", tmp_path / "out")
+        assert result.exit_code == 1
+        assert len(result.stderr.splitlines()) == 1
+        assert result.stderr.endswith("Correct them, or pass --on-invalid drop to leave them out.\n")
+        assert "--user" not in result.stderr
+
+    @pytest.mark.parametrize(
+        ("option", "value", "message"),
+        [
+            ("--every", "2w", "--every cannot be '2w'. Choose one of: '1d', '1w', '1mo', '1q', '1y'."),
+            (
+                "--table-format",
+                "xlsx",
+                "table_format cannot be 'xlsx'. Choose one of: 'parquet', 'csv', 'both'.",
+            ),
+            ("--by", "device", "no column 'device' for the role 'keep'."),
+            ("--stages", "nowhere.toml", "nowhere.toml"),
+        ],
+    )
+    def test_values_that_cannot_be(self, log, tmp_path, option, value, message):
+        result = run("measure", log, *ROLES, option, value, "--out", tmp_path / "out")
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--statistics", "conversion"], "conversion needs --goal."),
+            (["--statistics", "stage_flow"], "stage_flow needs --stages."),
+            (["--statistics", "transition"], "no statistic 'transition'. Did you mean 'transitions'?"),
+            (["--session", "column"], "name them with --session-column."),
+            (["--start", "cart"], "needs --goal"),
+            (["--horizon", "7d"], "needs --goal or --stages."),
+            (["--top", "0"], "greater than or equal to 1"),
+            (["--nonsense"], "No such option"),
+        ],
+    )
+    def test_wrong_usage(self, log, tmp_path, options, message):
+        result = run("measure", log, *ROLES, *options, "--out", tmp_path / "out")
+        assert result.exit_code == 2
+        assert message in " ".join(result.stderr.replace("│", " ").split())
+        assert "Traceback" not in result.stderr
+
+    def test_no_log_and_no_folder(self, log):
+        assert run("measure").exit_code == 2
+        assert run("measure", log, *ROLES).exit_code == 2
+
+    def test_debug_shows_the_traceback_and_the_line(self, log, tmp_path):
+        result = run("measure", log, "--user", "usr", *ROLES[2:], "--debug", "--out", tmp_path)
+        assert result.exit_code == 1
+        assert "Traceback (most recent call last)" in result.stderr
+        assert result.stderr.splitlines()[-1].startswith("error: no column 'usr' for the role 'user'.")
+
+    def test_a_fault_of_ours_is_one_line_too(self, log, tmp_path, monkeypatch):
+        monkeypatch.setattr(job, "read_events", lambda *given, **options: 1 // 0)
+        refused(
+            run("measure", log, *ROLES, "--out", tmp_path),
+            "this is a fault of journeykit, not of your log: ZeroDivisionError: integer division or modulo by zero "
+            "Run it again with --debug and report what it shows.",
+        )
+
+    def test_too_little_memory(self, log, tmp_path, monkeypatch):
+        def fail(*given, **options):
+            raise MemoryError
+
+        monkeypatch.setattr(job, "read_events", fail)
+        refused(
+            run("measure", log, *ROLES, "--out", tmp_path),
+            "there is not enough memory for this log. Read fewer columns, or a part of it.",
+        )
+
+
+class TestWriting:
+    """All or nothing."""
+
+    @pytest.fixture
+    def failing(self, monkeypatch):
+        """Let the third table fail."""
+
+        def let_fail_with(error: BaseException) -> None:
+            written = []
+
+            def write(frame: pl.DataFrame, path: Path) -> Path:
+                written.append(path)
+                if len(written) == 3:
+                    path.write_text("half a ta")
+                    raise error
+                return write_frame(frame, path)
+
+            monkeypatch.setattr(output, "write_frame", write)
+
+        return let_fail_with
+
+    def test_a_full_disk_leaves_nothing(self, log, tmp_path, failing):
+        failing(OSError(28, "No space left on device"))
+        folder = tmp_path / "deep" / "out"
+        result = run("measure", log, *ROLES, "--statistics", "transitions", "--out", folder)
+        assert result.exit_code == 1
+        assert "cannot be written" in result.stderr
+        assert "No space left on device. Check the folder's permissions" in result.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_earlier_run_stays_whole(self, log, tmp_path, failing):
+        asked = ("measure", log, *ROLES, "--statistics", "transitions", "--out", tmp_path)
+        run(*asked)
+        before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+        failing(KeyboardInterrupt())
+        assert run(*asked, "--session", "1m").exit_code == 130
+        assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+    def test_a_file_in_the_place_of_the_folder(self, log, tmp_path):
+        (tmp_path / "out").write_text("mine")
+        refused(
+            run("measure", log, *ROLES, "--out", tmp_path / "out"),
+            f"the answers cannot be written to {str(tmp_path / 'out')!r}: it is a file. Name a folder.",
+        )
+        assert (tmp_path / "out").read_text() == "mine"
+
+    def test_a_folder_in_the_place_of_a_table(self, log, tmp_path):
+        (tmp_path / "transitions.csv").mkdir()
+        result = run("measure", log, *ROLES, "--statistics", "transitions", "--out", tmp_path)
+        assert result.exit_code == 1
+        assert "cannot be written" in result.stderr
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+    def test_nothing_is_left_beside_the_tables(self, log, tmp_path):
+        run("measure", log, *ROLES, "--statistics", "overview", "--out", tmp_path / "a" / "b")
+        assert files(tmp_path) == [
+            "a/b/notes.csv",
+            "a/b/notes.parquet",
+            "a/b/overview.csv",
+            "a/b/overview.parquet",
+        ]
+
+
+class TestPrinting:
+    @pytest.fixture
+    def hostile(self, tmp_path) -> Path:
+        moments = [f"2024-01-01 10:{minute:02}:00" for minute in range(len(HOSTILE))]
+        path = tmp_path / "hostile.parquet"
+        pl.DataFrame({"user_id": "u", "timestamp": moments, "event": HOSTILE}).write_parquet(path)
+        return path
+
+    def test_names_steer_neither_the_terminal_nor_the_markup(self, hostile, tmp_path):
+        result = run("measure", hostile, *ROLES, "--statistics", "transitions", "--out", tmp_path)
+        assert result.exit_code == 0
+        assert "\x1b" not in result.stdout
+        for shown in (r"\x1b[31mred\x1b[0m", "[bold]x[/bold]", "two lines", ":smile:", "naïve 🛒"):
+            assert shown in result.stdout
+
+    def test_names_come_back_from_csv_as_they_were(self, hostile, tmp_path):
+        run("measure", hostile, *ROLES, "--statistics", "transitions", "--out", tmp_path)
+        assert set(pl.read_csv(tmp_path / "transitions.csv")["source"]) == {"<START>", *HOSTILE}
+
+    def test_a_terminal_without_the_characters(self, hostile, tmp_path):
+        result = process(
+            "measure", hostile, *ROLES, "--statistics", "transitions", "--out", tmp_path,
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        )  # fmt: skip
+        assert (result.returncode, result.stderr) == (0, "")
+        assert r"na\xefve \U0001f6d2" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("name", "row", "text"),
+        [
+            ("share", {"share": 0.5}, "50.0 %"),
+            ("share", {"share": None, "low": None, "high": None}, "-"),
+            ("rate", {"rate": 0.5, "rate_low": 0.4, "rate_high": 0.61}, "50.0 % (40.0 to 61.0)"),
+            ("rate", {"rate": 0.5, "other": 1, "low": 0.4, "high": 0.6}, "50.0 %"),
+            ("time_mean", {"time_mean": 59.94}, "59.9 s"),
+            ("dwell_median", {"dwell_median": float("inf")}, "never"),
+            ("dwell_median", {"dwell_median": 172_800.0}, "2.0 d"),
+            ("time_min", {"time_min": 0.25}, "0.2 s"),
+            ("value", {"value": 31_106.0, "unit": "events"}, "31,106"),
+            ("value", {"value": 1.5, "unit": "events per user"}, "1.50"),
+            ("users", {"users": 1234567}, "1,234,567"),
+            ("inside", {"inside": True}, "yes"),
+            ("path", {"path": ["a", "b\n\tc", None]}, "a > b c > -"),
+        ],
+    )
+    def test_values(self, name, row, text):
+        assert tables.value_of(name, row) == text
+
+    def test_a_reader_that_leaves_early(self, log, tmp_path):
+        command = [
+            sys.executable,
+            "-m",
+            "journeykit.cli",
+            "measure",
+            str(log),
+            *ROLES,
+            "--out",
+            str(tmp_path / "out"),
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            child.stdout.close()
+            said = child.stderr.read()
+            assert (child.wait(120), said) == (141, b"")
+        assert "transitions.csv" in files(tmp_path / "out")
+
+
+class TestQuality:
+    def test_it_is_that_of_the_library(self, log):
+        result = run("quality", log, *ROLES)
+        assert result.exit_code == 0
+        found = jk.read_events(log, user="user_id", time="timestamp", event="event").quality
+        assert f"rows_in               {found.rows_in:,}" in result.stdout
+        assert f"tied_pairs_distinct   {found.tied_pairs_distinct:,}" in result.stdout
+
+    def test_errors_are_the_same(self, log):
+        assert run("quality", log, "--user", "usr", *ROLES[2:]).exit_code == 1
+        assert run("quality").exit_code == 2
+
+
+class TestDemo:
+    def test_both_logs_are_measured_shown_and_written(self, tmp_path):
+        result = run("demo", "--users", 200, "--out", tmp_path)
+        assert (result.exit_code, result.stderr) == (0, "")
+        for shown in (
+            "Robots are not removed",
+            "What was planted, and what was measured",
+            "conversion rate, mobile",
+        ):
+            assert shown in result.stdout
+        for name in ("access_log/transitions.parquet", "shop/stage_flow.csv", "shop/truth.parquet"):
+            assert name in files(tmp_path)
+
+    def test_tables_are_those_of_the_demo(self, tmp_path):
+        from journeykit.demo import shop as measured_shop
+
+        run("demo", "--users", 200, "--out", tmp_path, "--quiet")
+        part = measured_shop(200)
+        assert_frame_equal(pl.read_parquet(tmp_path / "shop/truth.parquet"), part.truth)
+        assert_frame_equal(
+            pl.read_parquet(tmp_path / "shop/overview.parquet"), part.answers["overview"].frame
+        )
+
+
+class TestSignals:
+    """An interrupted job leaves with the code of its signal, without a traceback, and leaves nothing behind."""
+
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_signals(self, log, tmp_path, number, code):
+        slow = f"""
+            import sys, time
+            from journeykit.cli import job, main
+            def wait(*given, **options):
+                print("reading", flush=True)
+                time.sleep(60)
+            job.read_events = wait
+            sys.argv = ["journeykit", "measure", "x.csv", "--out", {str(tmp_path / "out")!r}]
+            main()
+        """
+        command = [sys.executable, "-c", textwrap.dedent(slow)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            assert child.stdout.readline() == "reading\n"
+            child.send_signal(number)
+            assert child.wait(30) == code
+            assert "Traceback" not in child.stderr.read()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_main_leaves_with_an_exit_code(self, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["journeykit", "--version"])
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as left:
+            main()
+        signal.signal(signal.SIGTERM, before)
+        assert left.value.code == 0
+        assert capsys.readouterr().out == f"journeykit {jk.__version__}\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestProgress:
+    def test_a_long_job_shows_its_step(self, monkeypatch):
+        monkeypatch.setattr(progress, "PATIENCE", 0.01)
+        monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+        with progress.Steps(2) as steps:
+            steps.begin("reading [the] log")
+            time.sleep(0.4)
+        assert "reading [the] log" in terminal.getvalue()
+
+    def test_a_short_job_shows_nothing(self, monkeypatch):
+        monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+        with progress.Steps(2) as steps:
+            steps.begin("reading")
+        assert terminal.getvalue() == ""
+
+    @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+    def test_nothing_is_shown_to_files_or_if_quiet(self, monkeypatch, stream):
+        monkeypatch.setattr(progress, "PATIENCE", 0.01)
+        monkeypatch.setattr(sys, "stderr", shown := stream())
+        with progress.Steps(2, quiet=stream is Terminal) as steps:
+            steps.begin("reading")
+            time.sleep(0.1)
+        assert shown.getvalue() == ""
+
+    def test_every_statistic_is_a_step(self, journeys):
+        with progress.Steps(3) as steps:
+            journeys.measure(jk.TopPaths(2), jk.Transitions(), engine=progress.Reporting(steps))
+        assert (steps.done, steps.text) == (1, "measuring Transitions")
