@@ -217,11 +217,17 @@ class EmptyInputError(InputError):
 class UnknownNameError(JourneykitError, ValueError, LookupError):
     """An event, stage or state that a question names and the log does not have."""
 
-    def __init__(self, kind: str, names: Sequence[str], known: Iterable[str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        names: Sequence[str],
+        known: Iterable[str],
+        advice: str = ' Pass missing="ignore" to count such names as never seen.',
+    ) -> None:
         self.kind, self.names = kind, tuple(names)
         known = tuple(known)
         asked = " ".join(f"no {kind} {name!r} in this log. {suggestion(name, known)}" for name in names)
-        super().__init__(f'{asked} Pass missing="ignore" to count such names as never seen.')
+        super().__init__(f"{asked}{advice}")
 
 
 class UnknownUserError(UnknownNameError):
@@ -254,6 +260,11 @@ class ParameterError(JourneykitError, ValueError):
         """Refuse a value that is not one of a few."""
         listed = ", ".join(repr(choice) for choice in choices)
         return cls(f"{parameter} cannot be {value!r}. Choose one of: {listed}.")
+
+    @classmethod
+    def unknown(cls, what: str, name: str, known: Iterable[str]) -> ParameterError:
+        """Refuse a parameter that does not exist."""
+        return cls(f"{what} has no parameter {name!r}. {suggestion(name, known)}")
 
     @classmethod
     def duration(cls, parameter: str, value: object) -> ParameterError:
@@ -324,6 +335,15 @@ class StoreError(JourneykitError, ValueError):
             f"the journeys at {path!r} were removed or replaced after they were opened, and their properties "
             f"were not read yet. Open them again."
         )
+
+
+class NotAStatisticError(JourneykitError, TypeError):
+    """Something was to be measured that is no statistic."""
+
+    def __init__(self, given: object) -> None:
+        self.given = given
+        shown = f"the class {given.__name__}: call it" if isinstance(given, type) else repr(given)
+        super().__init__(f"measure takes statistics, such as jk.Transitions(), and was given {shown}.")
 
 
 class UndefinedError(JourneykitError, ArithmeticError):

@@ -155,10 +155,10 @@ def session_rule(timeout: Duration | SessionRule | None, options: Mapping[str, A
                 f"sessionize takes a SessionRule or options, not both. Put {sorted(options)} into the rule."
             )
         return timeout
-    known = [each.name for each in fields(SessionRule) if each.name not in {"timeout", "_"}]
+    known = [each.name for each in fields(SessionRule) if each.name != "_"]
     for name in options:
         if name not in known:
-            raise ParameterError.choice("an option of sessionize", name, known)
+            raise ParameterError.unknown("sessionize", name, known)
     return SessionRule(timeout, **options)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from journeykit import selection, store, views
 from journeykit.cells import By, make_cells
 from journeykit.engines import Engine, InMemory
-from journeykit.errors import SHOWN_NAMES, ParameterError
+from journeykit.errors import SHOWN_NAMES, NotAStatisticError, ParameterError
 from journeykit.protocol import Cells, Context, Statistic
 from journeykit.ragged import Provenance, Ragged, Staged
 from journeykit.stages import StageAssignment, StageModel
@@ -94,7 +94,8 @@ class Journeys(Ragged):
             current, furthest = np.empty_like(current), np.empty_like(furthest)
             current[order], furthest[order] = found.current, found.furthest
         notes = [note for note in self.provenance.notes if not note.startswith(UNMAPPED)]
-        provenance = replace(self.provenance, notes=(*notes, _unmapped_note(found)))
+        notes += [_unmapped_note(found)] if found.unmapped.height else []
+        provenance = replace(self.provenance, notes=tuple(notes))
         return replace(self, staged=Staged(model, current, furthest), provenance=provenance)
 
     @overload
@@ -187,6 +188,8 @@ class Journeys(Ragged):
         cells = make_cells(self, by, every)
         context = self.context(cells.labels, level)
         for statistic in statistics:
+            if isinstance(statistic, type) or not hasattr(statistic, "tally"):
+                raise NotAStatisticError(statistic)
             statistic.check(context)
         answers = tuple(self._answer(engine, statistic, cells, context) for statistic in statistics)
         return answers[0] if len(answers) == 1 else answers

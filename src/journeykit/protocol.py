@@ -116,7 +116,8 @@ def add(parts: Sequence[tuple[int, Tables]], keys: Mapping[str, Sequence[str]]) 
     summed: dict[str, pl.DataFrame] = {}
     for name, columns in keys.items():
         frames = [
-            tables[name].select(pl.lit(group, pl.UInt8).alias(GROUP), pl.all()) for group, tables in parts
+            tables[name].select(CELL, pl.lit(group, pl.UInt8).alias(GROUP), pl.exclude(CELL))
+            for group, tables in parts
         ]
         summed[name] = pl.concat(frames)
         if len({group for group, _ in parts}) < len(parts):

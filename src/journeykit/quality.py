@@ -92,6 +92,8 @@ class Quality:
 
     def _rows(self) -> Iterator[tuple[str, float | None, str]]:
         for name in self.__dataclass_fields__:
+            if name == "now":
+                continue
             value = getattr(self, name)
             if isinstance(value, int):
                 yield name, float(value), f"{value:,}"

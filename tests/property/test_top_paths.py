@@ -330,3 +330,19 @@ def test_paths_of_stages(rows):
         if items:
             paths.append(path._replace(items=tuple(oracle.collapse(items))))
     assert_rows(answer, expected_rows(paths))
+
+
+@given(rows=logs(min_events=1, names=NAMES, with_properties=True), longest=st.sampled_from((None, 2)))
+def test_lost_paths_count_in_their_segment(rows, longest):
+    answer = journeys_of(rows).measure(
+        jk.TopPaths(start="view", end="cart", max_length=longest, missing="ignore"), by="device"
+    )
+    every, lost = Counter(), Counter()
+    for path in paths_of(rows):
+        known = (item.row["device"] for item in path.items if item.row["device"] is not None)
+        device = next(known, None)
+        kept = bool(anchored([path], "view", "cart"))
+        every[device] += kept
+        lost[device] += not kept
+    found = answer.distinct.select("device", "paths", "paths_without_anchor").rows()
+    assert sorted(map(str, found)) == sorted(str((device, every[device], lost[device])) for device in every)

@@ -97,7 +97,7 @@ def test_every_number_of_a_walk():
         "re_entries": 1,
         "re_entry_rate": 0.5,
         "exits": 0,
-        "exit_rate": 0.0,
+        "exit_share": 0.0,
         "closed_visits": 2,
         "dwell_mean": 270.0,
         "dwell_median": 180.0,
@@ -105,7 +105,7 @@ def test_every_number_of_a_walk():
     }
     assert {name: second[name] for name in expected} == expected
     last = row(flow.frame, "loyalty")
-    assert (last["current"], last["furthest"], last["exits"], last["exit_rate"]) == (1, 1, 1, 1.0)
+    assert (last["current"], last["furthest"], last["exits"], last["exit_share"]) == (1, 1, 1, 1.0)
     assert (last["step_through"], last["bypass_rate"], last["dwell_mean"]) == (None, None, None)
     assert (last["dwell_median"], last["active_dwell_mean"]) == (float("inf"), 0.0)
     assert flow.moves.select("source", "target", "kind", "moves", "re_entries").rows() == [
@@ -144,7 +144,7 @@ def test_a_horizon_leaves_the_recent_open():
     recent = journeys(rows, jk.StageModel(WALK.stages[:3])).measure(jk.StageFlow(horizon="101m"))
     assert recent.frame["open"].to_list() == [0, 1, 1]
     assert recent.frame["open_share"].to_list() == [0.0, 1 / 2, 1.0]
-    assert recent.frame["exit_rate"].to_list() == [2 / 3, 0.0, 0.0]
+    assert recent.frame["exit_share"].to_list() == [2 / 3, 0.0, 0.0]
     assert recent.moves.filter(target="<END>").select("source", "moves").rows() == [("awareness", 2)]
 
 

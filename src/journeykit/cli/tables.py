@@ -31,7 +31,7 @@ SHOWN: Mapping[str, Sequence[str]] = {
     "TopPaths": ("path", "count", "users", "share", "cumulative_share", "conversion_rate"),
     "Conversion": ("state", "reached", "users", "converted", "abandoned", "open", "conversion_rate"),
     "Abandonment": ("reached", "users", "converted", "abandoned", "open", "abandonment_rate"),
-    "StageFlow": ("stage", "visited", "reached", "reached_share", "step_through", "regress_rate", "exit_rate",
+    "StageFlow": ("stage", "visited", "reached", "reached_share", "step_through", "regress_rate", "exit_share",
                   "dwell_median"),
 }  # fmt: skip
 """Which columns of an answer are printed; all are written."""

@@ -38,9 +38,8 @@ def read_text(path: Path) -> str:
         raise StageModelError([f"it is not text in UTF-8 (byte {error.start:,})"], str(path)) from error
     except FileNotFoundError as error:
         beside = [each.name for each in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-        raise StageModelError(
-            [f"there is no such file. {suggestion(path.name, beside)}"], str(path)
-        ) from error
+        said = suggestion(path.name, beside) if beside else "Its folder holds no .toml file."
+        raise StageModelError([f"there is no such file. {said}"], str(path)) from error
     except OSError as error:
         raise StageModelError([f"it cannot be read: {error.strerror}"], str(path)) from error
 

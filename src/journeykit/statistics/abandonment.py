@@ -80,20 +80,26 @@ class Abandonment(Statistic[AbandonmentAnswer]):
     ParameterError
         If a parameter has a value it cannot take; if users have no horizon, or sessions have one.
 
-    Notes ----- Three passes, O(n), and a sort of the times of each shard. Statuses are those at the end of
-    the observation; the curve takes abandonment at the moment it becomes certain, so that who returns after
-    the horizon is converted in the first and abandoned in the second. Sessions still open are always censored
-    in the curve.
+    Notes
+    -----
+    Three passes, O(n), and a sort of the times of each shard. Statuses are those at the end of the observation;
+    the curve takes abandonment at the moment it becomes certain, so that who returns after the horizon is
+    converted in the first and abandoned in the second. Sessions still open are always censored in the curve.
 
     References
     ----------
     Baymard Institute (cart abandonment as published); Kalbfleisch & Prentice 2002 (censoring).
 
-    Examples -------- >>> import journeykit as jk >>> log = pl.DataFrame({"user": [1, 1, 2, 3], "time": [0,
-    10, 5, 90], "event": ["cart", "buy", "cart", "cart"]}) >>> events = jk.read_events(log, user="user",
-    time="time", event="event", unit="s") >>> answer = events.sessionize("30m").measure(Abandonment("buy",
-    "cart", horizon="1m")) >>> answer.frame.select("reached", "converted", "abandoned", "open",
-    "abandonment_rate").rows() [(3, 1, 1, 1, 0.5)]
+    Examples
+    --------
+    >>> import journeykit as jk
+    >>> log = pl.DataFrame(
+    ...     {"user": [1, 1, 2, 3], "time": [0, 10, 5, 90], "event": ["cart", "buy", "cart", "cart"]}
+    ... )
+    >>> events = jk.read_events(log, user="user", time="time", event="event", unit="s")
+    >>> answer = events.sessionize("30m").measure(Abandonment("buy", "cart", horizon="1m"))
+    >>> answer.frame.select("reached", "converted", "abandoned", "open", "abandonment_rate").rows()
+    [(3, 1, 1, 1, 0.5)]
     """
 
     goal: Names

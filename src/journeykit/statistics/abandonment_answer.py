@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import polars as pl
@@ -62,6 +63,19 @@ class AbandonmentAnswer(Answer):
     times : polars.DataFrame
         Episodes by cell, jackknife group, outcome and time: what the curve is made of.
     """
+
+    shown: ClassVar[Sequence[str]] = (
+        "reached",
+        "converted",
+        "abandoned",
+        "open",
+        "abandonment_rate",
+        "abandonment_rate_low",
+        "abandonment_rate_high",
+        "converted_by_horizon",
+        "converted_by_horizon_low",
+        "converted_by_horizon_high",
+    )
 
     where: pl.DataFrame
     sensitivity: pl.DataFrame

@@ -22,6 +22,14 @@ from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 A = TypeVar("A", bound="Answer")
 UNITS_TABLE = "units"
 SHOWN_ROWS = 10
+TABLE: Mapping[str, Any] = {
+    "tbl_rows": SHOWN_ROWS,
+    "tbl_cols": -1,
+    "tbl_width_chars": 160,
+    "fmt_str_lengths": 60,
+    "float_precision": 4,
+    "tbl_hide_dataframe_shape": True,
+}
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,9 @@ class Answer:
     statistic: Statistic[Any]
     context: Context
 
+    shown: ClassVar[Sequence[str]] = ()
+    """The columns that are printed; all without any."""
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the numbers should know."""
@@ -125,13 +136,31 @@ class Answer:
         return write_frame(self.frame, Path(path))
 
     def __repr__(self) -> str:
-        head = f"{described(self.statistic)}: {self.frame.height:,} rows"
-        return "\n".join([head, str(self.frame.head(SHOWN_ROWS)), *self.notes])
+        with pl.Config(**TABLE):
+            table = str(self._head())
+        left_out = self.frame.width - len(self._columns)
+        more = [f"{left_out} more columns in .frame."] if left_out else []
+        return "\n".join(
+            [f"{described(self.statistic)}: {self.frame.height:,} rows", table, *more, *self.notes]
+        )
 
     def _repr_html_(self) -> str:
+        with pl.Config(**TABLE):
+            table = self._head()._repr_html_()
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        table = self.frame.head(SHOWN_ROWS)._repr_html_()
         return f"<p><code>{escape(described(self.statistic))}</code></p>{table}<ul>{notes}</ul>"
+
+    @property
+    def _columns(self) -> list[str]:
+        """The columns that a printed answer shows, segments first."""
+        if not self.shown:
+            return self.frame.columns
+        return [*self.context.labels.columns, *(name for name in self.shown if name in self.frame.columns)]
+
+    def _head(self) -> pl.DataFrame:
+        head = self.frame.select(self._columns).head(SHOWN_ROWS)
+        lists = [name for name, dtype in head.schema.items() if dtype == pl.List(pl.String)]
+        return head.with_columns(pl.col(lists).list.join(" > "))
 
 
 def described(statistic: Statistic[Any]) -> str:

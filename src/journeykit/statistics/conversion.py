@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -46,8 +47,26 @@ START = "<START>"
 COUNTS = ("reached", "converted", "open", "users", "visits", "converting_visits")
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class ConversionAnswer(Answer):
+    """Who reaches the goal after each state; the frame is described in `Conversion`."""
+
+    shown: ClassVar[Sequence[str]] = (
+        "state",
+        "reached",
+        "converted",
+        "abandoned",
+        "open",
+        "conversion_rate",
+        "low",
+        "high",
+        "time_median",
+        "visit_rate",
+    )
+
+
 @dataclass(frozen=True)
-class Conversion(Statistic[Answer]):
+class Conversion(Statistic[ConversionAnswer]):
     """Count the units that reach a goal after each state. D5.1 to D5.3.
 
     Parameters
@@ -192,7 +211,7 @@ class Conversion(Statistic[Answer]):
         keys = _cell_and_state(counted["key"].to_numpy(), rule[0])
         return pl.DataFrame(keys).with_columns(counted["gap"], counted["count"].cast(pl.Int64))
 
-    def answer(self, tables: Tables, context: Context) -> Answer:
+    def answer(self, tables: Tables, context: Context) -> ConversionAnswer:
         """Turn counts into rates with intervals."""
         known = state_names(self.of, context)
         unknown = [name for name in self.start or () if name not in known]
@@ -225,7 +244,9 @@ class Conversion(Statistic[Answer]):
         )  # fmt: skip
         order = [CELL, pl.col("reached"), pl.col("state") != START, pl.col("state")]
         ordered = frame.sort(order, descending=[False, True, False, False])
-        return Answer(context.label(ordered), self, replace(context, notes=(*context.notes, *self._notes())))
+        return ConversionAnswer(
+            context.label(ordered), self, replace(context, notes=(*context.notes, *self._notes()))
+        )
 
     def _asked(self, tables: Tables, names: pl.Series) -> pl.DataFrame:
         """Give the states that were asked for a row in every cell, also where nobody reached them. D0.3."""

@@ -18,6 +18,7 @@ from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
     Grouped,
+    described,
     groups_per_cell,
     with_floats,
     with_rate,
@@ -89,7 +90,7 @@ class OverviewAnswer(Answer):
         shown = [
             "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines
         ]
-        return "\n".join([f"{self.statistic!r}", *(line.rstrip() for line in shown), *self.notes])
+        return "\n".join([described(self.statistic), *(line.rstrip() for line in shown), *self.notes])
 
     def _repr_html_(self) -> str:
         headings, rows = self._table()
@@ -101,7 +102,7 @@ class OverviewAnswer(Answer):
             for row in rows
         )
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        caption = f"<p><code>{escape(repr(self.statistic))}</code></p>"
+        caption = f"<p><code>{escape(described(self.statistic))}</code></p>"
         return f"{caption}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -47,6 +48,18 @@ class PathTable(Answer):
     """
 
     distinct: pl.DataFrame
+
+    shown: ClassVar[Sequence[str]] = (
+        "path",
+        "count",
+        "users",
+        "share",
+        "low",
+        "high",
+        "cumulative_share",
+        "conversion_rate",
+        "duration_mean",
+    )
 
 
 def bits_per_code(names: int) -> int:
@@ -240,7 +253,8 @@ def _distinct(shown: Shown, tables: Tables) -> pl.DataFrame:
     )
     joined = units.join(shown.variants, on=CELL, how="left").join(seen, on=CELL, how="left")
     share = (pl.col("seen") / pl.col("count")).alias("shown_share")
-    return joined.with_columns(share).drop("seen").sort(CELL)
+    counts = pl.col("variants", "count").fill_null(0)
+    return joined.with_columns(share, counts).drop("seen").sort(CELL)
 
 
 def _note(statistic: TopPaths, distinct: pl.DataFrame) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,18 +29,6 @@ if TYPE_CHECKING:
 
 START, END = "<START>", "<END>"
 KINDS = ("entry", "advance", "skip", "regress", "loop_move", "exit")
-SHOWN = (
-    "stage",
-    "visited",
-    "visited_share",
-    "reached",
-    "reached_share",
-    "step_through",
-    "bypass_rate",
-    "regress_rate",
-    "exit_rate",
-    "dwell_median",
-)
 TIMES = ("dwell_mean", "dwell_median", "active_dwell_mean")
 
 
@@ -65,7 +52,7 @@ class StageFlowAnswer(Answer):
         ``entries`` (first visits of a unit), ``late_entries`` (those to a later stage than the first);
         ``visits`` and how they ended: ``advances``, ``skips``, ``regresses``, ``loop_moves``; ``regress_rate`` of the
         visits; ``skipped``: moves that left this stage out; ``re_entries`` and ``re_entry_rate`` of the visits;
-        ``exits``: units last seen here that are not open, and ``exit_rate`` of the visited;
+        ``exits``: units last seen here that are not open, and ``exit_share`` of the visited;
         ``closed_visits``, ``dwell_mean`` of these, ``dwell_median`` of all visits by Kaplan-Meier (infinite if fewer
         than half ever end), ``active_dwell_mean`` of all visits, inside sessions; in seconds.
     moves : polars.DataFrame
@@ -79,23 +66,21 @@ class StageFlowAnswer(Answer):
         ``relative_deviation_mean``; null where the planned moves are not one chain.
     """
 
+    shown: ClassVar[Sequence[str]] = (
+        "stage",
+        "visited",
+        "visited_share",
+        "reached",
+        "reached_share",
+        "step_through",
+        "bypass_rate",
+        "regress_rate",
+        "exit_share",
+        "dwell_median",
+    )
+
     moves: pl.DataFrame
     plan: pl.DataFrame
-
-    def _shown(self) -> pl.DataFrame:
-        return self.frame.select(*self.context.labels.columns, *SHOWN)
-
-    def __repr__(self) -> str:
-        with pl.Config(tbl_rows=20, tbl_cols=-1, float_precision=3, tbl_width_chars=200):
-            return "\n".join(
-                [f"{self.statistic!r}: {self.frame.height:,} stages", str(self._shown()), *self.notes]
-            )
-
-    def _repr_html_(self) -> str:
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        with pl.Config(tbl_rows=20, tbl_cols=-1, float_precision=3):
-            table = self._shown()._repr_html_()
-        return f"<p><code>{escape(repr(self.statistic))}</code></p>{table}<ul>{notes}</ul>"
 
 
 def stage_flow_answer(statistic: StageFlow, tables: Tables, context: Context) -> StageFlowAnswer:
@@ -144,7 +129,7 @@ class _StageTable:
         frame = self._rate(frame, "step_through", "reached_next", "reached", "reached_users")
         frame = self._rate(frame, "open_share", "open_furthest", "reached", "reached_users")
         frame = self._rate(frame, "bypass_rate", "bypassed", "reached_next", "reached_next_users")
-        frame = self._rate(frame, "exit_rate", "exits", "visited", "visited_users")
+        frame = self._rate(frame, "exit_share", "exits", "visited", "visited_users")
         for name, part in (("regress_rate", "regresses"), ("re_entry_rate", "re_entries")):
             frame = self._rate(frame, name, part, "visits", "visited_users", counted_once=False)
         for name, part, whole in (
@@ -233,7 +218,7 @@ def _columns() -> list[str]:
         "skips",
     ]
     columns += ["regresses", "loop_moves", *_with_ends("regress_rate"), "skipped", "re_entries"]
-    columns += [*_with_ends("re_entry_rate"), "exits", *_with_ends("exit_rate"), "closed_visits"]
+    columns += [*_with_ends("re_entry_rate"), "exits", *_with_ends("exit_share"), "closed_visits"]
     return columns + [column for name in TIMES for column in _with_ends(name)]
 
 

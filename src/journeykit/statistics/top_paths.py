@@ -145,19 +145,19 @@ class _Stretches:
         names = ["", *shard.stage_names] if staged else shard.names.to_list()
         self.bits = bits_per_code(len(names))
         self.marks = {role: _marks(names, getattr(statistic, role)) for role in ("start", "end", "goal")}
-        self.firsts, self.lasts, self.lost = self._cut()
+        self.firsts, self.lasts = self._cut()
         self.size = statistic.length or 0
 
-    def _cut(self) -> tuple[Any, Any, int]:
+    def _cut(self) -> tuple[Any, Any]:
         """Return where the stretch of every path begins and ends."""
-        paths, each, lost = self.paths, self.paths.each, 0
+        paths, each = self.paths, self.paths.each
         if not (self.marks["start"].size or self.marks["end"].size or self.statistic.max_length):
-            return paths.starts, paths.ends, lost
+            return paths.starts, paths.ends
         firsts, lasts = np.empty_like(paths.starts), np.empty_like(paths.ends)
         firsts[each], lasts[each] = paths.starts[each], paths.ends[each]
         if self.marks["start"].size or self.marks["end"].size:
             last_start = self.statistic.occurrence == "last"
-            lost = self.kernels.anchor_paths(
+            self.kernels.anchor_paths(
                 paths.starts[each],
                 paths.ends[each],
                 self.codes,
@@ -175,7 +175,7 @@ class _Stretches:
                 cells[each] += lasts[each] > longest
                 self.path_cells = cells
             lasts[each] = np.minimum(lasts[each], longest)
-        return firsts, lasts, lost
+        return firsts, lasts
 
     @property
     def doubled(self) -> bool:
@@ -239,8 +239,11 @@ class _Stretches:
     def _units(self) -> pl.DataFrame:
         cells = self.path_cells // 2 if self.doubled else self.path_cells
         each = self.paths.each
-        units = count_units(self.paths, cells, self.lasts[each] > self.firsts[each])
-        return units.with_columns(pl.lit(self.lost, pl.Int64).alias("lost"))
+        counted = self.lasts[each] > self.firsts[each]
+        lost = count_units(self.paths, cells, (self.paths.lengths > 0) & ~counted)
+        units = count_units(self.paths, cells, counted)
+        joined = units.join(lost.select(CELL, lost="paths"), on=CELL, how="full", coalesce=True)
+        return joined.with_columns(pl.exclude(CELL).fill_null(0)).sort(CELL)
 
     def durations(self, shown: pl.DataFrame, cell_count: int) -> pl.DataFrame:
         """Count the durations of the shown stretches: the row shown, a duration, how often."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -16,9 +16,7 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     groups_per_cell,
-    no_groups,
     place_of,
-    seconds,
     with_floats,
     with_rate,
     with_wilson,
@@ -52,6 +50,18 @@ class TransitionGraph(Answer):
 
     states: pl.DataFrame
 
+    shown: ClassVar[Sequence[str]] = (
+        "source",
+        "target",
+        "transitions",
+        "sessions",
+        "users",
+        "probability",
+        "low",
+        "high",
+        "time_mean",
+    )
+
     def matrix(self, value: str = "probability") -> pl.DataFrame:
         """Return one column of the edge table as a square table.
 
@@ -73,7 +83,7 @@ class TransitionGraph(Answer):
         self._one_cell("matrix")
         if value not in self.frame.columns[2:]:
             raise ParameterError.choice("value", value, self.frame.columns[2:])
-        names = _in_order({*self.frame["source"], *self.frame["target"]})
+        names = self._in_order({*self.frame["source"], *self.frame["target"]})
         if len(names) > LARGEST_MATRIX:
             raise ParameterError(
                 f"a matrix of {len(names):,} states is larger than {LARGEST_MATRIX:,}. "
@@ -149,11 +159,19 @@ class TransitionGraph(Answer):
         known = set(self.frame["target"]) - {END}
         unknown = [name for name in goals if name not in known]
         if unknown:
-            raise UnknownNameError("state", unknown, sorted(known))
+            raise UnknownNameError("state", unknown, sorted(known), advice="")
         return self.context.label(conversion_by_state(self.edges, goals, self.context))
 
     edges: pl.DataFrame
     """Transitions by cell, jackknife group, source and target: what models are fitted to."""
+
+    def _in_order(self, names: set[str]) -> list[str]:
+        """Put START first and END last; stages stand in the order of the model, events in that of their names."""
+        staged = getattr(self.statistic, "of", "event") == "stage"
+        stages = {name: i for i, name in enumerate(self.context.stages)} if staged else {}
+        return sorted(
+            names, key=lambda name: (name != START, name == END, stages.get(name, len(stages)), name)
+        )
 
     def _one_cell(self, what: str) -> None:
         if self.context.labels.width:
@@ -271,14 +289,11 @@ def _edge_frame(
         (n / n.sum().over(CELL)).alias("share"),
         (pl.col("users") / pl.Series(users)).alias("user_share"),
         pl.when(reached > 0).then(n / n.sum().over(CELL, "source") / base).alias("lift"),
-        *(pl.when(inner).then(pl.col(name)).alias(name) for name in ("time_sum", "time_min", "time_max")),
+        pl.when(inner).then(pl.col("time_sum") / n / 1e6).alias("time_mean"),
+        *(pl.when(inner).then(pl.col(name) / 1e6).alias(name) for name in ("time_min", "time_max")),
     )
-    times = {
-        "time_mean": pl.col("time_sum") / n,
-        "time_min": pl.col("time_min"),
-        "time_max": pl.col("time_max"),
-    }
-    frame = seconds(frame, times).drop("time_sum")
+    times = ("time_mean", "time_min", "time_max")
+    frame = frame.select(pl.exclude("time_sum", *times), *times)
     return frame if statistic.include_end else frame.filter(pl.col("target") != END)
 
 
@@ -349,10 +364,3 @@ def _ordered(frame: pl.DataFrame, value: str, names: Sequence[str]) -> pl.DataFr
     ranks = [(pl.col(name) != START, pl.col(name) == END, pl.col(name)) for name in names]
     keys = [CELL, pl.col(value), *(key for rank in ranks for key in rank)]
     return frame.sort(keys, descending=[False, True, *([False] * 3 * len(names))], maintain_order=True)
-
-
-def _in_order(names: Mapping[str, Any] | set[str]) -> list[str]:
-    return sorted(names, key=lambda name: (name != START, name == END, name))
-
-
-__all__ = ["END", "START", "TransitionGraph", "graph_of", "no_groups"]

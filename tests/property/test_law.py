@@ -1,0 +1,206 @@
+"""The law of statistics: tallies of any split of the users add up to the same answer. Written once for all."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from dataclasses import fields, is_dataclass, replace
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import journeykit as jk
+from tests.logs import MINUTE, frame
+from tests.measuring import answer_of, journeys_of, many_users
+
+pytestmark = pytest.mark.property
+
+NAMES = ("home", "view", "cart", "buy")
+MODEL = jk.StageModel([jk.Stage("look", ["home", "view"]), jk.Stage("want", "cart"), jk.Stage("own", "buy")])
+
+
+def statistics():
+    """One value or more of every public statistic."""
+    yield from (
+        jk.Transitions(),
+        jk.Transitions(unit="user", order=2, quantiles=(0.5, 0.9)),
+        jk.Transitions(of="stage", collapse_repeats=True, open_paths="censor", quantiles=(0.5,)),
+        jk.Transitions(unit="user", include_end=False),
+        jk.TopPaths(5),
+        jk.TopPaths(None, unit="user", quantiles=(0.5,), goal="buy"),
+        jk.TopPaths(None, length=2),
+        jk.TopPaths(7, start="view", end="buy", max_length=3),
+        jk.TopPaths(None, of="stage", unit="user", max_length=2, prefix=True),
+        jk.Conversion("buy"),
+        jk.Abandonment("buy", horizon="2h"),
+        jk.StageFlow(),
+        jk.Overview(),
+    )
+
+
+ALL = list(statistics())
+
+
+def rows_of(seed, users=45):
+    draw = random.Random(seed)
+    rows = many_users(seed, users=users, events=9, names=NAMES)
+    device = {row["user"]: draw.choice(("mobile", "desktop", None)) for row in rows}
+    return [{**row, "device": device[row["user"]]} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return rows_of(1)
+
+
+@pytest.fixture(scope="module")
+def journeys(rows):
+    return journeys_of(rows).assign_stages(MODEL)
+
+
+def frames(answer):
+    """Return every table of an answer."""
+    found = {each.name: getattr(answer, each.name) for each in fields(answer)}
+    return {name: value for name, value in found.items() if isinstance(value, pl.DataFrame)}
+
+
+def values(frame):
+    """Leave out what depends on the groups of users: intervals and the group itself."""
+    return frame.select(
+        name for name in frame.columns if name not in ("low", "high", "group") and not name.endswith(("_low", "_high"))
+    )
+
+
+def assert_same(found, wanted):
+    """Compare all tables; those by group are for models, in no order."""
+    assert frames(found).keys() == frames(wanted).keys()
+    for name, table in frames(wanted).items():
+        in_order = "group" not in table.columns
+        assert_frame_equal(frames(found)[name], table, rel_tol=1e-12, abs_tol=1e-12, check_row_order=in_order)
+    assert found.context.notes == wanted.context.notes
+
+
+ids = pytest.mark.parametrize("statistic", ALL, ids=repr)
+
+
+def test_every_public_statistic_is_here():
+    public = {
+        name for name in jk.__all__
+        if isinstance(getattr(jk, name), type) and issubclass(getattr(jk, name), jk.Statistic)
+    }  # fmt: skip
+    assert public - {"Statistic"} <= {type(statistic).__name__ for statistic in ALL}
+
+
+@ids
+@pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
+def test_tallies_of_any_split_add_up(statistic, options, journeys):
+    """Users of a group in several shards, shards without users between them, in any order."""
+    draw = random.Random(repr(statistic))
+    parts = []
+    for group, (first, last) in enumerate(zip(journeys.group_offsets[:-1], journeys.group_offsets[1:], strict=True)):
+        cuts = sorted({int(first), int(last), *(draw.randint(int(first), int(last)) for _ in range(2))})
+        parts += [(group, journeys._shard(a, b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+        if draw.random() < 0.2:
+            parts.append((group, journeys._shard(int(first), int(first))))
+    draw.shuffle(parts)
+    wanted = journeys.measure(statistic, **options)
+    assert_same(answer_of(journeys, statistic, parts, **options), wanted)
+    assert_same(answer_of(journeys, statistic, None, **options), wanted)
+
+
+@ids
+def test_the_order_of_rows_does_not_matter(statistic, rows, journeys):
+    place = {id(row): i for i, row in enumerate(sorted(rows, key=lambda row: (row["user"], row["time"])))}
+    apart = [{**row, "time": row["time"] + place[id(row)]} for row in rows]
+    turned = list(apart)
+    random.Random(3).shuffle(turned)
+    one, two = (journeys_of(each).assign_stages(MODEL) for each in (apart, turned))
+    assert_same(two.measure(statistic), one.measure(statistic))
+
+
+@ids
+def test_the_names_of_users_do_not_matter(statistic, rows, journeys):
+    """But for the intervals, whose groups come from the names. D12.1."""
+    renamed = [{**row, "user": f"somebody else, {row['user']}"} for row in rows]
+    wanted = journeys.measure(statistic)
+    found = journeys_of(renamed).assign_stages(MODEL).measure(statistic)
+    for name, table in frames(wanted).items():
+        if "group" not in table.columns:
+            ours, theirs = values(frames(found)[name]), values(table)
+            assert_frame_equal(ours, theirs, rel_tol=1e-12, abs_tol=1e-12)
+
+
+@ids
+def test_the_number_of_threads_does_not_matter(statistic, rows, journeys, monkeypatch):
+    wanted = journeys.measure(statistic, by="device")
+    for threads in ("1", "3"):
+        monkeypatch.setenv("POLARS_MAX_THREADS", threads)
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: range(8), raising=False)
+        found = journeys_of(rows).assign_stages(MODEL).measure(statistic, by="device")
+        assert_same(found, wanted)
+
+
+@ids
+def test_a_shift_in_time_changes_nothing(statistic, rows, journeys):
+    shifted = [{**row, "time": row["time"] + 7 * 24 * 60 * MINUTE} for row in rows]
+    wanted, found = journeys.measure(statistic), journeys_of(shifted).assign_stages(MODEL).measure(statistic)
+    for name, table in frames(wanted).items():
+        numbers = [c for c in table.columns if not isinstance(table.schema[c], pl.Datetime | pl.Date)]
+        assert_frame_equal(frames(found)[name].select(numbers), table.select(numbers))
+
+
+@ids
+def test_journeys_without_events_have_an_answer(statistic, journeys):
+    """Nothing is divided by zero, and the columns are those of any log. D0.3."""
+    none = journeys.filter(users=[], missing="ignore")
+    assert none.n_events == 0
+    answer, wanted = none.measure(statistic), journeys.measure(statistic)
+    assert answer.frame.columns == wanted.frame.columns
+    assert answer.frame.schema == wanted.frame.schema
+    assert repr(answer)
+    assert answer._repr_html_()
+
+
+@ids
+def test_one_user_with_one_event_has_an_answer(statistic, rows):
+    log = [{"user": "u", "time": 0, "event": name, "device": None} for name in NAMES[:1]]
+    model = jk.StageModel([jk.Stage("look", "home"), jk.Stage("want", "cart"), jk.Stage("own", "buy")])
+    journeys = journeys_of(log).assign_stages(model, missing="ignore")
+    if "missing" in {each.name for each in fields(statistic)}:
+        statistic = replace(statistic, missing="ignore")
+    answer = journeys.measure(statistic)
+    for name in answer.frame.columns:
+        if answer.frame.schema[name].is_float():
+            assert not answer.frame[name].is_nan().any(), name
+
+
+@ids
+def test_statistics_are_values(statistic):
+    again = replace(statistic)
+    assert again == statistic
+    assert hash(again) == hash(statistic)
+    assert is_dataclass(statistic)
+    assert pickle.loads(pickle.dumps(statistic)) == statistic
+    assert repr(statistic) in {repr(each) for each in ALL}
+    with pytest.raises(AttributeError):
+        statistic.unit = "other"
+
+
+@ids
+def test_measuring_changes_nothing(statistic, rows):
+    log = frame(rows)
+    before = log.clone()
+    journeys = journeys_of(rows).assign_stages(MODEL)
+    kept = [journeys.event_codes.copy(), journeys.times.copy(), journeys.session_offsets.copy()]
+    one, two = journeys.measure(statistic), journeys.measure(statistic)
+    assert_same(one, two)
+    assert log.equals(before)
+    for array, copy in zip((journeys.event_codes, journeys.times, journeys.session_offsets), kept, strict=True):
+        assert (array == copy).all()
+
+
+def test_several_statistics_at_once_are_those_one_by_one(journeys):
+    answers = journeys.measure(*ALL)
+    for statistic, answer in zip(ALL, answers, strict=True):
+        assert_same(answer, journeys.measure(statistic))
