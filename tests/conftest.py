@@ -12,7 +12,7 @@ SHARED = Path(os.environ.get("JOURNEYKIT_SHARED", Path(__file__).parents[2] / "s
 
 # No deadline: the first example of a test pays for the compilation of its kernels.
 settings.register_profile(
-    "quick", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "quick", deadline=None, max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=2_000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

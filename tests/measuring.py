@@ -17,7 +17,9 @@ from tests.oracle import Path
 PROPERTIES = ("device", "value", "campaign")
 
 
-def journeys_of(rows: Sequence[Row], timeout: Any = "30m", *, tz: str | None = None, **options: Any) -> jk.Journeys:
+def journeys_of(
+    rows: Sequence[Row], timeout: Any = "30m", *, tz: str | None = None, **options: Any
+) -> jk.Journeys:
     """Read rows with whatever columns they have, and cut them into sessions."""
     columns = {key for row in rows for key in row}
     events = jk.read_events(
@@ -77,7 +79,9 @@ def assert_close(found: Mapping[Any, Any], expected: Mapping[Any, Any], toleranc
             assert found[key] == value, (key, found[key], value)
 
 
-def answer_of(journeys: jk.Journeys, statistic: Any, parts: Sequence[Any] | None = None, **options: Any) -> Any:
+def answer_of(
+    journeys: jk.Journeys, statistic: Any, parts: Sequence[Any] | None = None, **options: Any
+) -> Any:
     """Answer from the tallies of `parts` (each a list of (group, shard)) added up, in place of the engine's."""
     from journeykit.cells import make_cells
     from journeykit.protocol import add

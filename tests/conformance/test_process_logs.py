@@ -106,7 +106,9 @@ def test_helpdesk_in_sql(shared_data):
     answer = journeys.measure(jk.TopPaths(None))
     found = {tuple(path): count for path, count in answer.frame.select("path", "count").iter_rows()}
     assert found == Counter(tuple(path) for path, _ in paths)
-    moves = Counter((a, b) for path, _ in paths for a, b in zip(["<START>", *path], [*path, "<END>"], strict=True))
+    moves = Counter(
+        (a, b) for path, _ in paths for a, b in zip(["<START>", *path], [*path, "<END>"], strict=True)
+    )
     frame = journeys.measure(jk.Transitions()).frame
     assert {(a, b): n for a, b, n in frame.select("source", "target", "transitions").iter_rows()} == moves
     connection.close()

@@ -169,7 +169,10 @@ def test_paths_of_sql(journeys, sql):
         select path, count(*), count(distinct user_id), median(took) from paths group by path
     """).fetchall()
     answer = journeys.measure(jk.TopPaths(None, quantiles=(0.5,)))
-    found = {tuple(p): rest for p, *rest in answer.frame.select("path", "count", "users", "duration_median").iter_rows()}
+    found = {
+        tuple(p): rest
+        for p, *rest in answer.frame.select("path", "count", "users", "duration_median").iter_rows()
+    }
     assert found.keys() == {tuple(path) for path, *_ in wanted}
     for path, *rest in wanted:
         assert found[tuple(path)] == pytest.approx(rest)

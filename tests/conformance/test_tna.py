@@ -20,7 +20,9 @@ def expected(conformance):
 
 @pytest.fixture(scope="module")
 def graph(shared_data):
-    wide = pl.read_csv(shared_data / "tna" / "group_regulation.csv.gz", null_values="NA").with_row_index("user")
+    wide = pl.read_csv(shared_data / "tna" / "group_regulation.csv.gz", null_values="NA").with_row_index(
+        "user"
+    )
     long = wide.unpivot(index="user", variable_name="step", value_name="event").drop_nulls("event")
     log = long.select(pl.col("user").cast(pl.Int64), pl.col("step").str.slice(1).cast(pl.Int64), "event")
     journeys = jk.read_events(log, user="user", time="step", event="event", unit="s").sessionize(None)
@@ -44,5 +46,7 @@ def test_initial(graph, expected):
     found = dict(states.select("state", "entry_share").iter_rows())
     assert found == pytest.approx(expected["initial"], abs=1e-12)
     starts = graph.frame.filter(pl.col("source") == "<START>")
-    assert dict(starts.select("target", "probability").iter_rows()) == pytest.approx(expected["initial"], abs=1e-12)
+    assert dict(starts.select("target", "probability").iter_rows()) == pytest.approx(
+        expected["initial"], abs=1e-12
+    )
     assert starts["transitions"].sum() == expected["sequences"]

@@ -27,7 +27,13 @@ def expected(conformance):
 @pytest.fixture(scope="module")
 def journeys(log):
     events = jk.read_events(
-        log, user="session_id", time="timestamp", event="action_type", order="step", session="session_id", unit="s"
+        log,
+        user="session_id",
+        time="timestamp",
+        event="action_type",
+        order="step",
+        session="session_id",
+        unit="s",
     )
     return events.sessionize(jk.SessionRule.from_column())
 
@@ -94,7 +100,9 @@ def test_edges_in_sql(journeys, sql):
 
 def test_sessions_of_users_in_sql(log, sql):
     """Users, cut at thirty minutes: the number of sessions of each."""
-    events = jk.read_events(log, user="user_id", time="timestamp", event="action_type", order="step", unit="s")
+    events = jk.read_events(
+        log, user="user_id", time="timestamp", event="action_type", order="step", unit="s"
+    )
     journeys = events.sessionize("30m")
     wanted = sql.sql("""
         with gaps as (
@@ -102,7 +110,11 @@ def test_sessions_of_users_in_sql(log, sql):
         )
         select user_id, count(*) filter (gap is null or gap > 1800) from gaps group by user_id
     """).fetchall()
-    found = zip(journeys.users.to_list(), (journeys.user_sessions[1:] - journeys.user_sessions[:-1]).tolist(), strict=True)
+    found = zip(
+        journeys.users.to_list(),
+        (journeys.user_sessions[1:] - journeys.user_sessions[:-1]).tolist(),
+        strict=True,
+    )
     assert dict(found) == dict(wanted)
 
 

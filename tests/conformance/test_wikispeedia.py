@@ -25,7 +25,9 @@ def test_unfinished_games(shared_data, conformance):
         "event": [[*("back" if click == "<" else "page" for click in row[3].split(";")), row[5]] for row in rows],
     })  # fmt: skip
     order = games.with_columns(place=pl.int_ranges(pl.col("event").list.len())).explode("event", "place")
-    journeys = jk.read_events(order, user="game", time="time", event="event", order="place", unit="s").sessionize("30m")
+    journeys = jk.read_events(
+        order, user="game", time="time", event="event", order="place", unit="s"
+    ).sessionize("30m")
     graph = journeys.measure(jk.Transitions(unit="user"))
     ends = dict(graph.frame.filter(pl.col("target") == "<END>").select("source", "transitions").iter_rows())
     assert ends == {"restart": expected["restart"], "timeout": expected["timeout"]}

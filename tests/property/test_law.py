@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 import journeykit as jk
 from tests.logs import MINUTE, frame
 from tests.measuring import answer_of, journeys_of, many_users
+import itertools
 
 pytestmark = pytest.mark.property
 
@@ -68,7 +69,9 @@ def frames(answer):
 def values(frame):
     """Leave out what depends on the groups of users: intervals and the group itself."""
     return frame.select(
-        name for name in frame.columns if name not in ("low", "high", "group") and not name.endswith(("_low", "_high"))
+        name
+        for name in frame.columns
+        if name not in ("low", "high", "group") and not name.endswith(("_low", "_high"))
     )
 
 
@@ -98,9 +101,11 @@ def test_tallies_of_any_split_add_up(statistic, options, journeys):
     """Users of a group in several shards, shards without users between them, in any order."""
     draw = random.Random(repr(statistic))
     parts = []
-    for group, (first, last) in enumerate(zip(journeys.group_offsets[:-1], journeys.group_offsets[1:], strict=True)):
+    for group, (first, last) in enumerate(
+        zip(journeys.group_offsets[:-1], journeys.group_offsets[1:], strict=True)
+    ):
         cuts = sorted({int(first), int(last), *(draw.randint(int(first), int(last)) for _ in range(2))})
-        parts += [(group, journeys._shard(a, b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts += [(group, journeys._shard(a, b)) for a, b in itertools.pairwise(cuts)]
         if draw.random() < 0.2:
             parts.append((group, journeys._shard(int(first), int(first))))
     draw.shuffle(parts)
@@ -196,7 +201,9 @@ def test_measuring_changes_nothing(statistic, rows):
     one, two = journeys.measure(statistic), journeys.measure(statistic)
     assert_same(one, two)
     assert log.equals(before)
-    for array, copy in zip((journeys.event_codes, journeys.times, journeys.session_offsets), kept, strict=True):
+    for array, copy in zip(
+        (journeys.event_codes, journeys.times, journeys.session_offsets), kept, strict=True
+    ):
         assert (array == copy).all()
 
 

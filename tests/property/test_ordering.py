@@ -91,7 +91,7 @@ def test_sessions_of_the_ordered_events(rows):
 
 
 HASHES = {
-    "one": lambda hashes: np.zeros_like(hashes),
+    "one": np.zeros_like,
     "two": lambda hashes: hashes & np.uint64(1),
     "same group": lambda hashes: hashes & np.uint64(63),
     "same low bits": lambda hashes: hashes & ~np.uint64(63),
@@ -103,7 +103,9 @@ HASHES = {
 def test_colliding_hashes_change_nothing(kind, rows):
     """Users whose ids share a hash stay apart: their paths are those of before."""
     wanted = expected(rows)
-    edges = journeys_of(rows).measure(jk.Transitions()).frame.select("source", "target", "transitions", "users")
+    edges = (
+        journeys_of(rows).measure(jk.Transitions()).frame.select("source", "target", "transitions", "users")
+    )
     made = ordering.hash_ids
 
     def colliding(users, *room):
@@ -161,7 +163,11 @@ def test_chunks_slices_and_partitions_change_nothing(monkeypatch):
     """Pieces of an input, views into a longer one, and many small partitions give one order."""
     draw = random.Random(11)
     rows = [
-        {"user": f"somebody with number {draw.randrange(300)}", "time": draw.randrange(99), "event": draw.choice("ab")}
+        {
+            "user": f"somebody with number {draw.randrange(300)}",
+            "time": draw.randrange(99),
+            "event": draw.choice("ab"),
+        }
         for _ in range(5_000)
     ]
     log = frame(rows)
@@ -172,7 +178,11 @@ def test_chunks_slices_and_partitions_change_nothing(monkeypatch):
         paths = {}
         for i, user in enumerate(found.users):
             own = slice(found.user_offsets[i], found.user_offsets[i + 1])
-            paths[user] = (found.times[own].tolist(), found.event_codes[own].tolist(), found.rows[own].tolist())
+            paths[user] = (
+                found.times[own].tolist(),
+                found.event_codes[own].tolist(),
+                found.rows[own].tolist(),
+            )
         return paths
 
     whole = result(users, times, codes)
@@ -200,7 +210,11 @@ def test_one_user_with_nearly_all_events():
 @given(rows=logs(min_events=1, max_events=20), order=st.randoms(use_true_random=False))
 def test_only_ties_depend_on_the_order_of_the_input(rows, order):
     seen = set()
-    apart = [row for row in rows if (row["user"], row["time"]) not in seen and not seen.add((row["user"], row["time"]))]
+    apart = [
+        row
+        for row in rows
+        if (row["user"], row["time"]) not in seen and not seen.add((row["user"], row["time"]))
+    ]
     turned = list(apart)
     order.shuffle(turned)
 

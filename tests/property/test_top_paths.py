@@ -194,7 +194,9 @@ def test_conversion_rate_of_paths(unit, rows, goals):
     answer = journeys.measure(jk.TopPaths(None, unit=unit, goal=goals, missing="ignore"))
     paths = paths_of(rows, unit)
     expected = {row.names: row.conversion_rate for row in oracle.top_paths(paths, goals=goals)}
-    assert {tuple(p): rate for p, rate in answer.frame.select("path", "conversion_rate").iter_rows()} == expected
+    assert {
+        tuple(p): rate for p, rate in answer.frame.select("path", "conversion_rate").iter_rows()
+    } == expected
     windows = journeys.measure(jk.TopPaths(None, unit=unit, length=2, goal=goals, missing="ignore"))
     for names, converted, having in windows.frame.select("path", "converted", "paths").iter_rows():
         own = [p for p in paths if any(p.names[i : i + 2] == tuple(names) for i in range(len(p.names)))]
@@ -221,7 +223,9 @@ def test_segments(unit, rows):
             assert own["count"].to_list() == [row.count for row in wanted]
             assert own["share"].to_list() == pytest.approx([row.share for row in wanted])
             if statistic.max_length is None:
-                assert own["duration_median"].to_list() == pytest.approx([row.median_duration for row in wanted])
+                assert own["duration_median"].to_list() == pytest.approx(
+                    [row.median_duration for row in wanted]
+                )
 
 
 # Keys: a path of up to 63 bits of codes is its own key, a longer one is hashed and told apart by its codes.
@@ -316,8 +320,10 @@ def test_intervals_of_shares():
 @given(rows=logs(min_events=1, names=("view", "cart", "purchase", "ping")))
 def test_paths_of_stages(rows):
     model = jk.StageModel([jk.Stage("look", "view"), jk.Stage("want", "cart"), jk.Stage("own", "purchase")])
-    answer = journeys_of(rows).assign_stages(model, missing="ignore").measure(
-        jk.TopPaths(None, of="stage", unit="user", quantiles=(0.5,), collapse_repeats=True)
+    answer = (
+        journeys_of(rows)
+        .assign_stages(model, missing="ignore")
+        .measure(jk.TopPaths(None, of="stage", unit="user", quantiles=(0.5,), collapse_repeats=True))
     )
     stage_of = {"view": "look", "cart": "want", "purchase": "own"}
     paths = []

@@ -223,13 +223,17 @@ def first_known(path, name):
 @given(rows=logs(min_events=1, names=("view", "cart"), with_properties=True))
 def test_segments(unit, rows):
     """Each path counts once, in the segment of its first known value; null is a segment of its own."""
-    graph = journeys_of(rows).measure(jk.Transitions(unit=unit, quantiles=(0.5, 0.9)), by=["device", "campaign"])
+    graph = journeys_of(rows).measure(
+        jk.Transitions(unit=unit, quantiles=(0.5, 0.9)), by=["device", "campaign"]
+    )
     cells = {}
     for path in paths_of(rows, unit):
         cells.setdefault((first_known(path, "device"), first_known(path, "campaign")), []).append(path)
     found = table(graph.frame, ("device", "campaign", "source", "target"), list(EDGE))
     expected = {
-        (*cell, *edge): numbers for cell, paths in cells.items() for edge, numbers in expected_edges(paths).items()
+        (*cell, *edge): numbers
+        for cell, paths in cells.items()
+        for edge, numbers in expected_edges(paths).items()
     }
     assert_close(found, expected)
     nodes = {(*cell, state): n for cell, paths in cells.items() for state, n in expected_nodes(paths).items()}
@@ -272,7 +276,9 @@ def period_start(time, every, zone):
 
 
 @pytest.mark.parametrize("tz", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
-@given(rows=logs(min_events=1, names=("view", "cart")), every=st.sampled_from(("1d", "1w", "1mo", "1q", "1y")))
+@given(
+    rows=logs(min_events=1, names=("view", "cart")), every=st.sampled_from(("1d", "1w", "1mo", "1q", "1y"))
+)
 def test_periods_of_a_time_zone(tz, rows, every):
     zone = ZoneInfo(tz)
     graph = journeys_of(rows, tz=tz).measure(jk.Transitions(quantiles=(0.5, 0.9)), every=every)
@@ -281,7 +287,9 @@ def test_periods_of_a_time_zone(tz, rows, every):
         cells.setdefault(period_start(path.items[0].time, every, zone), []).append(path)
     found = table(graph.frame, ("period", "source", "target"), list(EDGE))
     expected = {
-        (cell, *edge): numbers for cell, paths in cells.items() for edge, numbers in expected_edges(paths).items()
+        (cell, *edge): numbers
+        for cell, paths in cells.items()
+        for edge, numbers in expected_edges(paths).items()
     }
     assert_close(found, expected)
 
@@ -303,7 +311,9 @@ def test_matrix_and_graph_show_the_edge_table(unit, rows):
     assert {pair: network.edges[pair]["probability"] for pair in network.edges} == {
         pair: edge["probability"] for pair, edge in edges.items()
     }
-    assert {name: network.nodes[name]["visits"] for name in names[1:-1]} == Counter(row["event"] for row in rows)
+    assert {name: network.nodes[name]["visits"] for name in names[1:-1]} == Counter(
+        row["event"] for row in rows
+    )
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -345,7 +355,9 @@ def test_intervals_of_probabilities(unit, seed):
         if unit == "user" and a == START:
             wanted = oracle.wilson(row["probability"], len(paths), 0.9)
         else:
-            wanted = oracle.jackknife(users, probability, "logit", level=0.9, denominator_users=len(having[a]))
+            wanted = oracle.jackknife(
+                users, probability, "logit", level=0.9, denominator_users=len(having[a])
+            )
         assert np.isclose(row["low"], wanted.low)
         assert np.isclose(row["high"], wanted.high)
         checked[wanted.method] += 1

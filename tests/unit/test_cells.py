@@ -13,20 +13,28 @@ from journeykit.errors import ParameterError, UnknownPropertyError
 
 
 def journeys_at(times, tz="UTC", **columns):
-    log = pl.DataFrame({"user": list(range(len(times))), "time": times, "event": ["a"] * len(times), **columns})
-    return jk.read_events(log, user="user", time="time", event="event", tz=tz, keep=list(columns)).sessionize("30m")
+    log = pl.DataFrame(
+        {"user": list(range(len(times))), "time": times, "event": ["a"] * len(times), **columns}
+    )
+    return jk.read_events(log, user="user", time="time", event="event", tz=tz, keep=list(columns)).sessionize(
+        "30m"
+    )
 
 
 def starts(journeys, **options):
     frame = journeys.measure(jk.Transitions(), **options).frame.filter(pl.col("source") == "<START>")
-    return frame.select(pl.exclude("^(target|sessions|users|prob.*|low|high|share|user_share|lift|time_.*|source)$")).rows()
+    return frame.select(
+        pl.exclude("^(target|sessions|users|prob.*|low|high|share|user_share|lift|time_.*|source)$")
+    ).rows()
 
 
 def test_days_where_the_clocks_change():
     """In Berlin the 31st of March 2024 has 23 hours, and each event is in the day of its wall clock."""
     zone = ZoneInfo("Europe/Berlin")
     times = ["2024-03-30 22:59:59", "2024-03-30 23:00:00", "2024-03-31 21:59:59", "2024-03-31 22:00:00"]
-    journeys = journeys_at([datetime.fromisoformat(t).replace(tzinfo=ZoneInfo("UTC")) for t in times], "Europe/Berlin")
+    journeys = journeys_at(
+        [datetime.fromisoformat(t).replace(tzinfo=ZoneInfo("UTC")) for t in times], "Europe/Berlin"
+    )
     assert starts(journeys, every="1d") == [
         (datetime(2024, 3, 30, tzinfo=zone), 1),
         (datetime(2024, 3, 31, tzinfo=zone), 2),

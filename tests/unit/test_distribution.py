@@ -27,7 +27,8 @@ def made(values_of):
 
 DRAW = random.Random(2)
 VALUES = [
-    [(DRAW.randrange(64), DRAW.choice((0, 5, 5, 7, 100, 10**12))) for _ in range(size)] for size in (1, 2, 0, 3, 10, 101, 0)
+    [(DRAW.randrange(64), DRAW.choice((0, 5, 5, 7, 100, 10**12))) for _ in range(size)]
+    for size in (1, 2, 0, 3, 10, 101, 0)
 ]
 
 
@@ -51,4 +52,9 @@ def test_beyond_the_budget_the_error_is_half_a_percent(monkeypatch):
 
 
 def test_names_of_columns():
-    assert column_names((0.5, 0.9, 0.999, 0.29), "time") == ["time_median", "time_p90", "time_p99.9", "time_p29"]
+    assert column_names((0.5, 0.9, 0.999, 0.29), "time") == [
+        "time_median",
+        "time_p90",
+        "time_p99.9",
+        "time_p29",
+    ]

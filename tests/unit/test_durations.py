@@ -11,7 +11,7 @@ from journeykit.errors import ParameterError
 
 
 @pytest.mark.parametrize(
-    "text, expected",
+    ("text", "expected"),
     [
         ("1us", 1), ("1ms", 1_000), ("1s", 10**6), ("30m", 1_800 * 10**6), ("1h", 3_600 * 10**6),
         ("1d", 86_400 * 10**6), ("1w", 604_800 * 10**6), ("1d12h", 129_600 * 10**6), ("1.5h", 5_400 * 10**6),
@@ -27,7 +27,9 @@ def test_timedelta():
     assert microseconds(timedelta(days=400_000)) == 400_000 * 86_400 * 10**6
 
 
-@pytest.mark.parametrize("value", [30, 30.0, True, None, "30", "", "m", "30 minutes", "-30m", "1mo", "30M", "30m x"])
+@pytest.mark.parametrize(
+    "value", [30, 30.0, True, None, "30", "", "m", "30 minutes", "-30m", "1mo", "30M", "30m x"]
+)
 def test_anything_else_is_refused(value):
     with pytest.raises(ParameterError) as raised:
         microseconds(value, "timeout")
@@ -45,7 +47,7 @@ def test_nothing_and_less_are_refused(value):
 
 
 @pytest.mark.parametrize(
-    "us, text",
+    ("us", "text"),
     [(604_800 * 10**6, "7d"), (129_600 * 10**6, "36h"), (90 * 10**6, "90s"), (1_800 * 10**6, "30m"),
      (2_000, "2ms"), (1_500, "0.0015s"), (0, "0s")],
 )  # fmt: skip

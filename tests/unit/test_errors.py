@@ -8,21 +8,23 @@ import pytest
 
 from journeykit import errors
 
-DURATION_ADVICE = (
-    "Give a duration with its unit, such as '30m', '36h' or '7d' (us, ms, s, m, h, d, w), or a datetime.timedelta."
-)
+DURATION_ADVICE = "Give a duration with its unit, such as '30m', '36h' or '7d' (us, ms, s, m, h, d, w), or a datetime.timedelta."
 NINE = [f"name{i}" for i in range(9)]
 
 MESSAGES = {
     "missing column": (
         errors.MissingColumnError("user", "usr", ["time", "user", "event"]),
-        "no column 'usr' for the role 'user'. Did you mean 'user'? Available: 'user', 'event', 'time'. "
-        "Pass user=<column name> to read_events.",
+        (
+            "no column 'usr' for the role 'user'. Did you mean 'user'? Available: 'user', 'event', 'time'. "
+            "Pass user=<column name> to read_events."
+        ),
     ),
     "unknown property": (
         errors.UnknownPropertyError("devise", ["device"]),
-        "no property 'devise' in these journeys. Did you mean 'device'? Available: 'device'. "
-        "Pass keep=[..., 'devise'] to read_events.",
+        (
+            "no property 'devise' in these journeys. Did you mean 'device'? Available: 'device'. "
+            "Pass keep=[..., 'devise'] to read_events."
+        ),
     ),
     "no property": (
         errors.UnknownPropertyError("device", []),
@@ -34,8 +36,10 @@ MESSAGES = {
     ),
     "missing file": (
         errors.MissingFileError.path("a/log.csv", "a", ["logs.csv"]),
-        "no file 'a/log.csv'. Did you mean 'logs.csv'? Available: 'logs.csv'. "
-        "Check the path, or give a pattern such as '*.parquet'.",
+        (
+            "no file 'a/log.csv'. Did you mean 'logs.csv'? Available: 'logs.csv'. "
+            "Check the path, or give a pattern such as '*.parquet'."
+        ),
     ),
     "empty pattern": (
         errors.MissingFileError.pattern("*.csv"),
@@ -47,14 +51,18 @@ MESSAGES = {
     ),
     "mixed formats": (
         errors.UnknownFormatError.mixed(["csv", "parquet"]),
-        "these files have several formats: 'csv', 'parquet'. "
-        "Read each format by itself, or name one with format=.",
+        (
+            "these files have several formats: 'csv', 'parquet'. "
+            "Read each format by itself, or name one with format=."
+        ),
     ),
     "unsupported": (
         errors.UnsupportedSourceError("int"),
-        "cannot read a log from an object of type int. Give a path, a pattern or a list of paths; a polars or "
-        "pandas frame; a pyarrow table, batch, reader or dataset; a DuckDB relation; or anything with "
-        "__arrow_c_stream__.",
+        (
+            "cannot read a log from an object of type int. Give a path, a pattern or a list of paths; a polars or "
+            "pandas frame; a pyarrow table, batch, reader or dataset; a DuckDB relation; or anything with "
+            "__arrow_c_stream__."
+        ),
     ),
     "unreadable": (
         errors.UnreadableFileError("a.parquet", "Parquet", "it is empty", "Check it."),
@@ -75,13 +83,17 @@ MESSAGES = {
     ),
     "unknown event": (
         errors.UnknownNameError("event", ["purchse"], ["view", "purchase"]),
-        "no event 'purchse' in this log. Did you mean 'purchase'? Available: 'purchase', 'view'. "
-        'Pass missing="ignore" to count such names as never seen.',
+        (
+            "no event 'purchse' in this log. Did you mean 'purchase'? Available: 'purchase', 'view'. "
+            'Pass missing="ignore" to count such names as never seen.'
+        ),
     ),
     "two unknown events": (
         errors.UnknownNameError("state", ["x", "y"], []),
-        "no state 'x' in this log. There are none. no state 'y' in this log. There are none. "
-        'Pass missing="ignore" to count such names as never seen.',
+        (
+            "no state 'x' in this log. There are none. no state 'y' in this log. There are none. "
+            'Pass missing="ignore" to count such names as never seen.'
+        ),
     ),
     "choice": (
         errors.ParameterError.choice("unit", "day", ("session", "user")),

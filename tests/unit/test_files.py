@@ -11,7 +11,7 @@ from journeykit.files import replacing, write_frame
 FRAME = pl.DataFrame({"path": [["a", "b"], ["c"]], "count": [2, 1]})
 
 
-@pytest.mark.parametrize("ending, read", [(".parquet", pl.read_parquet), (".ndjson", pl.read_ndjson)])
+@pytest.mark.parametrize(("ending", "read"), [(".parquet", pl.read_parquet), (".ndjson", pl.read_ndjson)])
 def test_frames_come_back(ending, read, tmp_path):
     path = tmp_path / "new" / f"answer{ending}"
     assert write_frame(FRAME, path) == path

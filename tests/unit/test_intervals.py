@@ -13,7 +13,7 @@ from tests.oracle.intervals import interval, standard_error
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
-@pytest.mark.parametrize("x, n", [(0, 1), (1, 1), (0, 50), (50, 50), (8, 10), (1, 10_000)])
+@pytest.mark.parametrize(("x", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (8, 10), (1, 10_000)])
 def test_wilson(x, n, level):
     found, wanted = wilson([x], [n], level), oracle.wilson(x / n, n, level)
     assert found.low[0] == pytest.approx(max(0, wanted.low), abs=1e-12)

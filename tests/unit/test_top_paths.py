@@ -1,0 +1,99 @@
+"""TopPaths: order of rows, notes, every message. D8.5, D0.4, D0.5."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import journeykit as jk
+from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.kernels import paths as kernels
+from tests.logs import SMALL_SHOP, log
+from tests.measuring import journeys_of
+
+
+@pytest.fixture(scope="module")
+def journeys():
+    return journeys_of(SMALL_SHOP)
+
+
+def test_ties_go_by_name_and_the_shorter_path_first():
+    rows = log("u 0 b; v 0 a; v 1 a; w 0 a; x 0 é; y 0 Z; z 0 b; z 1 a")
+    found = journeys_of(rows).measure(jk.TopPaths(None)).frame["path"].to_list()
+    assert found == [["Z"], ["a"], ["a", "a"], ["b"], ["b", "a"], ["é"]]
+
+
+def test_notes_say_what_is_not_shown(journeys):
+    answer = journeys.measure(jk.TopPaths(1))
+    assert answer.notes[-1] == "50.0% of 4 paths (3 distinct) are shown."
+    assert answer.distinct.row(0, named=True)["shown_share"] == 0.5
+    anchored = journeys.measure(jk.TopPaths(start="cart"))
+    assert anchored.notes[-1] == "2 paths without the anchor are left out."
+    assert (
+        journeys.measure(jk.TopPaths(1, length=2)).notes[-1].endswith("windows of 2 (4 distinct) are shown.")
+    )
+
+
+def test_an_end_lies_behind_the_start():
+    rows = log("u 0 a; v 0 a; v 1 b; v 2 a; v 3 b")
+    found = journeys_of(rows).measure(jk.TopPaths(None, start="a", end="a"))
+    assert found.frame.select("path", "count").rows() == [(["a", "b", "a"], 1)]
+    assert found.distinct["paths_without_anchor"].item() == 1
+
+
+def test_an_event_without_a_name_can_be_an_anchor():
+    rows = [{"user": "u", "time": i, "event": name} for i, name in enumerate(["a", "", "b"])]
+    assert journeys_of(rows).measure(jk.TopPaths(start="")).frame["path"].to_list() == [["", "b"]]
+
+
+def refused(make, kind=ParameterError):
+    with pytest.raises(kind) as raised:
+        make()
+    return str(raised.value)
+
+
+def test_messages(journeys):
+    assert refused(lambda: jk.TopPaths(of="page")) == "of cannot be 'page'. Choose one of: 'event', 'stage'."
+    assert refused(lambda: jk.TopPaths(occurrence="any")) == (
+        "occurrence cannot be 'any'. Choose one of: 'first', 'last'."
+    )
+    for name in ("n", "length", "max_length"):
+        assert (
+            refused(lambda name=name: jk.TopPaths(**{name: 0}))
+            == f"{name} must be a whole number from 1 on, not 0."
+        )
+    assert refused(lambda: jk.TopPaths(length=2, max_length=3)) == (
+        "length counts windows and max_length cuts whole paths: pass one of them."
+    )
+    assert refused(lambda: jk.TopPaths(prefix=True)) == (
+        "prefix counts equal beginnings of max_length events. Pass max_length too."
+    )
+    assert refused(lambda: journeys.measure(jk.TopPaths(start="crat")), UnknownNameError) == (
+        "no event 'crat' in this log. Did you mean 'cart'? Available: 'cart', 'purchase', 'search', 'view'. "
+        'Pass missing="ignore" to count such names as never seen.'
+    )
+    assert journeys.measure(jk.TopPaths(start="crat", missing="ignore")).frame.height == 0
+
+
+def test_stretches_with_one_key_are_told_apart_by_cell_length_and_codes():
+    """Few places, so that they clash: rows differ if the cell, the length or the codes behind a hash do."""
+    codes = np.array([1, 2, 3, 1, 2, 4, 1, 2, 3], np.uint8)
+    key = kernels.HASHED | np.uint64(5)
+    known = np.zeros(8, np.uint64), np.zeros(8, np.int32), np.zeros(8, np.int32)
+    places, table = np.zeros(9, np.int32), np.zeros((8, 8), np.int64)
+
+    def row(start, length, cell, key=key):
+        return int(kernels.find_stretch(codes, start, length, key, cell, *known, places, table))
+
+    assert [row(0, 3, 0), row(3, 3, 0), row(6, 3, 0), row(0, 2, 0)] == [0, 1, 0, 2]
+    assert [row(0, 3, cell) for cell in (1, 2, 1, 0)] == [3, 4, 3, 0]
+    packed = np.uint64(9)
+    assert [row(0, 1, cell, packed) for cell in (0, 1, 0)] == [5, 6, 5]
+
+
+def test_one_stretch_in_many_cells():
+    """Seven cells in eight places: some must meet another cell's row of the same key on the way to their own."""
+    known = np.zeros(8, np.uint64), np.zeros(8, np.int32), np.zeros(8, np.int32)
+    places, table, codes = np.zeros(9, np.int32), np.zeros((8, 8), np.int64), np.zeros(1, np.uint8)
+    rows = [kernels.find_stretch(codes, 0, 1, np.uint64(9), cell, *known, places, table) for cell in range(7)]
+    assert rows == list(range(7))
