@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import atan, cos, pi, sin, sqrt
 from statistics import NormalDist
 from typing import Literal
 
@@ -65,10 +66,40 @@ def wilson(successes: npt.ArrayLike, trials: npt.ArrayLike, level: float = 0.95)
 
 @lru_cache(maxsize=256)
 def t_quantile(level: float, degrees: int) -> float:
-    """Return the two-sided quantile of Student's t at a level, for whole degrees of freedom."""
-    from scipy.special import stdtrit
+    """Return the two-sided quantile of Student's t at a level, for whole degrees of freedom.
 
-    return float(stdtrit(degrees, (1 + level) / 2))
+    By bisection of the distribution's finite sum, to the last bit. SciPy has it too, and takes a fifth of a second to
+    import, which is more than most answers take.
+
+    Examples
+    --------
+    >>> round(t_quantile(0.95, 63), 6)
+    1.998341
+    """
+    low, high = 0.0, 1.0
+    while t_within(high, degrees) < level:
+        low, high = high, 2 * high
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if t_within(middle, degrees) < level else (low, middle)
+    return high
+
+
+def t_within(t: float, degrees: int) -> float:
+    """Return P(-t < T < t) for Student's t with whole degrees of freedom.
+
+    References
+    ----------
+    Abramowitz & Stegun 1964, 26.7.3 and 26.7.4.
+    """
+    angle = atan(t / sqrt(degrees))
+    odd = degrees % 2
+    term = cos(angle) if odd else 1.0
+    total = 0.0
+    for i in range(1 + odd, degrees, 2):
+        total += term
+        term *= cos(angle) ** 2 * i / (i + 1)
+    total *= sin(angle)
+    return 2 / pi * (angle + total) if odd else total
 
 
 @dataclass(frozen=True)

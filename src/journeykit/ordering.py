@@ -1,14 +1,14 @@
 """From rows in input order to events ordered by user and time (D1.3), users stored by group (D12.1).
 
-The rows are hashed and scattered once into partitions that fit the cache; every partition then numbers
-its users and orders its events by itself. A hash stands in for a user id only after the ids behind equal
+The rows are scattered once, by a quick hash of the user id, into partitions that fit the cache; every partition
+numbers its users and orders its events by itself. A hash stands in for an id only after the ids behind equal
 hashes were compared; where two ids share a hash, the partition is numbered by comparing ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ Lane = list[tuple[int, pl.Series]]
 GROUPS = 64
 ROWS_PER_PARTITION = 40_000
 ROWS_PER_PIECE = 100_000
+LONGEST_ID = (1 << 16) - 1
 
 
 @dataclass(frozen=True)
@@ -39,29 +40,28 @@ class OrderedEvents:
     event_codes: Codes
     times: Int64s
     rows: npt.NDArray[np.unsignedinteger[Any]]
-    out_of_order: int
-    tied_pairs: int
-    tied_pairs_distinct: int
+    out_of_order: int = 0
+    tied_pairs: int = 0
+    tied_pairs_distinct: int = 0
 
 
-class _Part(NamedTuple):
-    """What one partition found: the first row of each user, and where users end."""
+class _Scattered(NamedTuple):
+    """Input rows in partitions: one record of four words each."""
 
-    first_rows: Int64s
-    ends: Int64s
-    out_of_order: int
-    tied_pairs: int
-    tied_pairs_distinct: int
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Input rows scattered into partitions."""
-
-    records: npt.NDArray[np.uint64]
+    records: Words
     offsets: Int64s
     text: bool
-    ties: Int64s
+
+
+class _Numbered(NamedTuple):
+    """The users of one partition: of every record, and of every user the identity, group and events."""
+
+    users: npt.NDArray[np.int32]
+    identities: Words
+    groups: npt.NDArray[np.uint8]
+    counts: Int64s
+    group_users: Int64s
+    group_events: Int64s
 
 
 def order_events(
@@ -83,7 +83,8 @@ def order_events(
     Returns
     -------
     OrderedEvents
-        Users by group, then by cut of the hash, then by first appearance: the same on every machine.
+        Users by group (D12.1), in each group by a cut of the hash and by first appearance: the same on every
+        machine.
 
     Raises
     ------
@@ -95,101 +96,135 @@ def order_events(
     O(n) for input in time order, else one stable merge sort per user. 32 bytes per event while it works,
     8 + 4 + 1 per event in the result. D1.3, D12.1.
     """
-    rows = _scatter(users, times, codes, np.empty(0, np.int64) if ties is None else ties)
-    n = len(users)
-    out_times = np.empty(n, np.int64)
-    out_codes = np.empty(n, codes.to_numpy().dtype if n == 0 else codes[:1].to_numpy().dtype)
-    out_rows: Codes = np.empty(n, np.uint32) if n < 1 << 32 else np.empty(n, np.uint64)
-    parts = _largest_first(
-        rows.offsets, lambda part: _order_partition(rows, part, out_times, out_codes, out_rows)
+    rows = _scatter(users, times, codes)
+    parts = [slice(*span) for span in pairwise(rows.offsets.tolist())]
+    largest_first = sorted(range(len(parts)), key=lambda part: parts[part].start - parts[part].stop)
+    numbered = dict(
+        zip(largest_first, on_all_cores(lambda part: _number(rows, parts[part]), largest_first), strict=True)
     )
-    counts = np.array([part.first_rows.size for part in parts], np.int64).reshape(GROUPS, -1).sum(axis=1)
-    first_rows = np.concatenate([part.first_rows for part in parts])
-    ends = np.concatenate([part.ends + start for part, start in zip(parts, rows.offsets[:-1], strict=True)])
-    return OrderedEvents(
-        users=users.gather(first_rows),
-        user_offsets=np.concatenate([[0], ends]),
-        group_offsets=np.concatenate([[0], counts.cumsum()]),
-        event_codes=out_codes,
-        times=out_times,
-        rows=out_rows,
-        out_of_order=sum(part.out_of_order for part in parts),
-        tied_pairs=sum(part.tied_pairs for part in parts),
-        tied_pairs_distinct=sum(part.tied_pairs_distinct for part in parts),
+    found = [numbered[part] for part in range(len(parts))]
+    next_user, group_offsets = _bases(np.array([each.group_users for each in found], np.int64))
+    next_event, _ = _bases(np.array([each.group_events for each in found], np.int64))
+    n, n_users = len(users), int(group_offsets[-1])
+    out = OrderedEvents(
+        users=users[:0],
+        user_offsets=np.full(n_users + 1, n, np.int64),
+        group_offsets=group_offsets,
+        event_codes=np.empty(n, codes[:0].to_numpy().dtype),
+        times=np.empty(n, np.int64),
+        rows=np.empty(n, np.uint32) if n < 1 << 32 else np.empty(n, np.uint64),
+    )
+    identities = np.empty(n_users, np.uint64)
+
+    def place(part: int) -> tuple[int, int, int]:
+        each, span = found[part], parts[part]
+        return _place(rows.records[span], each, next_user[part], next_event[part], identities, ties, out)
+
+    counted = on_all_cores(place, largest_first)
+    disorder, tied, distinct = (
+        (sum(column) for column in zip(*counted, strict=True)) if counted else (0, 0, 0)
+    )
+    return replace(
+        out,
+        users=_ids(identities, users),
+        out_of_order=disorder,
+        tied_pairs=tied,
+        tied_pairs_distinct=distinct,
     )
 
 
-def hash_ids(
-    users: pl.Series, hashes: Words | None = None, identities: Words | None = None
-) -> tuple[Words, Words]:
-    """Hash user ids by D12.1.
+def hash_ids(users: pl.Series) -> Words:
+    """Hash user ids by D12.1, the same on every machine and in every version.
 
     Parameters
     ----------
     users : polars.Series of String or Int64
-        One chunk.
-    hashes, identities : numpy.ndarray of uint64, optional
-        Where to write.
+        The ids.
 
     Returns
     -------
-    hashes : numpy.ndarray of uint64
-        Stable across machines and versions.
-    identities : numpy.ndarray of uint64
-        The id itself, or where its text lies in memory; valid while `users` lives.
+    numpy.ndarray of uint64
+        One per id.
 
     Examples
     --------
-    >>> [int(h) % 64 for h in hash_ids(pl.Series(["1", "42", "user_1"]))[0]]
+    >>> [int(h) % 64 for h in hash_ids(pl.Series(["1", "42", "user_1"]))]
     [31, 2, 47]
+    """
+    users = users.rechunk()
+    return _stable_hashes(
+        identities_of(users, np.empty(len(users), np.uint64)), text=users.dtype == pl.String
+    )
+
+
+def identities_of(users: pl.Series, identities: Words) -> Words:
+    """Write what tells ids apart: an integer itself, or where a text lies in memory while the series lives.
+
+    Raises
+    ------
+    InputError
+        If a user id is longer than 65,534 bytes.
     """
     from journeykit.kernels import ordering as kernels
 
-    hashes = np.empty(len(users), np.uint64) if hashes is None else hashes
-    identities = np.empty(len(users), np.uint64) if identities is None else identities
     if users.dtype != pl.String:
-        ids = users.to_numpy()
-        kernels.hash_integers(ids, hashes)
-        identities[:] = ids.view(np.uint64)
-        return hashes, identities
+        identities[:] = users.to_numpy().view(np.uint64)
+        return identities
     array = users.to_arrow(compat_level=pl.CompatLevel.newest())
     _, views, *texts = array.buffers()
     addresses = np.array([text.address for text in texts], np.int64)
     first = views.address + 16 * array.offset if views is not None else 0
-    longest = kernels.hash_texts(first, addresses, hashes, identities)
-    if longest >= (1 << 16) - 1:
+    longest = kernels.note_texts(first, addresses, identities)
+    if longest >= LONGEST_ID:
         raise InputError(
             f"a user id of {longest:,} bytes is longer than the 65,534 that journeykit takes. "
             f"Check that user= names the column of ids."
         )
-    return hashes, identities
+    return identities
+
+
+def quick_hashes(identities: Words, hashes: Words, *, text: bool) -> Words:
+    """Hash ids quickly, only to find equal ones in this run."""
+    from journeykit.kernels import ordering as kernels
+
+    kernels.quick_hashes(identities, text, hashes)
+    return hashes
 
 
 def group_of(users: pl.Series) -> npt.NDArray[np.uint8]:
     """Return the group (0..63) of every user id, from its stable hash. D12.1."""
-    return (hash_ids(users.rechunk())[0] % GROUPS).astype(np.uint8)
+    return (hash_ids(users) % GROUPS).astype(np.uint8)
 
 
-def _scatter(users: pl.Series, times: pl.Series, codes: pl.Series, ties: Int64s) -> _Rows:
-    """Hash all ids and scatter the rows into partitions, each a part of one group.
+def _stable_hashes(identities: Words, *, text: bool) -> Words:
+    """Return the hash of D12.1 of every id."""
+    from journeykit.kernels import ordering as kernels
+
+    hashes = np.empty(identities.size, np.uint64)
+    (kernels.hash_texts if text else kernels.hash_integers)(identities, hashes)
+    return hashes
+
+
+def _scatter(users: pl.Series, times: pl.Series, codes: pl.Series) -> _Scattered:
+    """Scatter the rows into partitions by the quick hash of their user.
 
     Every core has a lane of neighbouring pieces. The ids are hashed twice, to count and to scatter: that is
     cheaper than to touch the memory that would keep the hashes.
     """
     from journeykit.kernels import ordering as kernels
 
-    bits = max(0, int(np.ceil(np.log2(max(1, len(users)) / (GROUPS * ROWS_PER_PARTITION)))))
+    bits = max(0, int(np.ceil(np.log2(max(1, len(users)) / ROWS_PER_PARTITION))))
     lanes = _lanes(users)
 
     def count(lane: Lane) -> Int64s:
-        found = np.zeros(GROUPS << bits, np.int64)
+        found = np.zeros(1 << bits, np.int64)
         for _, hashes, _ in _hashed(lane):
             kernels.count_partitions(hashes, bits, found)
         return found
 
-    counts = np.array(on_all_cores(count, lanes), np.int64).reshape(-1, GROUPS << bits)
+    counts = np.array(on_all_cores(count, lanes), np.int64).reshape(-1, 1 << bits)
     ends = counts.T.ravel().cumsum()
-    places = np.ascontiguousarray((ends - counts.T.ravel()).reshape(GROUPS << bits, -1).T)
+    places = np.ascontiguousarray((ends - counts.T.ravel()).reshape(1 << bits, -1).T)
     records = np.empty((len(users), 4), np.uint64)
 
     def scatter(i: int) -> None:
@@ -199,12 +234,13 @@ def _scatter(users: pl.Series, times: pl.Series, codes: pl.Series, ties: Int64s)
 
     on_all_cores(scatter, range(len(lanes)))
     offsets = np.concatenate([[0], counts.sum(axis=0).cumsum()])
-    return _Rows(records, offsets, users.dtype == pl.String, ties)
+    return _Scattered(records, offsets, users.dtype == pl.String)
 
 
 def _lanes(users: pl.Series) -> list[Lane]:
     """Cut a series into one lane per core, each of contiguous pieces (first row, piece); nothing is copied."""
-    pieces, first = [], 0
+    pieces: Lane = []
+    first = 0
     for chunk in users.get_chunks():
         starts = range(0, len(chunk), ROWS_PER_PIECE)
         pieces += [(first + start, chunk[start : start + ROWS_PER_PIECE]) for start in starts]
@@ -219,52 +255,75 @@ def _hashed(lane: Lane) -> Iterator[tuple[slice, Words, Words]]:
     hashes, identities = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     for first, piece in lane:
         size = len(piece)
-        hash_ids(piece, hashes[:size], identities[:size])
+        text = piece.dtype == pl.String
+        quick_hashes(identities_of(piece, identities[:size]), hashes[:size], text=text)
         yield slice(first, first + size), hashes[:size], identities[:size]
 
 
-def _largest_first(offsets: Int64s, work: Any) -> list[_Part]:
-    """Work on the partitions, the largest first so that no core waits for it; results in partition order."""
-    sizes = np.diff(offsets)
-    order = np.argsort(-sizes, kind="stable")
-    done = on_all_cores(work, order.tolist())
-    results: list[_Part] = [done[0]] * len(done)
-    for part, result in zip(order.tolist(), done, strict=True):
-        results[part] = result
-    return results
-
-
-def _order_partition(rows: _Rows, part: int, times: Int64s, codes: Codes, positions: Any) -> _Part:
-    """Number the users of one partition and order its events, in their final place."""
+def _number(rows: _Scattered, part: slice) -> _Numbered:
+    """Number the users of one partition from 0 by first appearance, and count what they have."""
     from journeykit.kernels import ordering as kernels
 
-    first, last = rows.offsets[part], rows.offsets[part + 1]
-    if first == last:
-        return _Part(np.empty(0, np.int64), np.empty(0, np.int64), 0, 0, 0)
-    records = rows.records[first:last]
-    users, firsts = _number(records, rows.text)
-    offsets = np.zeros(firsts.size + 1, np.int64)
-    times, codes, positions = times[first:last], codes[first:last], positions[first:last]
-    backwards = kernels.place_events(records, users, offsets, times, codes, positions)
-    ties = rows.ties[positions] if rows.ties.size else rows.ties
-    if backwards or ties.size:
-        order, spare = np.empty(users.size, np.int64), np.empty(users.size, np.int64)
-        kernels.sort_users(offsets, times, ties, order, spare)
-        times[:], codes[:], positions[:] = times[order], codes[order], positions[order]
-        ties = ties[order] if ties.size else ties
-    tied, distinct = kernels.count_ties(offsets, times, ties, codes)
-    first_rows = (records[firsts, kernels.ROW] >> kernels.CODE_BITS).astype(np.int64)
-    return _Part(first_rows, offsets[1:], backwards, tied, distinct)
-
-
-def _number(records: npt.NDArray[np.uint64], text: bool) -> tuple[Any, Any]:
-    """Number the users of a partition from 0 by first appearance; return them per row, and first rows."""
-    from journeykit.kernels import ordering as kernels
-
+    records = rows.records[part]
     size = records.shape[0]
     users, firsts = np.empty(size, np.int32), np.empty(size, np.int32)
-    slots = 1 << (2 * size - 1).bit_length()
+    slots = 1 << max(1, (2 * size - 1).bit_length())
     known = kernels.number_users(records, np.full(slots, -1, np.int32), users, firsts)
-    if kernels.hashes_collide(records, users, firsts, text):
-        known = kernels.number_users_by_id(records, text, np.full(slots, -1, np.int32), users, firsts)
-    return users, firsts[:known]
+    if kernels.hashes_collide(records, users, firsts, rows.text):
+        known = kernels.number_users_by_id(records, rows.text, np.full(slots, -1, np.int32), users, firsts)
+    identities = records[firsts[:known], kernels.IDENTITY]
+    groups = (_stable_hashes(identities, text=rows.text) % GROUPS).astype(np.uint8)
+    counts = np.zeros(known, np.int64)
+    group_users, group_events = np.zeros(GROUPS, np.int64), np.zeros(GROUPS, np.int64)
+    kernels.count_groups(users, groups, counts, group_users, group_events)
+    return _Numbered(users, identities, groups, counts, group_users, group_events)
+
+
+def _ids(identities: Words, users: pl.Series) -> pl.Series:
+    """Return the ids that identities stand for; a gather from the many chunks of a large log is far slower."""
+    from journeykit.kernels import ordering as kernels
+
+    if users.dtype != pl.String:
+        return pl.Series(users.name, identities.view(np.int64))
+    import pyarrow as pa
+
+    offsets = np.empty(identities.size + 1, np.int64)
+    kernels.text_offsets(identities, offsets)
+    texts = np.empty(offsets[-1], np.uint8)
+    bounds = np.linspace(0, identities.size, cores() + 1).astype(int).tolist()
+    on_all_cores(lambda span: kernels.copy_texts(identities, offsets, *span, texts), pairwise(bounds))
+    array = pa.LargeStringArray.from_buffers(identities.size, pa.py_buffer(offsets), pa.py_buffer(texts))
+    return pl.Series(users.name, array)
+
+
+def _bases(per_part: Int64s) -> tuple[Int64s, Int64s]:
+    """Return where each group of each partition begins, group by group, and where each group does."""
+    ends = per_part.T.ravel().cumsum()
+    begins = (ends - per_part.T.ravel()).reshape(GROUPS, -1)
+    offsets = np.concatenate([[0], per_part.sum(axis=0).cumsum()])
+    return np.ascontiguousarray(begins.T), offsets
+
+
+def _place(
+    records: Words,
+    each: _Numbered,
+    next_user: Int64s,
+    next_event: Int64s,
+    identities: Words,
+    ties: Int64s | None,
+    out: OrderedEvents,
+) -> tuple[int, int, int]:
+    """Write the users and events of one partition to their final places, in order."""
+    from journeykit.kernels import ordering as kernels
+
+    if each.counts.size == 0:
+        return 0, 0, 0
+    ties = np.empty(0, np.int64) if ties is None else ties
+    places, begins = np.empty(each.counts.size, np.int64), np.empty(each.counts.size, np.int64)
+    kernels.lay_out(each.groups, each.counts, next_user, next_event, places, begins)
+    out.user_offsets[places], identities[places] = begins, each.identities
+    backwards = kernels.place_events(records, each.users, begins, out.times, out.event_codes, out.rows)
+    if backwards or ties.size:
+        kernels.sort_users(begins, each.counts, ties, out.times, out.event_codes, out.rows)
+    tied, distinct = kernels.count_ties(begins, each.counts, ties, out.times, out.event_codes, out.rows)
+    return backwards, tied, distinct

@@ -115,11 +115,9 @@ def add(parts: Sequence[tuple[int, Tables]], keys: Mapping[str, Sequence[str]]) 
     """
     summed: dict[str, pl.DataFrame] = {}
     for name, columns in keys.items():
-        frames = [
-            tables[name].select(CELL, pl.lit(group, pl.UInt8).alias(GROUP), pl.exclude(CELL))
-            for group, tables in parts
-        ]
-        summed[name] = pl.concat(frames)
+        frames = [tables[name] for _, tables in parts]
+        groups = np.repeat([group for group, _ in parts], [frame.height for frame in frames]).astype(np.uint8)
+        summed[name] = pl.concat(frames).select(CELL, pl.Series(GROUP, groups), pl.exclude(CELL))
         if len({group for group, _ in parts}) < len(parts):
             summed[name] = sum_rows(summed[name], [CELL, GROUP, *columns])
     return summed

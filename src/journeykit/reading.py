@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from importlib import import_module
 from threading import Thread
 from typing import Any
 
@@ -111,7 +110,7 @@ def read_events(  # noqa: PLR0913 - a log has many parts
         unit=unit,
         time_format=time_format,
     )
-    Thread(target=import_module, args=("journeykit.kernels.ordering",), daemon=True).start()
+    Thread(target=_warm_up, daemon=True).start()
     names = [name for name in (roles.user, roles.session, roles.event) if name]
     plan = open_source(source, format=format, columns=roles.columns, text=names)
     with blaming(source, format=format, columns=roles.columns):
@@ -121,6 +120,13 @@ def read_events(  # noqa: PLR0913 - a log has many parts
     frame, dropped = drop_duplicates(encode_events(frame), duplicates)
     first, last = _span(frame, observed_from, observed_until)
     return Events(frame, counts, dropped, tz or "UTC", log.time_format, log.local_zone, first, last)
+
+
+def _warm_up() -> None:
+    """Load the compiler while the file is read: the first call of any kernel takes it half a second."""
+    from journeykit.kernels.warming import warm_up
+
+    warm_up()
 
 
 def roles_of(source: Any, format: str | None, required: dict[str, str | None], **others: Any) -> Roles:

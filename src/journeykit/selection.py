@@ -268,7 +268,7 @@ def _by_hash(journeys: Ragged) -> Int64s:
     """Order the users by hash, equal hashes by id, whatever the order of the log."""
     first, last = journeys.user_range or (0, journeys.user_offsets.size - 1)
     users = journeys.users[first:last].rechunk()
-    order = pl.DataFrame({"hash": hash_ids(users)[0], "user": users}).with_row_index("position", first)
+    order = pl.DataFrame({"hash": hash_ids(users), "user": users}).with_row_index("position", first)
     return order.sort("hash", "user")["position"].cast(pl.Int64).to_numpy()
 
 

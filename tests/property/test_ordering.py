@@ -106,15 +106,14 @@ def test_colliding_hashes_change_nothing(kind, rows):
     edges = (
         journeys_of(rows).measure(jk.Transitions()).frame.select("source", "target", "transitions", "users")
     )
-    made = ordering.hash_ids
+    made = ordering.quick_hashes
 
-    def colliding(users, *room):
-        hashes, identities = made(users, *room)
-        hashes[:] = HASHES[kind](hashes)
-        return hashes, identities
+    def colliding(identities, hashes, *, text):
+        hashes[:] = HASHES[kind](made(identities, hashes, text=text))
+        return hashes
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ordering, "hash_ids", colliding)
+        patch.setattr(ordering, "quick_hashes", colliding)
         assert ordered(rows) == wanted
         found = journeys_of(rows).measure(jk.Transitions())
     assert found.frame.select(edges.columns).equals(edges)
@@ -142,14 +141,13 @@ def test_ids_of_every_shape(kind, collide, monkeypatch):
         for _ in range(4_000)
     ]
     if collide:
-        made = ordering.hash_ids
+        made = ordering.quick_hashes
 
-        def colliding(users, *room):
-            hashes, identities = made(users, *room)
-            hashes &= np.uint64(64)
-            return hashes, identities
+        def colliding(identities, hashes, *, text):
+            hashes[:] = made(identities, hashes, text=text) & np.uint64(64)
+            return hashes
 
-        monkeypatch.setattr(ordering, "hash_ids", colliding)
+        monkeypatch.setattr(ordering, "quick_hashes", colliding)
     assert ordered(rows) == expected(rows)
 
 

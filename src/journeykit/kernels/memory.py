@@ -69,16 +69,29 @@ def same_text(first, second):
     b, other = unpack(second)
     if length != other:
         return False
-    i = 0
-    while i + 8 <= length:
+    if length < 8:
+        return short_word(a, length) == short_word(b, length)
+    for i in range(0, length - 8, 8):
         if load_word(a + i) != load_word(b + i):
             return False
-        i += 8
-    while i < length:
-        if load_byte(a + i) != load_byte(b + i):
-            return False
-        i += 1
-    return True
+    return load_word(a + length - 8) == load_word(b + length - 8)
+
+
+@kernel
+def copy_text(packed, target, at):
+    """Copy the bytes of a packed text to `target` from place `at` on."""
+    address, length = unpack(packed)
+    for i in range(length):
+        target[at + i] = load_byte(address + i)
+
+
+@kernel
+def short_word(address, length):
+    """Return the bytes of a text of fewer than eight in one word."""
+    word = np.uint64(0)
+    for i in range(length):
+        word = (word << np.uint64(8)) | np.uint64(load_byte(address + i))
+    return word
 
 
 @kernel

@@ -1,7 +1,8 @@
 """From rows in input order to events ordered by user and time. DEFINITIONS D1.3, D12.1.
 
-Rows are scattered once into partitions that fit the cache, each a part of one jackknife group; then every
-partition numbers its users and orders its events by itself.
+Rows are scattered once, by a quick hash of the user id, into partitions that fit the cache. Every partition
+numbers its users by itself and looks up their jackknife groups; then it writes its events to where the group
+of their user has its place.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import numpy as np
 
 from journeykit.kernels.compiling import kernel
 from journeykit.kernels.memory import (
-    LONGEST_TEXT,
+    copy_text,
     fetch,
     load_byte,
     load_word,
     pack,
     same_text,
+    short_word,
     text_at,
     unpack,
 )
@@ -23,7 +25,7 @@ from journeykit.kernels.memory import (
 FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 FNV_PRIME = np.uint64(0x100000001B3)
 GROUPS = 64
-LAST_BYTE, BYTE = np.uint64(255), np.uint64(8)
+MIX = np.uint64(0x9E3779B97F4A7C15)
 BLOCK = 128
 HASH, TIME, ROW, IDENTITY = 0, 1, 2, 3
 CODE_BITS = np.uint64(28)
@@ -50,64 +52,19 @@ def fnv(address, length):
 
 
 @kernel
-def fnv_of_four(a, b, c, d, length):
-    """Hash four texts of one length at a time: a step waits for the one before it, but not for its neighbours."""
-    g = h = i = j = FNV_OFFSET
-    at = 0
-    while at + 8 <= length:
-        w, x, y, z = load_word(a + at), load_word(b + at), load_word(c + at), load_word(d + at)
-        for _ in range(8):
-            g = (g ^ (w & LAST_BYTE)) * FNV_PRIME
-            h = (h ^ (x & LAST_BYTE)) * FNV_PRIME
-            i = (i ^ (y & LAST_BYTE)) * FNV_PRIME
-            j = (j ^ (z & LAST_BYTE)) * FNV_PRIME
-            w, x, y, z = w >> BYTE, x >> BYTE, y >> BYTE, z >> BYTE
-        at += 8
-    while at < length:
-        g = (g ^ np.uint64(load_byte(a + at))) * FNV_PRIME
-        h = (h ^ np.uint64(load_byte(b + at))) * FNV_PRIME
-        i = (i ^ np.uint64(load_byte(c + at))) * FNV_PRIME
-        j = (j ^ np.uint64(load_byte(d + at))) * FNV_PRIME
-        at += 1
-    return g, h, i, j
+def hash_texts(identities, hashes):
+    """Hash texts: FNV-1a over the bytes, then the finaliser. D12.1."""
+    for i in range(hashes.size):
+        address, length = unpack(identities[i])
+        hashes[i] = finalise(fnv(address, length))
 
 
 @kernel
-def hash_texts(views, buffers, hashes, identities):
-    """Hash text ids: FNV-1a, then the finaliser (D12.1); note where each text lies. Return the longest length."""
-    longest = 0
-    for row in range(hashes.size):
-        address, length = text_at(views, buffers, row)
-        identities[row] = pack(address, length)
-        longest = max(longest, length)
-    if longest >= LONGEST_TEXT:
-        return longest
-    row = 0
-    while row < hashes.size:
-        a, length = unpack(identities[row])
-        if row + 4 <= hashes.size:
-            (b, m), (c, n), (d, o) = (
-                unpack(identities[row + 1]),
-                unpack(identities[row + 2]),
-                unpack(identities[row + 3]),
-            )
-            if m == length and n == length and o == length:
-                g, h, i, j = fnv_of_four(a, b, c, d, length)
-                hashes[row], hashes[row + 1] = finalise(g), finalise(h)
-                hashes[row + 2], hashes[row + 3] = finalise(i), finalise(j)
-                row += 4
-                continue
-        hashes[row] = finalise(fnv(a, length))
-        row += 1
-    return longest
-
-
-@kernel
-def hash_integers(ids, hashes):
+def hash_integers(identities, hashes):
     """Hash integer ids by their decimal digits. D12.1."""
     digits = np.empty(20, np.uint8)
     for row in range(hashes.size):
-        value = ids[row]
+        value = np.int64(identities[row])
         rest = np.uint64(value) if value >= 0 else np.uint64(0) - np.uint64(value)
         n = 0
         while n == 0 or rest > 0:
@@ -123,10 +80,58 @@ def hash_integers(ids, hashes):
 
 
 @kernel
+def text_offsets(identities, offsets):
+    """Write where each text begins when all stand one after another."""
+    offsets[0] = 0
+    for i in range(identities.size):
+        offsets[i + 1] = offsets[i] + unpack(identities[i])[1]
+
+
+@kernel
+def copy_texts(identities, offsets, first, last, target):
+    """Copy the texts first:last to their places."""
+    for i in range(first, last):
+        copy_text(identities[i], target, offsets[i])
+
+
+@kernel
+def quick_hash(address, length):
+    """Hash one text eight bytes at a time."""
+    h = np.uint64(length) * MIX
+    if length < 8:
+        return finalise(h ^ short_word(address, length))
+    for i in range(0, length - 8, 8):
+        h = (h ^ load_word(address + i)) * MIX
+        h ^= h >> np.uint64(32)
+    return finalise((h ^ load_word(address + length - 8)) * MIX)
+
+
+@kernel
+def note_texts(views, buffers, identities):
+    """Note where the text of every row lies; return the longest length."""
+    longest = 0
+    for row in range(identities.size):
+        address, length = text_at(views, buffers, row)
+        identities[row] = pack(address, length)
+        longest = max(longest, length)
+    return longest
+
+
+@kernel
+def quick_hashes(identities, text, hashes):
+    """Hash ids quickly, only to find equal ones in this run."""
+    for row in range(hashes.size):
+        if text:
+            address, length = unpack(identities[row])
+            hashes[row] = quick_hash(address, length)
+        else:
+            hashes[row] = finalise(identities[row])
+
+
+@kernel
 def partition_of(h, bits):
-    """Return the partition of a hash: its group (the low 6 bits) cut further by the next `bits`."""
-    group = np.int64(h & np.uint64(GROUPS - 1))
-    return (group << bits) | np.int64((h >> np.uint64(6)) & np.uint64((1 << bits) - 1))
+    """Return the partition of a hash, by `bits` of it that the table of users does not use."""
+    return np.int64((h >> np.uint64(40)) & np.uint64((1 << bits) - 1))
 
 
 @kernel
@@ -155,7 +160,7 @@ def number_users(records, table, users, firsts):
     mask = table.size - 1
     known = 0
     for i in range(users.size):
-        slot = np.int64(records[i, HASH] >> np.uint64(20)) & mask
+        slot = np.int64(records[i, HASH]) & mask
         while table[slot] >= 0 and records[firsts[table[slot]], HASH] != records[i, HASH]:
             slot = (slot + 1) & mask
         if table[slot] < 0:
@@ -188,7 +193,7 @@ def number_users_by_id(records, text, table, users, firsts):
     known = 0
     for i in range(users.size):
         mine = records[i, IDENTITY]
-        slot = np.int64(records[i, HASH] >> np.uint64(20)) & mask
+        slot = np.int64(records[i, HASH]) & mask
         while table[slot] >= 0:
             other = records[firsts[table[slot]], IDENTITY]
             if mine == other or (text and same_text(mine, other)):
@@ -203,16 +208,29 @@ def number_users_by_id(records, text, table, users, firsts):
 
 
 @kernel
-def place_events(records, users, offsets, times, codes, rows):
-    """Write a partition's events user by user in input order; return how many lie before their predecessor.
-
-    `offsets` (users + 1) comes with zeros and leaves with the place of every user in the partition.
-    """
+def count_groups(users, groups, counts, group_users, group_events):
+    """Count the events of every user, and the users and events of every group."""
     for user in users:
-        offsets[user + 1] += 1
-    for user in range(offsets.size - 1):
-        offsets[user + 1] += offsets[user]
-    place = offsets[:-1].copy()
+        counts[user] += 1
+    for user in range(groups.size):
+        group_users[groups[user]] += 1
+        group_events[groups[user]] += counts[user]
+
+
+@kernel
+def lay_out(groups, counts, next_user, next_event, places, begins):
+    """Give every user its place among all users, and its first event its place: by group, then as they appear."""
+    for user in range(groups.size):
+        group = groups[user]
+        places[user], begins[user] = next_user[group], next_event[group]
+        next_user[group] += 1
+        next_event[group] += counts[user]
+
+
+@kernel
+def place_events(records, users, begins, times, codes, rows):
+    """Write a partition's events user by user in input order; return how many lie before their predecessor."""
+    place = begins.copy()
     backwards = 0
     for i in range(users.size):
         at = place[users[i]]
@@ -221,36 +239,36 @@ def place_events(records, users, offsets, times, codes, rows):
         times[at] = time
         codes[at] = records[i, ROW] & CODE_MASK
         rows[at] = records[i, ROW] >> CODE_BITS
-        backwards += at > offsets[users[i]] and times[at - 1] > time
+        backwards += at > begins[users[i]] and times[at - 1] > time
     return backwards
 
 
 @kernel
-def before(times, ties, a, b):
+def before(times, rows, ties, a, b):
     """Tell whether event a comes strictly before event b by (time, tie-break)."""
-    return times[a] < times[b] or (times[a] == times[b] and ties.size > 0 and ties[a] < ties[b])
+    return times[a] < times[b] or (times[a] == times[b] and ties.size > 0 and ties[rows[a]] < ties[rows[b]])
 
 
 @kernel
-def insertion_order(times, ties, first, last, order):
+def insertion_order(times, rows, ties, first, last, order):
     """Sort the positions first:last by (time, tie-break, position) in `order`."""
     for i in range(first, last):
         j = i
-        while j > first and before(times, ties, i, order[j - 1]):
+        while j > first and before(times, rows, ties, i, order[j - 1]):
             order[j] = order[j - 1]
             j -= 1
         order[j] = i
 
 
 @kernel
-def merge_runs(times, ties, first, middle, last, order, spare):
+def merge_runs(times, rows, ties, first, middle, last, order, spare):
     """Merge two sorted neighbours of `order`, the left one first on ties."""
-    if not before(times, ties, order[middle], order[middle - 1]):
+    if not before(times, rows, ties, order[middle], order[middle - 1]):
         return
     spare[first:middle] = order[first:middle]
     left, right, at = first, middle, first
     while left < middle and right < last:
-        if before(times, ties, order[right], spare[left]):
+        if before(times, rows, ties, order[right], spare[left]):
             order[at] = order[right]
             right += 1
         else:
@@ -261,27 +279,40 @@ def merge_runs(times, ties, first, middle, last, order, spare):
 
 
 @kernel
-def sort_users(offsets, times, ties, order, spare):
-    """Order every user's events by (time, tie-break, position): runs of 32 by insertion, then merged."""
-    for user in range(offsets.size - 1):
-        first, last = offsets[user], offsets[user + 1]
-        for start in range(first, last, 32):
-            insertion_order(times, ties, start, min(start + 32, last), order)
-        width = 32
-        while width < last - first:
-            for start in range(first, last - width, 2 * width):
-                merge_runs(times, ties, start, start + width, min(start + 2 * width, last), order, spare)
-            width *= 2
+def sorted_order(times, rows, ties, order, spare):
+    """Order the events of one user by (time, tie-break, position): runs of 32 by insertion, then merged."""
+    size = times.size
+    for start in range(0, size, 32):
+        insertion_order(times, rows, ties, start, min(start + 32, size), order)
+    width = 32
+    while width < size:
+        for start in range(0, size - width, 2 * width):
+            merge_runs(times, rows, ties, start, start + width, min(start + 2 * width, size), order, spare)
+        width *= 2
 
 
 @kernel
-def count_ties(offsets, times, ties, codes):
+def sort_users(begins, counts, ties, times, codes, rows):
+    """Put the events of every user into their order, where they are."""
+    largest = counts.max()
+    order, spare = np.empty(largest, np.int64), np.empty(largest, np.int64)
+    for user in range(begins.size):
+        first, size = begins[user], counts[user]
+        last = first + size
+        sorted_order(times[first:last], rows[first:last], ties, order, spare)
+        times[first:last] = times[first:last][order[:size]]
+        codes[first:last] = codes[first:last][order[:size]]
+        rows[first:last] = rows[first:last][order[:size]]
+
+
+@kernel
+def count_ties(begins, counts, ties, times, codes, rows):
     """Count neighbours of one user with equal time and tie-break: all, and those with different events. D1.9."""
     tied = 0
     distinct = 0
-    for user in range(offsets.size - 1):
-        for i in range(offsets[user] + 1, offsets[user + 1]):
-            if times[i] == times[i - 1] and (ties.size == 0 or ties[i] == ties[i - 1]):
+    for user in range(begins.size):
+        for i in range(begins[user] + 1, begins[user] + counts[user]):
+            if times[i] == times[i - 1] and (ties.size == 0 or ties[rows[i]] == ties[rows[i - 1]]):
                 tied += 1
                 distinct += codes[i] != codes[i - 1]
     return tied, distinct

@@ -1,0 +1,18 @@
+"""Making numba ready before it is needed."""
+
+from __future__ import annotations
+
+from journeykit.kernels.compiling import kernel
+
+
+@kernel
+def nothing(number):
+    """Return a number as it is."""
+    return number
+
+
+def warm_up() -> None:
+    """Import the kernels that every log needs, and make numba load what it loads at its first call."""
+    from journeykit.kernels import ordering, sessions
+
+    nothing(len((ordering.__name__, sessions.__name__)))
