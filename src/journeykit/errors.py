@@ -376,9 +376,10 @@ def suggestion(name: str, available: Iterable[str]) -> str:
     return f"{hint}Available: {shown}{rest}."
 
 
-def listing(counts: Mapping[str, object]) -> str:
-    """Write names with their numbers, for the middle of a message."""
-    return ", ".join(f"{name!r}: {value}" for name, value in counts.items())
+def listed(names: Sequence[str]) -> str:
+    """Write names, at most eight of them, for the middle of a message."""
+    shown = ", ".join(repr(name) for name in names[:SHOWN_NAMES])
+    return f"{shown} and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else shown
 
 
 class StageModelError(JourneykitError, ValueError):

@@ -54,9 +54,8 @@ class _Scattered(NamedTuple):
 
 
 class _Numbered(NamedTuple):
-    """The users of one partition: of every record, and of every user the identity, group and events."""
+    """The users of one partition: the identity, group and events of each, and the totals of every group."""
 
-    users: npt.NDArray[np.int32]
     identities: Words
     groups: npt.NDArray[np.uint8]
     counts: Int64s
@@ -261,7 +260,7 @@ def _hashed(lane: Lane) -> Iterator[tuple[slice, Words, Words]]:
 
 
 def _number(rows: _Scattered, part: slice) -> _Numbered:
-    """Number the users of one partition from 0 by first appearance, and count what they have."""
+    """Number the users of one partition by first appearance, in its records, and count what they have."""
     from journeykit.kernels import ordering as kernels
 
     records = rows.records[part]
@@ -275,8 +274,9 @@ def _number(rows: _Scattered, part: slice) -> _Numbered:
     groups = (_stable_hashes(identities, text=rows.text) % GROUPS).astype(np.uint8)
     counts = np.zeros(known, np.int64)
     group_users, group_events = np.zeros(GROUPS, np.int64), np.zeros(GROUPS, np.int64)
-    kernels.count_groups(users, groups, counts, group_users, group_events)
-    return _Numbered(users, identities, groups, counts, group_users, group_events)
+    records[:, kernels.USER] = users
+    kernels.count_groups(records, groups, counts, group_users, group_events)
+    return _Numbered(identities, groups, counts, group_users, group_events)
 
 
 def _ids(identities: Words, users: pl.Series) -> pl.Series:
@@ -322,7 +322,7 @@ def _place(
     places, begins = np.empty(each.counts.size, np.int64), np.empty(each.counts.size, np.int64)
     kernels.lay_out(each.groups, each.counts, next_user, next_event, places, begins)
     out.user_offsets[places], identities[places] = begins, each.identities
-    backwards = kernels.place_events(records, each.users, begins, out.times, out.event_codes, out.rows)
+    backwards = kernels.place_events(records, begins, out.times, out.event_codes, out.rows)
     if backwards or ties.size:
         kernels.sort_users(begins, each.counts, ties, out.times, out.event_codes, out.rows)
     tied, distinct = kernels.count_ties(begins, each.counts, ties, out.times, out.event_codes, out.rows)

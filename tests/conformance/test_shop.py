@@ -141,7 +141,8 @@ def test_transitions_of_sql(journeys, sql, unit):
                 lead(event) over path as target, lead(timestamp) over path - timestamp as took
             from ordered window path as (partition by {parts} order by timestamp, place)
         )
-        select event, coalesce(target, '<END>'), count(*), count(distinct user_id), sum(epoch(took)), median(epoch(took))
+        select event, coalesce(target, '<END>'), count(*), count(distinct user_id), sum(epoch(took)),
+            median(epoch(took))
         from moves group by all
     """).fetchall()
     frame = journeys.measure(jk.Transitions(unit=unit, quantiles=(0.5,))).frame

@@ -106,7 +106,8 @@ def test_sessions_of_users_in_sql(log, sql):
     journeys = events.sessionize("30m")
     wanted = sql.sql("""
         with gaps as (
-            select user_id, timestamp - lag(timestamp) over (partition by user_id order by timestamp) as gap from ordered
+            select user_id, timestamp - lag(timestamp) over (partition by user_id order by timestamp) as gap
+            from ordered
         )
         select user_id, count(*) filter (gap is null or gap > 1800) from gaps group by user_id
     """).fetchall()
@@ -121,7 +122,8 @@ def test_sessions_of_users_in_sql(log, sql):
 def test_paths_in_sql(journeys, sql):
     wanted = sql.sql("""
         with paths as (
-            select session_id, list(action_type order by timestamp, step, place) as path from ordered group by session_id
+            select session_id, list(action_type order by timestamp, step, place) as path
+            from ordered group by session_id
         )
         select path, count(*) from paths group by path
     """).fetchall()

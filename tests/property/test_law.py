@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import random
 from dataclasses import fields, is_dataclass, replace
@@ -13,7 +14,6 @@ from polars.testing import assert_frame_equal
 import journeykit as jk
 from tests.logs import MINUTE, frame
 from tests.measuring import answer_of, journeys_of, many_users
-import itertools
 
 pytestmark = pytest.mark.property
 

@@ -8,7 +8,10 @@ import pytest
 
 from journeykit import errors
 
-DURATION_ADVICE = "Give a duration with its unit, such as '30m', '36h' or '7d' (us, ms, s, m, h, d, w), or a datetime.timedelta."
+DURATION_ADVICE = (
+    "Give a duration with its unit, such as '30m', '36h' or '7d' (us, ms, s, m, h, d, w), "
+    "or a datetime.timedelta."
+)
 NINE = [f"name{i}" for i in range(9)]
 
 MESSAGES = {

@@ -45,7 +45,7 @@ def test_span():
 
 
 def test_span_that_cannot_be():
-    assert refused(lambda: read(observed_until=datetime(2025, 1, 1))) == (  # noqa: DTZ001
+    assert refused(lambda: read(observed_until=datetime(2025, 1, 1))) == (
         "observed_until needs a time zone. Pass datetime(..., tzinfo=UTC), for example."
     )
     assert refused(lambda: read(observed_until=datetime(2024, 1, 1, 11, tzinfo=UTC))) == (

@@ -448,7 +448,7 @@ def test_hostile_names_stay_in_their_place() -> None:
 
 # Messages
 
-NAIVE = datetime(2024, 1, 1)  # noqa: DTZ001 - what is refused
+NAIVE = datetime(2024, 1, 1)
 
 
 @pytest.mark.parametrize(

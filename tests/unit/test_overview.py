@@ -170,7 +170,7 @@ def test_goals():
 def test_it_reads_well():
     text = repr(journeys(logs.SMALL_SHOP).measure(jk.Overview()))
     assert text.splitlines()[:5] == [
-        "Overview(goal=None, missing='raise')",
+        "Overview()",
         "users                       3",
         "sessions                    4",
         "events                      9",

@@ -249,7 +249,9 @@ def test_wrong_arguments_of_verbs_are_refused_at_once(ask: Any, message: str, fi
 
 
 def test_unknown_options_of_sessionize_are_refused_at_once(file: Path) -> None:
-    with pytest.raises(ParameterError, match="an option of sessionize cannot be 'max_event'"):
+    with pytest.raises(
+        ParameterError, match="sessionize has no parameter 'max_event'. Did you mean 'max_events'"
+    ):
         jk.scan_events(file, **ROLES).sessionize("30m", max_event=3)
 
 

@@ -134,10 +134,10 @@ def test_years_beyond_pythons_calendar():
 
 def test_clock_changes_are_counted():
     local = [
-        datetime(2026, 3, 29, 2, 30),  # noqa: DTZ001 - without a zone on purpose
-        datetime(2026, 10, 25, 2, 0),  # noqa: DTZ001
-        datetime(2026, 10, 25, 2, 59),  # noqa: DTZ001
-        datetime(2026, 10, 25, 3, 0),  # noqa: DTZ001
+        datetime(2026, 3, 29, 2, 30),
+        datetime(2026, 10, 25, 2, 0),
+        datetime(2026, 10, 25, 2, 59),
+        datetime(2026, 10, 25, 3, 0),
     ]
     frame = pl.LazyFrame({"u": "a", "t": local, "e": "x"})
     read = canonicalise(frame, Roles("u", "t", "e", tz="Europe/Berlin"))

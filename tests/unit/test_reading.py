@@ -1,5 +1,4 @@
 # Times without a zone are a kind of input here, and messages are tested whole.
-# ruff: noqa: DTZ001, E501
 """Reading: every kind of source gives the same canonical log, and every fault is said in our words."""
 
 from __future__ import annotations

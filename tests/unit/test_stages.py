@@ -1,7 +1,5 @@
 """Stages: rules, models, TOML, presets and the stage of every event, against slow twins. DEFINITIONS D6."""
 
-# ruff: noqa: DTZ001  (times without a zone are meant)
-
 from __future__ import annotations
 
 import functools

@@ -161,7 +161,7 @@ def test_the_manifest_says_what_is_there(store: Path) -> None:
     rule = manifest.pop("session_rule")
     assert rule["timeout"] == "30m"
     notes = manifest["provenance"].pop("notes")
-    assert len(notes) == 2
+    assert len(notes) == 1
     start = int(minute(0).timestamp()) * logs.SECOND
     assert manifest == {
         "format": "journeykit journeys",

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 import journeykit as jk
-from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.errors import ParameterError, UndefinedError, UnknownNameError
 from tests.logs import SMALL_SHOP, log
 from tests.measuring import journeys_of
 
@@ -143,4 +143,18 @@ def test_messages(journeys, graph):
     assert (
         refused(lambda: journeys.measure(jk.Transitions(), level=95))
         == "level must lie between 0 and 1, not 95."
+    )
+
+
+def test_a_chain_that_never_ends_is_refused():
+    """A censored path adds no end: nothing is known of the state it stops in (D10.2)."""
+    rows = [("a", 0, "home"), ("a", 60, "cart"), ("b", 0, "home"), ("b", 60, "buy")]
+    log = pl.DataFrame(rows, schema=["user", "time", "event"], orient="row")
+    journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30m")
+    graph = journeys.measure(jk.Transitions(open_paths="censor"))
+    with pytest.raises(UndefinedError) as caught:
+        graph.conversion("buy")
+    assert str(caught.value) == (
+        "no path from 'cart' ends: the chance of a goal is not defined there. Count open paths as "
+        'ended (open_paths="end"), or leave these states out.'
     )

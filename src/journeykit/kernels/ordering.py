@@ -28,6 +28,7 @@ GROUPS = 64
 MIX = np.uint64(0x9E3779B97F4A7C15)
 BLOCK = 128
 HASH, TIME, ROW, IDENTITY = 0, 1, 2, 3
+USER = HASH  # once the users of a partition are numbered, their number takes the place of their hash
 CODE_BITS = np.uint64(28)
 CODE_MASK = np.uint64((1 << 28) - 1)
 
@@ -208,10 +209,10 @@ def number_users_by_id(records, text, table, users, firsts):
 
 
 @kernel
-def count_groups(users, groups, counts, group_users, group_events):
+def count_groups(records, groups, counts, group_users, group_events):
     """Count the events of every user, and the users and events of every group."""
-    for user in users:
-        counts[user] += 1
+    for i in range(records.shape[0]):
+        counts[np.int64(records[i, USER])] += 1
     for user in range(groups.size):
         group_users[groups[user]] += 1
         group_events[groups[user]] += counts[user]
@@ -228,18 +229,19 @@ def lay_out(groups, counts, next_user, next_event, places, begins):
 
 
 @kernel
-def place_events(records, users, begins, times, codes, rows):
+def place_events(records, begins, times, codes, rows):
     """Write a partition's events user by user in input order; return how many lie before their predecessor."""
     place = begins.copy()
     backwards = 0
-    for i in range(users.size):
-        at = place[users[i]]
-        place[users[i]] = at + 1
+    for i in range(records.shape[0]):
+        user = np.int64(records[i, USER])
+        at = place[user]
+        place[user] = at + 1
         time = np.int64(records[i, TIME])
         times[at] = time
         codes[at] = records[i, ROW] & CODE_MASK
         rows[at] = records[i, ROW] >> CODE_BITS
-        backwards += at > begins[users[i]] and times[at - 1] > time
+        backwards += at > begins[user] and times[at - 1] > time
     return backwards
 
 

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.errors import UndefinedError, listed
 from journeykit.intervals import GROUPS, jackknife
-from journeykit.protocol import CELL, GROUP, Context, sum_rows
+from journeykit.protocol import CELL, GROUP, Context
 from journeykit.statistics.base import with_floats
 
 Floats = npt.NDArray[np.float64]
+END = "<END>"
 
 
 def conversion_by_state(edges: pl.DataFrame, goals: Sequence[str], context: Context) -> pl.DataFrame:
@@ -40,13 +42,17 @@ def conversion_by_state(edges: pl.DataFrame, goals: Sequence[str], context: Cont
 
 def _one_cell(edges: pl.DataFrame, goals: Sequence[str], context: Context) -> pl.DataFrame:
     edges = edges.filter(~pl.col("source").is_in(list(goals)))
-    states = edges["source"].unique().sort()
+    ends = [*goals, END]
+    states = (
+        pl.concat([edges["source"], edges["target"].filter(~edges["target"].is_in(ends))]).unique().sort()
+    )
     place = {name: i for i, name in enumerate(states)}
     source = edges["source"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
     target = edges["target"].replace_strict(place, default=-1, return_dtype=pl.Int64).to_numpy()
     won = edges["target"].is_in(list(goals)).to_numpy()
     count, group = edges["transitions"].to_numpy().astype(float), edges[GROUP].to_numpy()
     estimate = solve(source, target, won, count, len(states))
+    _refuse_endless(states.filter(pl.Series(np.isnan(estimate))).to_list())
     replicates = np.tile(estimate[:, None], (1, GROUPS))
     present = np.unique(group)
     for each in present:
@@ -54,7 +60,7 @@ def _one_cell(edges: pl.DataFrame, goals: Sequence[str], context: Context) -> pl
     groups = np.full(len(states), present.size)
     users = np.full(len(states), context.n_users)
     bounds = jackknife(estimate, replicates, groups, users, level=context.level)
-    visits = sum_rows(edges.select("source", "transitions"), ["source"]).sort("source")["transitions"]
+    visits = np.bincount(source, count, len(states)).astype(np.int64)
     frame = pl.DataFrame({CELL: [edges[CELL][0]] * len(states), "state": states, "visits": visits})
     return with_floats(frame, {"probability": estimate, "low": bounds.low, "high": bounds.high})
 
@@ -82,7 +88,7 @@ def solve(
     Returns
     -------
     numpy.ndarray of float64
-        NaN for states without transitions, and where nothing ever ends.
+        NaN for states from which no path ends.
     """
     from scipy.sparse import csc_array, eye_array
     from scipy.sparse.linalg import splu
@@ -90,11 +96,31 @@ def solve(
     total = np.bincount(source, count, states)
     with np.errstate(divide="ignore", invalid="ignore"):
         probability = np.where(count > 0, count / total[source], 0.0)
-    inner = target >= 0
+    ending = _ending(source[count > 0], target[count > 0], states)
+    inner = (target >= 0) & ending[source] & ending[target]
     moves = csc_array((probability[inner], (source[inner], target[inner])), shape=(states, states))
     reach = np.bincount(source, probability * won, states)
-    try:
-        solved = splu((eye_array(states) - moves).tocsc()).solve(reach)
-    except RuntimeError:
-        return np.full(states, np.nan)
-    return np.where(total > 0, np.clip(solved, 0.0, 1.0), np.nan)
+    solved = splu((eye_array(states) - moves).tocsc()).solve(reach)
+    return np.where(ending, np.clip(solved, 0.0, 1.0), np.nan)
+
+
+def _ending(
+    source: npt.NDArray[np.int64], target: npt.NDArray[np.int64], states: int
+) -> npt.NDArray[np.bool_]:
+    """Mark the states from which some path ends, by going back from the ends step by step."""
+    ending = np.zeros(states + 1, np.bool_)
+    ending[-1] = True
+    while True:
+        more = np.unique(source[ending[target] & ~ending[source]])
+        if more.size == 0:
+            return ending[:-1]
+        ending[more] = True
+
+
+def _refuse_endless(states: Sequence[str]) -> None:
+    """Refuse a chain with states that nothing leaves for an end or a goal. D10.2."""
+    if states:
+        raise UndefinedError(
+            f"no path from {listed(states)} ends: the chance of a goal is not defined there. Count open paths as "
+            f'ended (open_paths="end"), or leave these states out.'
+        )
