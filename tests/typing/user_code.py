@@ -16,6 +16,7 @@ import journeykit as jk
 from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.abandonment_answer import AbandonmentAnswer
 from journeykit.statistics.base import Grouped, groups_per_cell, with_rate
+from journeykit.statistics.conversion import ConversionAnswer
 from journeykit.statistics.overview_table import OverviewAnswer
 from journeykit.statistics.path_table import PathTable
 from journeykit.statistics.stage_table import StageFlowAnswer
@@ -38,7 +39,7 @@ def the_main_job(log: pl.DataFrame) -> pl.DataFrame:
 def each_question_has_its_answer(journeys: jk.Journeys) -> None:
     assert_type(journeys.measure(jk.Overview(goal="purchase")), OverviewAnswer)
     assert_type(journeys.measure(jk.TopPaths(20)), PathTable)
-    assert_type(journeys.measure(jk.Conversion("purchase")), jk.Answer)
+    assert_type(journeys.measure(jk.Conversion("purchase")), ConversionAnswer)
     assert_type(journeys.measure(jk.Abandonment(["purchase"], horizon="14d")), AbandonmentAnswer)
     assert_type(journeys.measure(jk.StageFlow(unit="session")), StageFlowAnswer)
 
