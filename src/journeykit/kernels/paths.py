@@ -86,6 +86,26 @@ def count_stretches(
 
 
 @kernel
+def add_keys(keys, cells, counts, places, sum_keys, sum_cells, sums):
+    """Add the counts of equal (key, cell); return how many there are. `places` is a power of two of zeros."""
+    mask = places.size - 1
+    known = 0
+    for i in range(keys.size):
+        place = np.int64(((keys[i] ^ np.uint64(cells[i])) * MIX) >> np.uint64(32)) & mask
+        while places[place] > 0:
+            row = places[place] - 1
+            if sum_keys[row] == keys[i] and sum_cells[row] == cells[i]:
+                break
+            place = (place + 1) & mask
+        if places[place] == 0:
+            sum_keys[known], sum_cells[known], sums[known] = keys[i], cells[i], 0
+            known += 1
+            places[place] = known
+        sums[places[place] - 1] += counts[i]
+    return known
+
+
+@kernel
 def durations_of(user_paths, codes, times, path_cells, size, bits, room, shown, found, durations):
     """List the durations of shown stretches as (row, duration); return how many there are.
 

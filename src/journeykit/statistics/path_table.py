@@ -89,7 +89,7 @@ def shown_paths(statistic: TopPaths, counted: pl.DataFrame, context: Context) ->
     Only keys that can be among the first n are looked at closely: what a key counts is at least what each
     of its paths counts.
     """
-    by_key = _by_key(statistic, counted, context)
+    by_key = _by_key(counted)
     least = by_key.select(CELL, limit=_nth_largest(statistic.n)).unique()
     while True:
         wanted = (
@@ -104,12 +104,17 @@ def shown_paths(statistic: TopPaths, counted: pl.DataFrame, context: Context) ->
     return Shown(_first(statistic, rows, context), _variants(by_key, counted))
 
 
-def _by_key(statistic: TopPaths, counted: pl.DataFrame, context: Context) -> pl.DataFrame:
-    """Add up the counts of every key; columns that hold one value are no keys, which is faster."""
-    keys = ["key", *([CELL] if context.labels.width else []), *(["cut"] if statistic.max_length else [])]
-    summed = counted.group_by(keys).agg(pl.col("count").sum())
-    fixed = {CELL: pl.lit(0, pl.Int32), "cut": pl.lit(False)}
-    return summed.with_columns(value.alias(name) for name, value in fixed.items() if name not in keys)
+def _by_key(counted: pl.DataFrame) -> pl.DataFrame:
+    """Add up the counts of every key, cell and cut."""
+    from journeykit.kernels.paths import add_keys
+
+    size = counted.height
+    cells = (counted[CELL].cast(pl.Int32) * 2 + counted["cut"].cast(pl.Int32)).to_numpy()
+    keys, found, sums = np.empty(size, np.uint64), np.empty(size, np.int32), np.empty(size, np.int64)
+    places = np.zeros(1 << max(4, (2 * size).bit_length()), np.int32)
+    n = add_keys(counted["key"].to_numpy(), cells, counted["count"].to_numpy(), places, keys, found, sums)
+    columns = {CELL: found[:n] // 2, "key": keys[:n], "cut": found[:n] % 2 == 1, "count": sums[:n]}
+    return pl.DataFrame(columns)
 
 
 def _variants(by_key: pl.DataFrame, counted: pl.DataFrame) -> pl.DataFrame:
