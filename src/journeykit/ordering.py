@@ -7,6 +7,7 @@ hashes were compared; where two ids share a hash, the partition is numbered by c
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -28,6 +29,7 @@ GROUPS = 64
 ROWS_PER_PARTITION = 40_000
 ROWS_PER_PIECE = 100_000
 LONGEST_ID = (1 << 16) - 1
+RECORD_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class OrderedEvents:
 
 
 class _Scattered(NamedTuple):
-    """Input rows in partitions: one record of four words each."""
+    """Input rows in partitions: one record of four words each, in memory that can be given back piece by piece."""
 
+    memory: mmap.mmap
     records: Words
     offsets: Int64s
     text: bool
@@ -117,7 +120,9 @@ def order_events(
 
     def place(part: int) -> tuple[int, int, int]:
         each, span = found[part], parts[part]
-        return _place(rows.records[span], each, next_user[part], next_event[part], identities, ties, out)
+        counts = _place(rows.records[span], each, next_user[part], next_event[part], identities, ties, out)
+        _give_back(rows, span)
+        return counts
 
     counted = on_all_cores(place, largest_first)
     disorder, tied, distinct = (
@@ -224,7 +229,10 @@ def _scatter(users: pl.Series, times: pl.Series, codes: pl.Series) -> _Scattered
     counts = np.array(on_all_cores(count, lanes), np.int64).reshape(-1, 1 << bits)
     ends = counts.T.ravel().cumsum()
     places = np.ascontiguousarray((ends - counts.T.ravel()).reshape(1 << bits, -1).T)
-    records = np.empty((len(users), 4), np.uint64)
+    memory = mmap.mmap(-1, max(1, len(users)) * RECORD_BYTES)
+    if hasattr(memory, "madvise") and hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    records = np.frombuffer(memory, np.uint64, 4 * len(users)).reshape(-1, 4)
 
     def scatter(i: int) -> None:
         for part, hashes, identities in _hashed(lanes[i]):
@@ -233,7 +241,15 @@ def _scatter(users: pl.Series, times: pl.Series, codes: pl.Series) -> _Scattered
 
     on_all_cores(scatter, range(len(lanes)))
     offsets = np.concatenate([[0], counts.sum(axis=0).cumsum()])
-    return _Scattered(records, offsets, users.dtype == pl.String)
+    return _Scattered(memory, records, offsets, users.dtype == pl.String)
+
+
+def _give_back(rows: _Scattered, part: slice) -> None:
+    """Give the memory of a partition back to the system, where it can be: the ordered events need it."""
+    first = -(-part.start * RECORD_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE
+    last = part.stop * RECORD_BYTES // mmap.PAGESIZE * mmap.PAGESIZE
+    if last > first and hasattr(rows.memory, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+        rows.memory.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 def _lanes(users: pl.Series) -> list[Lane]:
