@@ -30,6 +30,8 @@ ROWS_PER_PARTITION = 40_000
 ROWS_PER_PIECE = 100_000
 LONGEST_ID = (1 << 16) - 1
 RECORD_BYTES = 32
+GIVE_BACK_FROM = 1 << 30
+"""Bytes of records. Below it they stay: to clear pages for their next use costs more than the memory is worth."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class OrderedEvents:
 class _Scattered(NamedTuple):
     """Input rows in partitions: one record of four words each, in memory that can be given back piece by piece."""
 
-    memory: mmap.mmap
+    memory: mmap.mmap | None
     records: Words
     offsets: Int64s
     text: bool
@@ -229,10 +231,7 @@ def _scatter(users: pl.Series, times: pl.Series, codes: pl.Series) -> _Scattered
     counts = np.array(on_all_cores(count, lanes), np.int64).reshape(-1, 1 << bits)
     ends = counts.T.ravel().cumsum()
     places = np.ascontiguousarray((ends - counts.T.ravel()).reshape(1 << bits, -1).T)
-    memory = mmap.mmap(-1, max(1, len(users)) * RECORD_BYTES)
-    if hasattr(memory, "madvise") and hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    records = np.frombuffer(memory, np.uint64, 4 * len(users)).reshape(-1, 4)
+    memory, records = _records(len(users))
 
     def scatter(i: int) -> None:
         for part, hashes, identities in _hashed(lanes[i]):
@@ -244,11 +243,22 @@ def _scatter(users: pl.Series, times: pl.Series, codes: pl.Series) -> _Scattered
     return _Scattered(memory, records, offsets, users.dtype == pl.String)
 
 
+def _records(rows: int) -> tuple[mmap.mmap | None, Words]:
+    """Return room for the records; that of a large log, where the system can, in pages that can be given back."""
+    size = rows * RECORD_BYTES
+    if size < GIVE_BACK_FROM or not hasattr(mmap, "MADV_DONTNEED"):
+        return None, np.empty((rows, 4), np.uint64)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory, np.frombuffer(memory, np.uint64).reshape(-1, 4)
+
+
 def _give_back(rows: _Scattered, part: slice) -> None:
-    """Give the memory of a partition back to the system, where it can be: the ordered events need it."""
+    """Give the memory of a partition back to the system: the ordered events of a large log need it."""
     first = -(-part.start * RECORD_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE
     last = part.stop * RECORD_BYTES // mmap.PAGESIZE * mmap.PAGESIZE
-    if last > first and hasattr(rows.memory, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+    if rows.memory is not None and last > first:
         rows.memory.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 

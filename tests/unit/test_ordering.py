@@ -37,3 +37,20 @@ def test_nobody():
         pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.Int64), pl.Series([], dtype=pl.UInt8)
     )
     assert (len(found.users), found.user_offsets.tolist(), found.group_offsets.tolist()) == (0, [0], [0] * 65)
+
+
+def test_giving_memory_back_changes_nothing(monkeypatch):
+    """A log too large to keep its scattered rows is ordered like any other."""
+    users = pl.Series([f"user {i % 97}" for i in range(20_000)])
+    times, codes = (
+        pl.int_range(20_000, eager=True) % 1_000,
+        pl.Series([i % 5 for i in range(20_000)], dtype=pl.UInt8),
+    )
+    monkeypatch.setattr("journeykit.ordering.ROWS_PER_PARTITION", 1_000)
+    kept = order_events(users, times, codes)
+    monkeypatch.setattr("journeykit.ordering.GIVE_BACK_FROM", 1)
+    given = order_events(users, times, codes)
+    assert given.users.equals(kept.users)
+    assert (given.times == kept.times).all()
+    assert (given.rows == kept.rows).all()
+    assert (given.event_codes == kept.event_codes).all()
