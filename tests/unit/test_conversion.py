@@ -167,7 +167,7 @@ def test_periods_are_those_of_the_first_event():
         ({"goal": "a", "of": "page"}, "of cannot be 'page'. Choose one of: 'event', 'stage'."),
         ({"goal": "a", "unit": "visit"}, "unit cannot be 'visit'. Choose one of: 'session', 'user'."),
         ({"goal": "a", "missing": "warn"}, "missing cannot be 'warn'. Choose one of: 'raise', 'ignore'."),
-        ({"goal": "a", "quantiles": (2,)}, "quantiles must lie between 0 and 1, not (2,)."),
+        ({"goal": "a", "quantiles": (2,)}, "quantiles must be numbers from 0 to 1, not (2,)."),
         (
             {"goal": "a", "within": 7},
             (

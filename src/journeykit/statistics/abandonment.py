@@ -23,6 +23,7 @@ from journeykit.statistics.abandonment_answer import (
     abandonment_of,
 )
 from journeykit.statistics.base import UNITS_TABLE, Statistic
+from journeykit.statistics.checks import check_names
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import (
     NEVER,
@@ -166,6 +167,10 @@ class Abandonment(Statistic[AbandonmentAnswer]):
         """Whether units that could still convert are open, not abandoned."""
         return (self.open_paths or ("censor" if self.unit == "user" else "end")) == "censor"
 
+    def check(self, context: Context) -> None:
+        """Refuse goals and starts that the journeys do not have."""
+        check_names(self.of, [*self.goal, *(self.start or ())], self.missing, context)
+
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count one shard of users."""
         return _Tally(self, shard, cells).tables()
@@ -183,10 +188,10 @@ class _Tally:
 
         self.kernels, self.statistic, self.shard = kernels, statistic, shard
         self.walk = walk = Walk(shard, cells, statistic.of, statistic.unit)
-        self.goals = walk.marked(statistic.goal, statistic.missing)
+        self.goals = walk.marked(statistic.goal)
         self.origins = np.ones(walk.n_states, np.uint8)
         if statistic.start is not None:
-            self.origins = walk.marked(statistic.start, statistic.missing)
+            self.origins = walk.marked(statistic.start)
         self.quiet = longest_silence(shard, statistic.unit, statistic.horizon)
         self.within = longest(statistic.within, "within")
         paths = walk.paths

@@ -12,7 +12,7 @@ import polars as pl
 from journeykit.durations import Duration
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.paths import UNITS, Unit
+from journeykit.paths import Unit
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,
@@ -25,8 +25,9 @@ from journeykit.statistics.base import (
     with_rate,
     with_share,
 )
+from journeykit.statistics.checks import check_choices, check_names
 from journeykit.statistics.counting import CountingRows
-from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.statistics.distribution import Distribution, checked_quantiles, column_names
 from journeykit.statistics.goals import (
     Bools,
     Floats,
@@ -135,16 +136,11 @@ class Conversion(Statistic[ConversionAnswer]):
     missing: Missing = "raise"
 
     def __post_init__(self) -> None:
-        choices = {"of": ("event", "stage"), "unit": UNITS, "missing": ("raise", "ignore")}
-        for parameter, allowed in choices.items():
-            if getattr(self, parameter) not in allowed:
-                raise ParameterError.choice(parameter, getattr(self, parameter), allowed)
+        check_choices(self)
         object.__setattr__(self, "goal", as_names(self.goal, "goal"))
         if self.start is not None:
             object.__setattr__(self, "start", as_names(self.start, "start"))
-        object.__setattr__(self, "quantiles", tuple(self.quantiles))
-        if not all(0 <= q <= 1 for q in self.quantiles):
-            raise ParameterError(f"quantiles must lie between 0 and 1, not {self.quantiles!r}.")
+        object.__setattr__(self, "quantiles", checked_quantiles(self.quantiles))
         longest(self.within, "within")
         longest(self.horizon, "horizon")
         if self.horizon is not None and self.unit == "session":
@@ -164,15 +160,19 @@ class Conversion(Statistic[ConversionAnswer]):
         tables: dict[str, Sequence[str]] = {"states": ("state",), UNITS_TABLE: ()}
         return tables | ({"times": ("state", "gap")} if self.quantiles else {})
 
+    def check(self, context: Context) -> None:
+        """Refuse goals and starts that the journeys do not have."""
+        check_names(self.of, [*self.goal, *(self.start or ())], self.missing, context)
+
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count units and visits per state in one shard."""
         from journeykit.kernels.conversion import count_conversions
 
         walk = Walk(shard, cells, self.of, self.unit)
-        goals = walk.marked(self.goal, self.missing)
+        goals = walk.marked(self.goal)
         wanted = np.ones(walk.n_states + 1, bool)
         if self.start is not None:
-            wanted[:-1], wanted[-1] = walk.marked(self.start, self.missing), False
+            wanted[:-1], wanted[-1] = walk.marked(self.start), False
         still_open = np.empty(0, bool)
         if self.tells_open:
             silence = shard.observed_until - walk.last_times

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.durations import Duration, microseconds
-from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
 from journeykit.paths import Paths, Unit
 from journeykit.protocol import CELL, Cells, Context
@@ -127,30 +127,10 @@ class Walk:
         """The time of the last event of every path."""
         return self.paths.times[self.paths.ends - 1]
 
-    def marked(self, names: Sequence[str], missing: Missing) -> Marks:
-        """Mark the states that are named.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Events or stages.
-        missing : {"raise", "ignore"}
-            What to do about names that no state has. D0.9.
-
-        Returns
-        -------
-        numpy.ndarray of uint8
-            One per state.
-
-        Raises
-        ------
-        UnknownNameError
-            If no state has a name.
-        """
+    def marked(self, names: Sequence[str]) -> Marks:
+        """Mark the states that are named, one flag per state; names that no state has mark nothing."""
         known = self._names.slice(1) if self.by_run else self._names
         marks = known.is_in(list(names)).to_numpy().astype(np.uint8)
-        if missing == "raise" and marks.sum() < len(set(names)):
-            raise UnknownNameError(self._of, sorted(set(names) - set(known)), known)
         return np.concatenate([np.zeros(1, np.uint8), marks]) if self.by_run else marks
 
     def frame(self, **columns: npt.NDArray[Any]) -> pl.DataFrame:
