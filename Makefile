@@ -58,7 +58,8 @@ endif
 .PHONY: notebooks-refresh
 notebooks-refresh: $(VENV)/.for-development ## run every notebook and keep its new outputs
 ifneq ($(NOTEBOOKS),)
-	$(BIN)/python -m nbconvert --log-level=WARN --to notebook --execute --inplace $(NOTEBOOKS)
+	$(BIN)/python -m nbconvert --log-level=WARN --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
 endif
 
 .PHONY: wheel
