@@ -18,7 +18,6 @@ from journeykit.kernels.compiling import kernel
 INLINE_BYTES = 12
 ADDRESS_BITS = np.uint64(48)
 ADDRESS_MASK = np.uint64((1 << 48) - 1)
-LONGEST_TEXT = (1 << 16) - 1
 
 
 def _loader(bits: int, result: Any) -> Any:

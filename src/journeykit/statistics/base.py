@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.files import write_frame
-from journeykit.intervals import GROUPS, GroupSums, Scale, ratio_bounds, wilson
+from journeykit.intervals import GroupSums, Scale, ratio_bounds, wilson
 from journeykit.journeys import Journeys
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 
@@ -304,11 +304,3 @@ def with_floats(frame: pl.DataFrame, columns: Mapping[str, npt.NDArray[np.float6
 def seconds(frame: pl.DataFrame, columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
     """Add durations in seconds from expressions in microseconds. D0.2."""
     return frame.with_columns((micro / 1e6).alias(name) for name, micro in columns.items())
-
-
-def no_groups(count: int) -> npt.NDArray[np.int64]:
-    """Return one row number 0 per ratio: all share one denominator."""
-    return np.zeros(count, np.int64)
-
-
-assert GROUPS == 64

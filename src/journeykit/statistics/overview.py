@@ -11,12 +11,13 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.durations import microseconds
-from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
 from journeykit.paths import Paths
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.sessions import CAUSES, SessionRule
 from journeykit.statistics.base import UNITS_TABLE, Statistic
+from journeykit.statistics.checks import check_choices, check_names
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.overview_table import OverviewAnswer, overview_answer
 from journeykit.statistics.waiting import distinct
@@ -79,8 +80,7 @@ class Overview(Statistic[OverviewAnswer]):
     missing: Literal["raise", "ignore"] = "raise"
 
     def __post_init__(self) -> None:
-        if self.missing not in {"raise", "ignore"}:
-            raise ParameterError.choice("missing", self.missing, ("raise", "ignore"))
+        check_choices(self)
         if self.goal is not None and not isinstance(self.goal, str):
             object.__setattr__(self, "goal", tuple(self.goal))
         if self.goal is not None and not (self.goals and all(isinstance(name, str) for name in self.goals)):
@@ -95,9 +95,7 @@ class Overview(Statistic[OverviewAnswer]):
 
     def check(self, context: Context) -> None:
         """Refuse goals that are not in the log. D0.9."""
-        unknown = sorted(set(self.goals) - set(context.names)) if self.goals else []
-        if unknown and self.missing == "raise":
-            raise UnknownNameError("event", unknown, context.names)
+        check_names("event", self.goals, self.missing, context)
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the events, sessions and users of one shard."""

@@ -25,7 +25,6 @@ from journeykit.statistics.tuples import Tuples
 from journeykit.statistics.units import count_units
 
 Int64s = npt.NDArray[np.int64]
-NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
