@@ -205,6 +205,9 @@ def journeys(
     rows: Sequence[Row], *, timeout: Any = None, tz: str | None = None, until: datetime | None = None
 ) -> jk.Journeys:
     """Read rows with all their properties; without a timeout a user has one session."""
+    if not rows:
+        nobody = {"user": "", "time": 0, "event": ""}
+        return journeys([nobody], timeout=timeout, tz=tz, until=until).filter(users=[], missing="ignore")
     table = frame(rows)
     kept = [name for name in table.columns if name not in {"user", "time", "event"}]
     last = None if until is None else max([until, *table["time"].to_list()])
