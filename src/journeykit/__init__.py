@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from journeykit.errors import JourneykitError, JourneykitWarning
     from journeykit.events import Events
     from journeykit.journeys import Journeys, open_journeys
+    from journeykit.matchers import Match
     from journeykit.plans import scan_events
     from journeykit.reading import read_events
     from journeykit.sessions import SessionRule
@@ -45,6 +46,7 @@ _HOMES = {
     "Journeys": "journeys",
     "open_journeys": "journeys",
     "Segment": "cells",
+    "Match": "matchers",
     "Statistic": "statistics.base",
     "Answer": "statistics.base",
     "Transitions": "statistics.transitions",
@@ -70,6 +72,7 @@ __all__ = [
     "JourneykitError",
     "JourneykitWarning",
     "Journeys",
+    "Match",
     "Overview",
     "Segment",
     "SessionRule",

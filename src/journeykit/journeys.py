@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
-import numpy as np
 import polars as pl
 
 from journeykit import selection, store, views
@@ -79,20 +78,8 @@ class Journeys(Ragged):
         >>> staged.stage_codes.tolist(), staged.provenance.notes
         ([0, 1, 2], ("In no stage: 1 of 3 events (33.3 %): 'ping' (1).",))
         """
-        order, log = self.time_order, self
-        if order is not None:
-            log = replace(
-                self,
-                event_codes=self.event_codes[order],
-                times=self.times[order],
-                rows=self.rows[order],
-                time_order=None,
-            )
-        found = model.assign(log, missing=missing)
-        current, furthest = found.current, found.furthest
-        if order is not None:
-            current, furthest = np.empty_like(current), np.empty_like(furthest)
-            current[order], furthest[order] = found.current, found.furthest
+        found = model.assign(self.in_time_order(), missing=missing)
+        current, furthest = self.as_stored(found.current), self.as_stored(found.furthest)
         notes = [note for note in self.provenance.notes if not note.startswith(UNMAPPED)]
         notes += [_unmapped_note(found)] if found.unmapped.height else []
         provenance = replace(self.provenance, notes=tuple(notes))
@@ -214,6 +201,7 @@ class Journeys(Ragged):
             n_sessions=self.n_sessions,
             n_events=self.n_events,
             tied_pairs=self.provenance.tied_pairs,
+            kept=self.kept,
             level=level,
             notes=self.provenance.notes,
         )

@@ -66,6 +66,7 @@ class Context:
     n_sessions: int
     n_events: int
     tied_pairs: int
+    kept: tuple[str, ...] = ()
     level: float = 0.95
     notes: tuple[str, ...] = ()
 

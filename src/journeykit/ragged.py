@@ -15,6 +15,7 @@ from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.paths import UNITS, Paths, Unit
 from journeykit.sessions import SessionRule, is_open
 from journeykit.stages import StageModel
+from journeykit.threads import Memo
 
 Int64s = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.unsignedinteger[Any]]
@@ -241,6 +242,36 @@ class Ragged:
         if horizon is None:
             return np.zeros(last.size, np.bool_)
         return np.asarray(self.observed_until - last < microseconds(horizon, "horizon"))
+
+    def in_time_order(self) -> Self:
+        """Return the events of every user in the order of time, as they are unless sessions interleave."""
+        order = self.time_order
+        if order is None:
+            return self
+        staged = self.staged and replace(
+            self.staged, current=self.staged.current[order], furthest=self.staged.furthest[order]
+        )
+        return replace(
+            self,
+            event_codes=self.event_codes[order],
+            times=self.times[order],
+            rows=self.rows[order],
+            time_order=None,
+            staged=staged,
+        )
+
+    def as_stored(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Put values that follow `in_time_order` back to where their events are stored."""
+        if self.time_order is None:
+            return values
+        stored = np.empty_like(values)
+        stored[self.time_order] = values
+        return stored
+
+    @cached_property
+    def memo(self) -> Memo:
+        """What was made of these journeys once, for all shards and the next questions."""
+        return Memo()
 
     def shards(self) -> list[tuple[int, Self]]:
         """Return one view per jackknife group that has users: (group, shard)."""
