@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from journeykit import datasets, errors, sessions, stages
     from journeykit.cells import Segment
+    from journeykit.cleaning import PathCleaning
     from journeykit.engines import InMemory
     from journeykit.errors import JourneykitError, JourneykitWarning
     from journeykit.events import Events
@@ -45,6 +46,7 @@ _HOMES = {
     "StageModel": "stages",
     "Journeys": "journeys",
     "open_journeys": "journeys",
+    "PathCleaning": "cleaning",
     "Segment": "cells",
     "Match": "matchers",
     "Statistic": "statistics.base",
@@ -74,6 +76,7 @@ __all__ = [
     "Journeys",
     "Match",
     "Overview",
+    "PathCleaning",
     "Segment",
     "SessionRule",
     "Stage",

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 
 import polars as pl
 
-from journeykit import selection, store, views
+from journeykit import cleaning, selection, store, views
 from journeykit.cells import By, make_cells
 from journeykit.engines import Engine, InMemory
 from journeykit.errors import SHOWN_NAMES, NotAStatisticError, ParameterError
@@ -33,6 +33,7 @@ class Journeys(Ragged):
 
     frame = cached_property(views.frame)
     to_arrow = views.to_arrow
+    clean = cleaning.clean
     filter = selection.select
     head = selection.head
     sample = selection.sample

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, overload
 import polars as pl
 
 from journeykit.cells import By
+from journeykit.cleaning import PathCleaning
 from journeykit.durations import Duration
 from journeykit.engines import Engine
 from journeykit.errors import ParameterError
@@ -111,6 +112,22 @@ class JourneysPlan(_Plan):
         if missing not in get_args(Missing):
             raise ParameterError.choice("missing", missing, get_args(Missing))
         return self._then("assign_stages", {"model": model, "missing": missing}, {"missing": "raise"})
+
+    def clean(self, cleaning: PathCleaning, *, missing: Missing = "raise") -> JourneysPlan:
+        """Plan to make names alike, leave out noise and join repeats; see ``Journeys.clean``.
+
+        Raises
+        ------
+        ParameterError
+            If `cleaning` is no PathCleaning, or `missing` is no choice.
+        """
+        if not isinstance(cleaning, PathCleaning):
+            raise ParameterError(
+                f"clean needs a PathCleaning, not {cleaning!r}. Write clean(jk.PathCleaning(...))."
+            )
+        if missing not in get_args(Missing):
+            raise ParameterError.choice("missing", missing, get_args(Missing))
+        return self._then("clean", {"cleaning": cleaning, "missing": missing}, {"missing": "raise"})
 
     def filter(
         self,

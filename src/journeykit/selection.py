@@ -140,7 +140,7 @@ def apply(asked: Selection, journeys: J) -> J:
         kept = np.repeat(hit, np.diff(journeys.session_offsets))
     elif asked.keep == "users":
         kept = np.repeat(_any(kept, journeys.user_offsets), np.diff(journeys.user_offsets))
-    return _spanned(asked, _noted(journeys, taken(journeys, kept), repr(asked)))
+    return _spanned(asked, noted(journeys, taken(journeys, kept), repr(asked)))
 
 
 def head(journeys: J, n_users: int = 5) -> J:
@@ -162,7 +162,7 @@ def head(journeys: J, n_users: int = 5) -> J:
         If `n_users` is negative or not a whole number.
     """
     chosen = _by_hash(journeys)[: _count(n_users)]
-    return _noted(journeys, _of_users(journeys, chosen), f"head({n_users})")
+    return noted(journeys, _of_users(journeys, chosen), f"head({n_users})")
 
 
 def sample(journeys: J, n_users: int, *, rng: int | np.random.Generator) -> J:
@@ -187,7 +187,7 @@ def sample(journeys: J, n_users: int, *, rng: int | np.random.Generator) -> J:
     """
     users, wanted, generator = _by_hash(journeys), _count(n_users), _generator(rng)
     chosen = generator.choice(users, min(wanted, users.size), replace=False)
-    return _noted(journeys, _of_users(journeys, chosen), f"sample({n_users})")
+    return noted(journeys, _of_users(journeys, chosen), f"sample({n_users})")
 
 
 def _matches(asked: Selection, journeys: Ragged) -> Flags:
@@ -279,7 +279,7 @@ def _any(kept: Flags, offsets: Int64s) -> Flags:
     return found
 
 
-def _noted(before: J, after: J, verb: str) -> J:
+def noted(before: J, after: J, verb: str) -> J:
     """Count what a verb left out."""
     counts = {
         "events": (before.n_events, after.n_events),
