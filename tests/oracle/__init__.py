@@ -19,6 +19,13 @@ from tests.oracle.abandonment import (
     where_abandoned,
 )
 from tests.oracle.conversion import absorption, chain_counts, conversion, conversion_per_visit, cut_at_goal
+from tests.oracle.funnel_breakdown import breakdown
+from tests.oracle.funnel_correlation import Correlate, benjamini_hochberg, correlates
+from tests.oracle.funnel_numbers import histogram, matured, times_of_runs, total_times, trend
+from tests.oracle.funnel_numbers import steps as funnel_steps
+from tests.oracle.funnel_numbers import times as funnel_times
+from tests.oracle.funnel_rules import Exclusion, Question, Rules, Step
+from tests.oracle.funnel_units import funnel_units
 from tests.oracle.funnels import chain, funnel
 from tests.oracle.intervals import Interval, group, jackknife, wilson
 from tests.oracle.numbers import percentile, rate
@@ -43,24 +50,30 @@ from tests.oracle.stages import Rule, Stage, Staged, StagedUnit, Visit, assign, 
 from tests.oracle.survival import aalen_johansen, converted_by, kaplan_meier, median_survival
 from tests.oracle.transitions import Edge, Node, edges, nodes, transition_counts
 from tests.oracle.whole_paths import Ngram, PathRow, ngrams, top_paths
+from tests.oracle.window_funnel import window_funnel
 
 __all__ = [
     "END",
     "OTHER",
     "START",
     "Cell",
+    "Correlate",
     "Edge",
+    "Exclusion",
     "Interval",
     "Item",
     "Ngram",
     "Node",
     "Path",
     "PathRow",
+    "Question",
     "Rule",
+    "Rules",
     "Sessions",
     "Stage",
     "Staged",
     "StagedUnit",
+    "Step",
     "Unit",
     "Visit",
     "aalen_johansen",
@@ -68,6 +81,8 @@ __all__ = [
     "absorption",
     "anchor",
     "assign",
+    "benjamini_hochberg",
+    "breakdown",
     "chain",
     "chain_counts",
     "classic_abandonment",
@@ -78,15 +93,21 @@ __all__ = [
     "conversion",
     "conversion_per_visit",
     "converted_by",
+    "correlates",
     "cut_at_goal",
     "edges",
     "engaged_rate",
     "flags",
     "funnel",
+    "funnel_steps",
+    "funnel_times",
+    "funnel_units",
     "group",
+    "histogram",
     "horizon_sensitivity",
     "jackknife",
     "kaplan_meier",
+    "matured",
     "median_survival",
     "moves",
     "ngrams",
@@ -103,11 +124,15 @@ __all__ = [
     "stage_numbers",
     "status",
     "time_and_outcome",
+    "times_of_runs",
     "top_paths",
+    "total_times",
     "transition_counts",
+    "trend",
     "unconverted_by",
     "user_paths",
     "visits",
     "where_abandoned",
     "wilson",
+    "window_funnel",
 ]

@@ -1,0 +1,124 @@
+"""The funnels of ``posthog.json``: of the slow twin and of the package, by the same reading of a case. D7, D17."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import oracle
+from tests.conformance import posthog, posthog_funnels
+from tests.conformance.posthog_funnels import Asked
+
+pytestmark = pytest.mark.conformance
+
+answerers = pytest.mark.parametrize("answer", ["twin"])
+
+
+def of(name, answer):
+    return getattr(posthog_funnels, f"{name}_of_{answer}" if name else f"of_{answer}")
+
+
+def agree(found, expected):
+    """Compare lists; null in the expected one is not asserted."""
+    for own, wanted in zip(found, expected, strict=True):
+        if wanted is not None:
+            assert own == pytest.approx(wanted), (found, expected)
+
+
+@answerers
+@pytest.mark.parametrize(("case", "check"), posthog.checks("funnel"))
+def test_funnel(case, check, answer):
+    asked, expected = Asked(case, check), check["expected"]
+    found = of("", answer)(asked)
+    if expected.get("step_counts"):
+        agree(found.counts, expected["step_counts"])
+    for step, persons in (expected.get("reached") or {}).items():
+        assert found.reached[int(step)] == sorted(persons)
+    for step, persons in (expected.get("dropped_before") or {}).items():
+        k = int(step)
+        assert sorted(set(found.reached[k - 1]) - set(found.reached[k])) == sorted(persons)
+    for name, own in (("avg", found.average), ("median", found.median)):
+        wanted = expected.get(f"{name}_seconds_from_previous")
+        if wanted and not case["timestamps_synthetic"]:
+            agree(own, wanted)
+    if "groups" in expected or "n_groups" in expected:
+        check_groups(of("groups", answer)(asked), expected)
+
+
+@answerers
+@pytest.mark.parametrize(("case", "check"), posthog.checks("funnel_breakdown"))
+def test_breakdown(case, check, answer):
+    check_groups(of("groups", answer)(Asked(case, check)), check["expected"])
+
+
+def check_groups(found, expected):
+    if "n_groups" in expected:
+        assert len(found) == expected["n_groups"]
+    for name, wanted in (expected.get("groups") or {}).items():
+        agree(found[name].counts, wanted)
+    if "groups" in expected:
+        assert set(found) == set(expected["groups"])
+    for name, persons in (expected.get("group_persons") or {}).items():
+        assert found[name].reached[0] == sorted(persons)
+    for name, seconds in (expected.get("group_avg_seconds") or {}).items():
+        agree(found[name].average[-1:], [seconds])
+
+
+@answerers
+@pytest.mark.parametrize(("case", "check"), posthog.checks("funnel_trend"))
+def test_trend(case, check, answer):
+    asked, expected = Asked(case, check), check["expected"]
+    found = of("trend", answer)(asked)
+    starts = sorted(found)
+    if "n_periods" in expected:
+        assert len(starts) == expected["n_periods"]
+    by_name = {start.date().isoformat(): start for start in starts}
+    for row in expected.get("rows") or ():
+        start = starts[row["index"]] if "index" in row else by_name[row["period"][:10]]
+        check_period(found[start], row, start)
+        if "is_period_final" in row:
+            end = posthog_funnels.next_period(start, asked.query["interval"])
+            last = posthog.span(asked.query)[1]
+            final = last is not None and end + posthog.duration(asked.query["window"]) <= last
+            assert final == bool(row["is_period_final"])
+    for row in expected.get("actors") or ():
+        came = found[by_name[row["period"][:10]]].units
+        assert sorted(unit for unit, reached in came.items() if reached != row["dropped_off"]) == sorted(
+            row["persons"]
+        )
+
+
+def check_period(found, row, start):
+    """Compare one period; its rate is in percent, 2 decimals, and a rate of nothing is printed as 0."""
+    if "period" in row:
+        assert start.date().isoformat() == row["period"][:10]
+    for name, own in (("from", found.reached_from), ("to", found.reached_to)):
+        if row.get(f"reached_{name}_step_count") is not None:
+            assert own == row[f"reached_{name}_step_count"]
+    if row.get("conversion_rate") is not None:
+        assert round(100 * (found.rate or 0), 2) == row["conversion_rate"]
+
+
+@answerers
+@pytest.mark.parametrize(("case", "check"), posthog.checks("funnel_time_to_convert"))
+def test_time_to_convert(case, check, answer):
+    asked, expected = Asked(case, check), check["expected"]
+    seconds = of("seconds", answer)(asked)
+    least = 3 if asked.classic else 1
+    bins = oracle.histogram(seconds, asked.query.get("bin_count"), least)
+    if "bins" in expected:
+        assert [list(row) for row in bins] == expected["bins"]
+    if expected.get("average_seconds") is not None:
+        assert sum(seconds) / len(seconds) == pytest.approx(expected["average_seconds"])
+
+
+@answerers
+@pytest.mark.parametrize(("case", "check"), posthog.checks("funnel_correlation"))
+def test_correlation(case, check, answer):
+    found = of("correlates", answer)(Asked(case, check))
+    wanted = {row.get("event", row.get("value")): row for row in check["expected"]["rows"]}
+    assert set(found) == set(wanted)
+    for name, row in wanted.items():
+        own = found[name]
+        assert (own.success, own.failure) == (row["success_count"], row["failure_count"])
+        assert own.odds_ratio == pytest.approx(row["odds_ratio"])
+        assert ("success" if own.odds_ratio > 1 else "failure") == row["correlates_with"]
