@@ -39,7 +39,7 @@ class Peer:
         masks = np.array([sum(1 << k for k, step in enumerate(STEPS) if step == name) for name in names])
 
         def levels(shard):
-            paths = shard[1].paths("user")
+            paths = shard.paths("user")
             found = np.zeros(paths.n_paths, np.uint8)
             funnel_levels(
                 paths.user_paths,
@@ -54,7 +54,7 @@ class Peer:
             )
             return np.bincount(found, minlength=len(STEPS) + 1)
 
-        reached = sum(on_all_cores(levels, self.journeys.shards()))
+        reached = sum(on_all_cores(levels, self.journeys.shards(8)))
         return np.cumsum(reached[::-1])[::-1][1:].tolist()
 
     def transitions(self):
@@ -80,10 +80,10 @@ class Peer:
         periods = START_US + WEEK_US * np.arange(weeks)
 
         def triangle(shard):
-            paths = shard[1].paths("user")
+            paths = shard.paths("user")
             table = np.zeros((weeks, weeks), np.int64)
             retained(paths.user_paths, paths.starts, paths.ends, paths.times, periods, table)
             return table
 
-        table = sum(on_all_cores(triangle, self.journeys.shards()))
+        table = sum(on_all_cores(triangle, self.journeys.shards(8)))
         return [[int(c), int(k), int(table[c, k])] for c, k in zip(*np.nonzero(table), strict=True)]

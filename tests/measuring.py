@@ -82,16 +82,17 @@ def assert_close(found: Mapping[Any, Any], expected: Mapping[Any, Any], toleranc
 def answer_of(
     journeys: jk.Journeys, statistic: Any, parts: Sequence[Any] | None = None, **options: Any
 ) -> Any:
-    """Answer from the tallies of `parts` (each a list of (group, shard)) added up, in place of the engine's."""
+    """Answer from the tallies of `parts` (shards) added up, in place of the engine's."""
     from journeykit.cells import make_cells
     from journeykit.protocol import add
 
     cells = make_cells(journeys, options.get("by"), options.get("every"))
     context = journeys.context(cells.labels)
     shards = journeys.shards() if parts is None else parts
+    counted = [(shard, cells.by_group(shard.groups)) for shard in shards]
 
     def run(question: Any) -> Any:
-        return add([(group, question.tally(shard, cells)) for group, shard in shards], question.tables)
+        return add([(own, question.tally(shard, own)) for shard, own in counted], question.tables)
 
     tables = run(statistic)
     following = statistic.follow_up(tables, context)

@@ -97,7 +97,7 @@ def make_cells(journeys: Propertied, by: By, every: str | None) -> Cells:
     if not segments and every is None:
         return Cells()
     crossing = _Crossing(journeys, segments, every)
-    return Cells(crossing.labels, crossing.assign)
+    return Cells(crossing.labels, crossing.assign if segments else None, crossing.period_starts)
 
 
 def _segments(by: By) -> tuple[Segment, ...]:
@@ -115,47 +115,45 @@ class _Crossing:
     """The cross product of segments and periods, with the labels of its cells."""
 
     def __init__(self, journeys: Propertied, segments: tuple[Segment, ...], every: str | None) -> None:
-        self.journeys, self.segments, self.every = journeys, segments, every
+        self.journeys, self.segments = journeys, segments
         self.values, tables = [], []
         for segment in segments:
             values, names = _codes(journeys.property(segment.property))
             self.values.append(values)
             tables.append(pl.DataFrame({segment.property: names}))
+        self.period_starts = None
         if every is not None:
-            self.periods = self._periods()
-            tables.append(pl.DataFrame({"period": self.periods}))
+            periods = _periods(journeys, every)
+            self.period_starts = periods.to_physical().to_numpy()
+            tables.append(pl.DataFrame({"period": periods}))
         self.sizes = [table.height for table in tables]
         self.labels = tables[0]
         for table in tables[1:]:
             self.labels = self.labels.join(table, how="cross", maintain_order="left_right")
 
     def assign(self, paths: Paths, unit: Unit) -> Int32s:
-        """Return the cell of every path of this shard, in the places that its paths have among all."""
+        """Return for every path of a shard the cell of its segment's first period."""
         from journeykit.kernels.segments import known_values
 
-        starts, ends = paths.starts[paths.each], paths.ends[paths.each]
+        starts, ends, in_time = paths.starts, paths.ends, None
+        if unit == "user" and self.journeys.time_order is not None:
+            in_time = self.journeys.time_order[paths.events]
+            starts, ends = starts - paths.events.start, ends - paths.events.start
         cells = np.zeros(starts.size, np.int32)
-        for segment, stored, size in zip(self.segments, self.values, self.sizes, strict=False):
+        for segment, values, size in zip(self.segments, self.values, self.sizes, strict=False):
             found = np.empty(starts.size, np.int32)
-            in_time = self.journeys.time_order if unit == "user" else None
-            values = stored if in_time is None else stored[in_time]
-            known_values(starts, ends, values, segment.at == "last", found)
+            known_values(
+                starts, ends, values if in_time is None else values[in_time], segment.at == "last", found
+            )
             found[found < 0] = size - 1
             cells = cells * size + found
-        if self.every is not None:
-            period = self._truncate(pl.Series(paths.times[starts]))
-            cells = cells * self.sizes[-1] + self.periods.search_sorted(period).to_numpy().astype(np.int32)
-        among_all = np.empty(paths.starts.size, np.int32)
-        among_all[paths.each] = cells
-        return among_all
+        return cells if self.period_starts is None else cells * self.sizes[-1]
 
-    def _periods(self) -> pl.Series:
-        return self._truncate(pl.Series("period", self.journeys.times)).unique().sort()
 
-    def _truncate(self, times: pl.Series) -> pl.Series:
-        assert self.every is not None
-        local = times.cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.journeys.tz)
-        return local.dt.truncate(self.every)
+def _periods(journeys: Propertied, every: str) -> pl.Series:
+    """Return the start of every period that has events."""
+    times = pl.Series("period", journeys.times).cast(pl.Datetime("us", "UTC"))
+    return times.dt.convert_time_zone(journeys.tz).dt.truncate(every).unique().sort()
 
 
 def _codes(values: pl.Series) -> tuple[Int32s, pl.Series]:

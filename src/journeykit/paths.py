@@ -22,11 +22,11 @@ class Paths:
     user_paths : numpy.ndarray of int64, users + 1
         User u of this shard owns the paths ``user_paths[u]`` up to ``user_paths[u + 1]``.
     starts, ends : numpy.ndarray of int64
-        First position of each path, and the one after its last. Of all shards together, as are the next two.
+        First position of each path, and the one after its last, among the events of all shards.
     codes : numpy.ndarray of an unsigned integer
-        The state of every event.
+        The state of every event of all shards.
     times : numpy.ndarray of int64
-        Microseconds since the epoch.
+        Microseconds since the epoch, as many.
     """
 
     user_paths: Int64s
@@ -36,31 +36,21 @@ class Paths:
     times: Int64s
 
     @property
-    def first(self) -> int:
-        """The first path of this shard."""
-        return int(self.user_paths[0])
-
-    @property
-    def last(self) -> int:
-        """The path after the last one of this shard."""
-        return int(self.user_paths[-1])
-
-    @property
-    def each(self) -> slice:
-        """The paths of this shard among all."""
-        return slice(self.first, self.last)
-
-    @property
     def lengths(self) -> Int64s:
-        """How many events each path of this shard has."""
-        return self.ends[self.each] - self.starts[self.each]
+        """How many events each path has."""
+        return self.ends - self.starts
 
     @property
     def n_paths(self) -> int:
-        """How many paths this shard has."""
-        return self.last - self.first
+        """How many paths there are."""
+        return self.starts.size
 
     @property
     def n_users(self) -> int:
-        """How many users this shard has."""
+        """How many users there are."""
         return self.user_paths.size - 1
+
+    @property
+    def events(self) -> slice:
+        """Where the events of all paths are."""
+        return slice(int(self.starts[0]), int(self.ends[-1])) if self.n_paths else slice(0, 0)

@@ -7,7 +7,8 @@ the shards and adds the tallies; the statistic turns the sum into an answer. Nei
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from journeykit.paths import Paths, Unit
 
 Tables = Mapping[str, pl.DataFrame]
 Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
 
 ShardT_contra = TypeVar("ShardT_contra", contravariant=True)
 AnswerT_co = TypeVar("AnswerT_co", covariant=True)
@@ -27,29 +29,84 @@ CELL, GROUP = "cell", "group"
 
 
 @dataclass(frozen=True)
+class Groups:
+    """The jackknife groups of a shard's users, which stand one after the other. D12.1.
+
+    Attributes
+    ----------
+    numbers : numpy.ndarray of uint8
+        The groups that have users, ascending.
+    bounds : numpy.ndarray of int64, groups + 1
+        Where the users of each start among those of the shard.
+    """
+
+    numbers: npt.NDArray[np.uint8]
+    bounds: Int64s
+
+
+@dataclass(frozen=True)
 class Cells:
-    """The rows that ``by=`` and ``every=`` make: one cell per segment and period.
+    """What a tally counts apart: one cell per jackknife group, segment of ``by=`` and period of ``every=``.
 
     Attributes
     ----------
     labels : polars.DataFrame
-        One row per cell, in the order of the cell numbers: the columns of ``by=``, then ``period``.
+        One row per segment and period: the columns of ``by=``, then ``period``, which changes first.
         One row without columns when neither is asked for.
     assign : callable
-        Given paths and their unit, the cell of every path (of all shards); None when there is one cell.
+        Given paths and their unit, the row of every path's segment and first period; None without segments.
+    period_starts : numpy.ndarray of int64, optional
+        When each period starts, ascending, in microseconds since the epoch; None without ``every=``.
+    groups : Groups, optional
+        The groups of the users that are counted; None for one group of all, number 0.
     """
 
     labels: pl.DataFrame = field(default_factory=lambda: pl.DataFrame([{}]))
     assign: Callable[[Paths, Unit], Int32s] | None = None
+    period_starts: Int64s | None = None
+    groups: Groups | None = None
+
+    @property
+    def per_group(self) -> int:
+        """How many cells a group has."""
+        return max(1, self.labels.height)
 
     @property
     def count(self) -> int:
         """How many cells there are."""
-        return max(1, self.labels.height)
+        return self.per_group * (1 if self.groups is None else self.groups.numbers.size)
 
     def of(self, paths: Paths, unit: Unit) -> Int32s:
-        """Return the cell of every path of all shards; an empty array stands for one cell only."""
-        return np.empty(0, np.int32) if self.assign is None else self.assign(paths, unit)
+        """Return the cell of every path of a shard, by the period of its first event."""
+        cells = self.segments(paths, unit)
+        if self.period_starts is not None:
+            first = paths.times[paths.starts]
+            cells += np.searchsorted(self.period_starts, first, side="right").astype(np.int32) - np.int32(1)
+        return cells
+
+    def segments(self, paths: Paths, unit: Unit) -> Int32s:
+        """Return for every path of a shard the cell of its segment's first period; the next ones follow."""
+        cells = np.zeros(paths.n_paths, np.int32) if self.assign is None else self.assign(paths, unit)
+        if self.groups is not None:
+            for group, (first, last) in enumerate(pairwise(paths.user_paths[self.groups.bounds].tolist())):
+                cells[first:last] += np.int32(group * self.per_group)
+        return cells
+
+    def by_group(self, groups: Groups) -> Cells:
+        """Return the cells of a shard with these groups."""
+        return replace(self, groups=groups)
+
+    def present(self, units: Int64s) -> Int64s:
+        """Return the cells to show: those that have units, all where there is neither segment nor period."""
+        return np.flatnonzero(units) if self.per_group > 1 else np.arange(self.count)
+
+    def split(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Put the group of every row of a tally beside what is left of its cell."""
+        if self.groups is None:
+            return table.select(CELL, pl.lit(0, pl.UInt8).alias(GROUP), pl.exclude(CELL))
+        group, cell = np.divmod(table[CELL].to_numpy(), np.int32(self.per_group))
+        columns = [pl.Series(CELL, cell), pl.Series(GROUP, self.groups.numbers[group])]
+        return table.select(*columns, pl.exclude(CELL))
 
 
 @dataclass(frozen=True)
@@ -99,28 +156,33 @@ class Statistic(Protocol[ShardT_contra, AnswerT_co]):
         """Turn the summed tables, which hold a ``group`` column too, into an answer."""
 
 
-def add(parts: Sequence[tuple[int, Tables]], keys: Mapping[str, Sequence[str]]) -> Tables:
+def add(parts: Sequence[tuple[Cells, Tables]], keys: Mapping[str, Sequence[str]]) -> Tables:
     """Add the tallies of shards.
 
     Parameters
     ----------
-    parts : sequence of (group, tables)
-        A tally and the jackknife group (D12.1) of its users.
+    parts : sequence of (Cells, tables)
+        A tally and the cells that it counted; at least one.
     keys : mapping of str to sequence of str
         The key columns of each table. Columns that end in ``_min`` or ``_max`` take the extreme, all others add.
 
     Returns
     -------
     mapping of str to polars.DataFrame
-        One row per cell, group and key.
+        One row per cell, group and key. A table without keys has a row of zeros if nothing was counted and there
+        is neither segment nor period.
     """
+    groups = [
+        group for cells, _ in parts for group in ([0] if cells.groups is None else cells.groups.numbers)
+    ]
     summed: dict[str, pl.DataFrame] = {}
     for name, columns in keys.items():
-        frames = [tables[name] for _, tables in parts]
-        groups = np.repeat([group for group, _ in parts], [frame.height for frame in frames]).astype(np.uint8)
-        summed[name] = pl.concat(frames).select(CELL, pl.Series(GROUP, groups), pl.exclude(CELL))
-        if len({group for group, _ in parts}) < len(parts):
-            summed[name] = sum_rows(summed[name], [CELL, GROUP, *columns])
+        table = pl.concat([cells.split(tables[name]) for cells, tables in parts])
+        if len(set(groups)) < len(groups):
+            table = sum_rows(table, [CELL, GROUP, *columns])
+        if not columns and table.is_empty() and parts[0][0].labels.width == 0:
+            table = table.clear(1).select(pl.all().fill_null(0))
+        summed[name] = table
     return summed
 
 
@@ -144,5 +206,9 @@ def _adder(column: str) -> pl.Expr:
 class Measured(Protocol):
     """What an engine asks of journeys: to be cut into shards of whole users."""
 
-    def shards(self) -> list[tuple[int, Any]]:
-        """Return one shard per jackknife group that has users: (group, shard)."""
+    @property
+    def n_events(self) -> int:
+        """How many events."""
+
+    def shards(self, most: int) -> Sequence[Any]:
+        """Return one to `most` shards of about as many events, each of whole groups; each has ``groups``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.paths import UNITS, Paths, Unit
+from journeykit.protocol import Groups
 from journeykit.sessions import SessionRule, is_open
 from journeykit.stages import StageModel
 from journeykit.threads import Memo
@@ -175,8 +177,11 @@ class Ragged:
         paths = self.whole._session_paths if unit == "session" else self.whole._user_paths
         if self.user_range is None:
             return paths
-        first, last = self.user_range
-        return replace(paths, user_paths=paths.user_paths[first : last + 1])
+        user_paths = paths.user_paths[self.user_range[0] : self.user_range[1] + 1]
+        own = slice(user_paths[0], user_paths[-1])
+        return replace(
+            paths, user_paths=user_paths - own.start, starts=paths.starts[own], ends=paths.ends[own]
+        )
 
     @cached_property
     def _session_paths(self) -> Paths:
@@ -233,7 +238,7 @@ class Ragged:
         Returns
         -------
         numpy.ndarray of bool
-            One per path of all shards.
+            One per path of this shard.
         """
         paths = self.paths(unit)
         last = paths.times[paths.ends - 1]
@@ -273,14 +278,33 @@ class Ragged:
         """What was made of these journeys once, for all shards and the next questions."""
         return Memo()
 
-    def shards(self) -> list[tuple[int, Self]]:
-        """Return one view per jackknife group that has users: (group, shard)."""
-        shards = []
-        for group in range(self.group_offsets.size - 1):
-            first, last = int(self.group_offsets[group]), int(self.group_offsets[group + 1])
-            if first < last:
-                shards.append((group, self._shard(first, last)))
-        return shards or [(0, self._shard(0, 0))]
+    def shards(self, most: int = 1) -> list[Self]:
+        """Return views of one to `most` parts of the users, each of whole jackknife groups.
+
+        Parameters
+        ----------
+        most : int
+            How many; there are fewer where groups are too large or have no users.
+
+        Returns
+        -------
+        list of Journeys
+            In the order of the users, of about as many events.
+        """
+        before = self.user_offsets[self.group_offsets]
+        cuts = np.searchsorted(before, self.n_events * np.arange(1, most) / most)
+        users = np.unique([0, *self.group_offsets[cuts], self.n_users])
+        return [self._shard(int(a), int(b)) for a, b in pairwise(users)] or [self._shard(0, 0)]
+
+    @property
+    def groups(self) -> Groups:
+        """The jackknife groups of the users, group 0 if there are none. D12.1."""
+        first, last = self.user_range or (0, self.n_users)
+        offsets = np.clip(self.group_offsets, first, last) - first
+        numbers = np.flatnonzero(np.diff(offsets))
+        if numbers.size == 0:
+            return Groups(np.zeros(1, np.uint8), np.zeros(2, np.int64))
+        return Groups(numbers.astype(np.uint8), np.append(offsets[numbers], last - first))
 
     def _shard(self, first: int, last: int) -> Self:
         shard = replace(self, user_range=(first, last))

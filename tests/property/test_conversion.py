@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import journeykit as jk
-from journeykit.protocol import Cells, add
 from tests import logs, oracle
+from tests.measuring import answer_of
 from tests.oracle.episodes import episodes
 
 pytestmark = pytest.mark.property
@@ -234,18 +234,9 @@ QUESTIONS = (
 @given(logs.logs(min_events=1, names=NAMES, with_properties=True), st.sampled_from(QUESTIONS), st.data())
 def test_the_answer_of_added_tallies_is_that_of_all_users(rows, question, data):
     made = journeys(rows, staged=True)
-    cells, whole = Cells(), []
-    for group, shard in made.shards():
-        whole.append((group, question.tally(shard, cells)))
-    pieces = []
-    for group in range(64):
-        first, last = (int(each) for each in made.group_offsets[group : group + 2])
-        cuts = sorted({first, last, *data.draw(st.sets(st.integers(first, last), max_size=2))})
-        pieces += [(group, question.tally(made._shard(a, b), cells)) for a, b in pairwise(cuts)]
-    context = made.context(cells.labels)
-    one = question.answer(add(whole, question.tables), context)
-    other = question.answer(add(pieces, question.tables), context)
-    same_answers(one, other)
+    cuts = sorted({0, made.n_users, *data.draw(st.sets(st.integers(0, made.n_users), max_size=9))})
+    pieces = [made._shard(a, b) for a, b in pairwise(cuts)]
+    same_answers(answer_of(made, question, [made]), answer_of(made, question, pieces))
 
 
 @few

@@ -98,20 +98,19 @@ def test_every_public_statistic_is_here():
 @ids
 @pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
 def test_tallies_of_any_split_add_up(statistic, options, journeys):
-    """Users of a group in several shards, shards without users between them, in any order."""
+    """Groups in one shard or several, several in one, shards without users between them, in any order."""
     draw = random.Random(repr(statistic))
-    parts = []
-    for group, (first, last) in enumerate(
-        zip(journeys.group_offsets[:-1], journeys.group_offsets[1:], strict=True)
-    ):
-        cuts = sorted({int(first), int(last), *(draw.randint(int(first), int(last)) for _ in range(2))})
-        parts += [(group, journeys._shard(a, b)) for a, b in itertools.pairwise(cuts)]
-        if draw.random() < 0.2:
-            parts.append((group, journeys._shard(int(first), int(first))))
-    draw.shuffle(parts)
+    users = journeys.n_users
     wanted = journeys.measure(statistic, **options)
-    assert_same(answer_of(journeys, statistic, parts, **options), wanted)
-    assert_same(answer_of(journeys, statistic, None, **options), wanted)
+    for size in (3, users):
+        cuts = sorted([0, users, *(draw.randint(0, users) for _ in range(size))])
+        parts = [journeys._shard(a, b) for a, b in itertools.pairwise(cuts)]
+        assert any(part.groups.numbers.size > 1 for part in parts) == (size == 3)
+        draw.shuffle(parts)
+        assert_same(answer_of(journeys, statistic, parts, **options), wanted)
+    by_group = [journeys._shard(a, b) for a, b in itertools.pairwise(journeys.group_offsets.tolist())]
+    for shards in ([journeys], journeys.shards(64), by_group):
+        assert_same(answer_of(journeys, statistic, shards, **options), wanted)
 
 
 @ids

@@ -15,8 +15,8 @@ from polars.testing import assert_frame_equal
 
 import journeykit as jk
 from journeykit.kernels.waiting import replicates_at
-from journeykit.protocol import Cells, add
 from tests import logs, oracle
+from tests.measuring import answer_of
 
 pytestmark = pytest.mark.property
 
@@ -282,10 +282,7 @@ def same(one, other):
 @given(rows=ROWS, statistic=STATISTICS)
 def test_tallies_add(rows, statistic):
     journeys = staged(rows)
-    whole = add([(0, statistic.tally(journeys, Cells()))], statistic.tables)
-    parts = add([(0, statistic.tally(shard, Cells())) for _, shard in journeys.shards()], statistic.tables)
-    context = journeys.context(pl.DataFrame([{}]))
-    same(statistic.answer(whole, context), statistic.answer(parts, context))
+    same(answer_of(journeys, statistic, [journeys]), answer_of(journeys, statistic, journeys.shards(9)))
 
 
 @given(rows=logs.logs(min_events=1, names=NAMES, max_users=4), statistic=STATISTICS, data=st.data())

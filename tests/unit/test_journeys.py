@@ -110,7 +110,7 @@ def test_frame_shares_times_and_codes_with_the_journeys() -> None:
 
 def test_frame_of_shards_is_that_of_their_users() -> None:
     journeys = shop()
-    parts = [shard.frame for _, shard in journeys.shards()]
+    parts = [shard.frame for shard in journeys.shards(64)]
     assert len(parts) == 3
     assert_frame_equal(pl.concat(parts), journeys.frame)
 
@@ -417,7 +417,7 @@ def test_repr_shows_size_span_and_rules() -> None:
         "  note        filter(users=<1 ids>, keep='events') left out 4 of 9 events, 2 of 4 sessions and 2 of 3 users."
     )
     assert repr(shop()).splitlines()[4] == "  stages      none; see assign_stages"
-    assert repr(journeys.shards()[0][1]).startswith(
+    assert repr(journeys.shards(64)[0]).startswith(
         "Journeys: a shard of 1 of 3 users, 4 sessions, 9 events\n"
     )
 

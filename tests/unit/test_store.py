@@ -278,7 +278,7 @@ def test_a_rule_that_cannot_be_written_is_refused_first(tmp_path: Path) -> None:
 
 def test_a_shard_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
-        shop().shards()[0][1].write(tmp_path / "shop")
+        shop().shards()[0].write(tmp_path / "shop")
     assert str(caught.value) == (
         f"the journeys cannot be written to {str(tmp_path / 'shop')!r}: a shard is a view, and has no journeys "
         f"of its own. Nothing was left there."

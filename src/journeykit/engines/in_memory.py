@@ -1,4 +1,4 @@
-"""All users in memory: one shard per jackknife group, tallied on all cores."""
+"""All users in memory: a few shards per core, each of whole jackknife groups."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from journeykit.protocol import Cells, Measured, Statistic, Tables, add
-from journeykit.threads import on_all_cores
+from journeykit.threads import cores, on_all_cores
+
+SHARDS_PER_CORE = 4
+FEWEST_EVENTS, MOST_EVENTS = 1 << 16, 1 << 22
+"""Of a shard: below the first, starting it costs more than it saves; above the second, its tables leave the cache."""
 
 
 class Engine(Protocol):
@@ -37,7 +41,12 @@ class InMemory:
         mapping of str to polars.DataFrame
             The statistic's tables, by cell and jackknife group.
         """
-        shards = journeys.shards()
-        tallies = on_all_cores(lambda shard: statistic.tally(shard[1], cells), shards)
-        groups = [group for group, _ in shards]
-        return add(list(zip(groups, tallies, strict=True)), statistic.tables)
+
+        def tally(shard: Any) -> tuple[Cells, Tables]:
+            own = cells.by_group(shard.groups)
+            return own, statistic.tally(shard, own)
+
+        events = journeys.n_events
+        most = max(1, SHARDS_PER_CORE * cores(), -(-events // MOST_EVENTS))
+        shards = journeys.shards(min(most, 1 + events // FEWEST_EVENTS))
+        return add(on_all_cores(tally, shards), statistic.tables)

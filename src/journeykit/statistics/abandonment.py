@@ -26,7 +26,6 @@ from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_names
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import (
-    NEVER,
     Bools,
     Codes,
     Int64s,
@@ -38,6 +37,7 @@ from journeykit.statistics.goals import (
     longest,
     longest_silence,
 )
+from journeykit.statistics.waiting import distinct
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Abandonment(Statistic[AbandonmentAnswer]):
         those that begin with the next start after its return. D5.4.
     resolution : str or timedelta
         The times of the curve are rounded up to multiples of this.
-    missing : {"raise", "ignore"}
+    missing : {"raise", "ignore", "warn"}
         Whether a name that the log does not have is an error, or matches nothing. D0.9.
 
     Raises
@@ -127,7 +127,7 @@ class Abandonment(Statistic[AbandonmentAnswer]):
         "unit": UNITS,
         "open_paths": (None, "censor", "end"),
         "episodes": ("first", "all"),
-        "missing": ("raise", "ignore"),
+        "missing": ("raise", "ignore", "warn"),
         "after": (True, False),
     }
 
@@ -241,10 +241,7 @@ class _Tally:
 
     def _count(self, marked: Bools) -> Int64s:
         """Count marked units per cell."""
-        walk = self.walk
-        if walk.cells.size == 0:
-            return np.array([np.count_nonzero(marked)], np.int64)
-        return np.bincount(walk.cells[marked], minlength=walk.cell_count)
+        return np.bincount(self.walk.cells[marked], minlength=self.walk.cell_count)
 
     def _horizons(self) -> pl.DataFrame:
         """Count the abandoned as they would be with other horizons. D5.3."""
@@ -319,24 +316,10 @@ class _Tally:
             )  # fmt: skip
         # Rounding up keeps "by tau" exact for every tau that is a multiple of the resolution.
         times = -(-spans[:n] // microseconds(statistic.resolution, "resolution"))
-        longest_time = int(times.max(initial=0)) + 1
-        if walk.cell_count * 3 * longest_time > NEVER:
-            raise ParameterError(
-                f"resolution={statistic.resolution!r} is too fine for {walk.cell_count:,} segments. "
-                f"Choose a coarser one."
-            )
-        keys = outcomes[:n].astype(np.int64)
-        if walk.cells.size:
-            keys += 3 * walk.cells[units[:n]].astype(np.int64)
-        keys, counts = np.unique(keys * longest_time + times, return_counts=True)
-        return pl.DataFrame(
-            {
-                CELL: (keys // longest_time // 3).astype(np.int32),
-                "outcome": (keys // longest_time % 3).astype(np.int32),
-                "time": keys % longest_time,
-                "count": counts.astype(np.int64),
-            }
-        )
+        keys = outcomes[:n] + 3 * walk.cells[units[:n]].astype(np.int64)
+        keys, times, counts = distinct(keys, times)
+        columns = {CELL: (keys // 3).astype(np.int32), "outcome": (keys % 3).astype(np.int32)}
+        return pl.DataFrame({**columns, "time": times, "count": counts})
 
 
 def _at_least(counts: Int64s, size: int) -> Int64s:

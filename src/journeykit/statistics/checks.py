@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
-from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.errors import JourneykitWarning, ParameterError, UnknownNameError
 
 if TYPE_CHECKING:
     from journeykit.protocol import Context
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
 CHOICES: dict[str, tuple[str, ...]] = {
     "of": ("event", "stage"),
     "unit": ("session", "user"),
-    "missing": ("raise", "ignore"),
+    "missing": ("raise", "ignore", "warn"),
     "occurrence": ("first", "last"),
     "open_paths": ("end", "censor"),
     "episodes": ("first", "all"),
 }
 """The parameters that several statistics share, and the values they can take."""
+
+CALLER = 4
+"""Who asked: above ``check_names``, ``check`` and ``measure``."""
 
 
 def check_choices(statistic: Any) -> None:
@@ -36,9 +40,13 @@ def check_states(of: str, context: Context) -> None:
 
 
 def check_names(of: str, names: Sequence[str], missing: str, context: Context) -> None:
-    """Refuse names of events or stages that the journeys do not have. D0.9."""
+    """Refuse names of events or stages that the journeys do not have, or warn of them. D0.9."""
     check_states(of, context)
     known = context.stages if of == "stage" else context.names.to_list()
     unknown = sorted(set(names) - set(known))
-    if unknown and missing == "raise":
-        raise UnknownNameError(of, unknown, known)
+    if not unknown or missing == "ignore":
+        return
+    error = UnknownNameError(of, unknown, known)
+    if missing == "raise":
+        raise error
+    warn(str(error), JourneykitWarning, stacklevel=CALLER)

@@ -35,10 +35,9 @@ def cleaned(
     Returns
     -------
     Paths, states, sessions
-        Of this shard only; paths of other shards are empty.
+        Of this shard only.
     """
-    each = paths.each
-    starts, lengths = paths.starts[each], paths.lengths
+    starts, lengths = paths.starts, paths.lengths
     begins = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
     events = np.repeat(starts - begins[:-1], lengths) + np.arange(begins[-1])
     states = states[events]
@@ -46,9 +45,7 @@ def cleaned(
     if collapse:
         kept &= ~_repeats(states, kept, np.repeat(np.arange(lengths.size), lengths))
     bounds = np.concatenate([[0], kept.cumsum()]).astype(np.int64)[begins]
-    all_starts, all_ends = np.zeros(paths.starts.size, np.int64), np.zeros(paths.starts.size, np.int64)
-    all_starts[each], all_ends[each] = bounds[:-1], bounds[1:]
-    shorter = Paths(paths.user_paths, all_starts, all_ends, paths.codes, paths.times[events][kept])
+    shorter = Paths(paths.user_paths, bounds[:-1], bounds[1:], paths.codes, paths.times[events][kept])
     return shorter, states[kept], sessions[events][kept] if sessions.size else sessions
 
 

@@ -87,7 +87,7 @@ class Conversion(Statistic[ConversionAnswer]):
         not tell abandoned from open. A session is open by its own timeout (D2.5).
     quantiles : sequence of float
         Which percentiles of the time to convert to compute, such as ``(0.5, 0.9)``; 0.5 is the median.
-    missing : {"raise", "ignore"}
+    missing : {"raise", "ignore", "warn"}
         Whether a name that the log does not have is an error, or matches nothing. D0.9.
 
     Raises

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -27,7 +26,7 @@ Marks = npt.NDArray[np.uint8]
 
 Names: TypeAlias = str | Sequence[str]
 Of: TypeAlias = Literal["event", "stage"]
-Missing: TypeAlias = Literal["raise", "ignore"]
+Missing: TypeAlias = Literal["raise", "ignore", "warn"]
 
 NEVER = 1 << 62
 """Microseconds that no log spans; two of them still fit into an int64."""
@@ -93,21 +92,17 @@ class Walk:
     Attributes
     ----------
     paths : Paths
-        Of this shard alone, numbered from 0; their positions are those of all shards.
+        Of this shard; their positions are those of all shards.
     states : numpy.ndarray of an unsigned integer
         The state of every event, of all shards.
     cells : numpy.ndarray of int32
-        The cell of every path; empty for one cell.
+        The cell of every path.
     by_run : bool
         Whether an occurrence of a state is a run of events: so with stages, where it is a visit. D6.4.
     """
 
     def __init__(self, shard: Journeys, cells: Cells, of: Of, unit: Unit) -> None:
-        paths = shard.paths(unit)
-        own = slice(paths.first, paths.last)
-        self.paths: Paths = replace(
-            paths, user_paths=paths.user_paths - paths.first, starts=paths.starts[own], ends=paths.ends[own]
-        )
+        self.paths: Paths = shard.paths(unit)
         self.states = shard.states(of, unit)
         self.cells: Int32s = cells.of(self.paths, unit)
         self.cell_count = cells.count
@@ -135,8 +130,7 @@ class Walk:
 
     def frame(self, **columns: npt.NDArray[Any]) -> pl.DataFrame:
         """Return one row per path: its cell, its user, and the columns given."""
-        cell = self.cells if self.cells.size else np.zeros(self.paths.n_paths, np.int32)
-        return pl.DataFrame({CELL: cell, "user": self.owners, **columns})
+        return pl.DataFrame({CELL: self.cells, "user": self.owners, **columns})
 
     def units(self) -> pl.DataFrame:
         """Count the paths and their users per cell."""
@@ -145,7 +139,5 @@ class Walk:
     def users_per_cell(self, marked: Bools) -> Int64s:
         """Count the distinct users of the marked paths in each cell."""
         users = self.owners[marked]
-        if self.cells.size == 0:
-            return np.array([np.count_nonzero(np.diff(users, prepend=-1))], np.int64)
         pairs = np.unique(self.cells[marked].astype(np.int64) * self.paths.n_users + users)
         return np.bincount(pairs // self.paths.n_users, minlength=self.cell_count)

@@ -29,7 +29,7 @@ def recount_sessions(tally: _Tally, moves: CountingRows, visits: CountingRows) -
     )
     lengths = paths.lengths
     path = np.repeat(np.arange(lengths.size), lengths)
-    base = tally.cells[tally.paths.each].astype(np.int64) * tally.size if tally.cells.size else 0 * lengths
+    base = tally.cells.astype(np.int64) * tally.size
     at, start, end = base[path], tally.size - 2, tally.size - 1
     target = states.astype(np.int64)
     first = np.ones(path.size, np.bool_)
@@ -39,7 +39,7 @@ def recount_sessions(tally: _Tally, moves: CountingRows, visits: CountingRows) -
     made_in = np.where(first, sessions, sessions[before])
     last = np.roll(first, -1)
     if tally.censored.size:
-        last &= ~tally.censored[tally.paths.each][path]
+        last &= ~tally.censored[path]
     keys = np.concatenate([(at + source) * tally.size + target, (at + target)[last] * tally.size + end])
     _set_sessions(moves, keys, np.concatenate([made_in, sessions[last]]))
     _set_sessions(visits, at + target, sessions)

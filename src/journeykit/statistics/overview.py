@@ -50,7 +50,7 @@ class Overview(Statistic[OverviewAnswer]):
     ----------
     goal : str or sequence of str, optional
         Events of which any counts as a conversion, for the share of users and of sessions that have one.
-    missing : {"raise", "ignore"}
+    missing : {"raise", "ignore", "warn"}
         What to do about goals that are not in the log. D0.9.
 
     Notes
@@ -77,7 +77,7 @@ class Overview(Statistic[OverviewAnswer]):
     }
 
     goal: str | Sequence[str] | None = None
-    missing: Literal["raise", "ignore"] = "raise"
+    missing: Literal["raise", "ignore", "warn"] = "raise"
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -123,7 +123,7 @@ class _Tally:
         paths = Paths(
             self.user_runs - self.runs.start, offsets[:-1], offsets[1:], shard.event_codes, shard.times
         )
-        self.cells = cells.of(paths, "session")
+        self.all_cells, self.cells = cells, cells.of(paths, "session")
         inside = shard.sessions_inside
         self.inside = np.empty(0, np.bool_) if inside is None else inside[self.runs]
 
@@ -150,9 +150,7 @@ class _Tally:
             gaps,
         )
         sessions = np.flatnonzero(durations >= 0)
-        cells = (
-            self.cells[sessions].astype(np.int64) if self.cells.size else np.zeros(sessions.size, np.int64)
-        )
+        cells = self.cells[sessions].astype(np.int64)
         return {
             UNITS_TABLE: self._units(table),
             "names": _names(names, n_names),
@@ -180,7 +178,7 @@ class _Tally:
     def _units(self, table: Int64s) -> pl.DataFrame:
         """List the cells that have events, a single one in any case; the last column says what to show."""
         k = self.kernels
-        present = np.flatnonzero(table[:, k.USERS]) if self.cell_count > 1 else np.zeros(1, np.int64)
+        present = self.all_cells.present(table[:, k.USERS])
         columns: dict[str, Any] = {CELL: present.astype(np.int32)}
         columns |= {name: table[present, getattr(k, name.upper())] for name in COUNTS}
         columns |= {"first_min": table[present, k.FIRST], "last_max": table[present, k.LAST]}

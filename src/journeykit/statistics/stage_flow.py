@@ -97,11 +97,10 @@ class _Tally:
         self.kernels, self.statistic, self.cells = kernels, statistic, cells
         self.model, self.size = shard.staged.model, len(shard.stage_names)
         paths = shard.paths(statistic.unit)
-        each = slice(paths.first, paths.last)
         self.user_paths = paths.user_paths
         first_user, last_user = shard.user_range or (0, shard.n_users)
         events = slice(int(shard.user_offsets[first_user]), int(shard.user_offsets[last_user]))
-        self.ends = paths.ends[each] - events.start
+        self.ends = paths.ends - events.start
         self.times = paths.times[events]
         order = None
         if statistic.unit == "user" and shard.time_order is not None:
@@ -109,13 +108,12 @@ class _Tally:
         current = shard.staged.current[events]
         current = current if order is None else current[order]
         self.gaps = _active_gaps(shard, events, slice(first_user, last_user + 1), order)
-        self.found = stage_kernels.visits(paths.starts[each] - events.start, self.ends, current)
+        self.found = stage_kernels.visits(paths.starts - events.start, self.ends, current)
         self.kinds = np.empty(self.found.stages.size, np.uint8)
         stage_kernels.classify_moves(
             self.found.stages, self.found.previous, self.model.loop_moves, self.kinds
         )
-        assigned = cells.of(paths, statistic.unit)
-        self.path_cells = assigned[each] if assigned.size else assigned
+        self.path_cells = cells.of(paths, statistic.unit)
         horizon = -1 if statistic.horizon is None else microseconds(statistic.horizon, "horizon")
         self.rule = (self.size, shard.observed_until, horizon)
 
@@ -150,8 +148,8 @@ class _Tally:
         }
 
     def _present(self, units: Int64s) -> Int64s:
-        """Return the cells that have units; a single cell is there in any case."""
-        return np.flatnonzero(units[:, self.kernels.UNITS]) if self.cells.count > 1 else np.zeros(1, np.int64)
+        """Return the cells to show."""
+        return self.cells.present(units[:, self.kernels.UNITS])
 
     def _stages(self, table: Int64s, units: Int64s) -> pl.DataFrame:
         """List every stage of every cell that has units."""
@@ -245,8 +243,9 @@ class _Tally:
         staged = np.flatnonzero(np.diff(first))
         distances, longer = np.empty(first.size - 1, np.int64), np.empty(first.size - 1, np.int64)
         self.kernels.deviations(first, self.found.stages, plan, distances, longer)
-        cell = self.path_cells[staged] if self.path_cells.size else np.zeros(staged.size, np.int32)
-        frame = pl.DataFrame({CELL: cell, "distance": distances[staged], "longer": longer[staged]})
+        frame = pl.DataFrame(
+            {CELL: self.path_cells[staged], "distance": distances[staged], "longer": longer[staged]}
+        )
         return (
             frame.group_by(CELL, "distance", "longer")
             .agg(pl.len().cast(pl.Int64).alias("units"))

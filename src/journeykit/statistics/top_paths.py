@@ -55,7 +55,7 @@ class TopPaths(Statistic[PathTable]):
         Adds the share of the paths with the row that hold a goal anywhere.
     quantiles : sequence of float
         Which percentiles of the duration to add, such as ``(0.5,)`` for the median; they cost a second pass.
-    missing : {"raise", "ignore"}
+    missing : {"raise", "ignore", "warn"}
         What to do with names that the log does not have. D0.9.
 
     Notes
@@ -84,7 +84,7 @@ class TopPaths(Statistic[PathTable]):
     collapse_repeats: bool = False
     goal: Names = None
     quantiles: Sequence[float] = ()
-    missing: Literal["raise", "ignore"] = "raise"
+    missing: Literal["raise", "ignore", "warn"] = "raise"
 
     tables: ClassVar[Mapping[str, Sequence[str]]] = {"paths": ("key", "codes", "cut"), UNITS_TABLE: ()}
 
@@ -150,31 +150,27 @@ class _Stretches:
 
     def _cut(self) -> tuple[Any, Any]:
         """Return where the stretch of every path begins and ends."""
-        paths, each = self.paths, self.paths.each
+        paths = self.paths
         if not (self.marks["start"].size or self.marks["end"].size or self.statistic.max_length):
             return paths.starts, paths.ends
-        firsts, lasts = np.empty_like(paths.starts), np.empty_like(paths.ends)
-        firsts[each], lasts[each] = paths.starts[each], paths.ends[each]
+        firsts, lasts = paths.starts.copy(), paths.ends.copy()
         if self.marks["start"].size or self.marks["end"].size:
             last_start = self.statistic.occurrence == "last"
             self.kernels.anchor_paths(
-                paths.starts[each],
-                paths.ends[each],
+                paths.starts,
+                paths.ends,
                 self.codes,
                 self.marks["start"],
                 self.marks["end"],
                 last_start,
-                firsts[each],
-                lasts[each],
+                firsts,
+                lasts,
             )
         if self.statistic.max_length is not None:
-            longest = firsts[each] + self.statistic.max_length
+            longest = firsts + self.statistic.max_length
             if not self.statistic.prefix:
-                cells = np.zeros(firsts.size, np.int32)
-                cells[each] = self.path_cells[each] * 2 if self.path_cells.size else 0
-                cells[each] += lasts[each] > longest
-                self.path_cells = cells
-            lasts[each] = np.minimum(lasts[each], longest)
+                self.path_cells = self.path_cells * 2 + (lasts > longest)
+            lasts = np.minimum(lasts, longest)
         return firsts, lasts
 
     @property
@@ -184,14 +180,11 @@ class _Stretches:
 
     def tables(self) -> Tables:
         """Count."""
-        paths, each = self.paths, self.paths.each
-        lengths = self.lasts[each] - self.firsts[each]
+        paths, lengths = self.paths, self.lasts - self.firsts
         most = int(np.maximum(lengths - self.size + 1, 0).sum()) if self.size else int((lengths > 0).sum())
         won = np.zeros(paths.starts.size if self.marks["goal"].size else 0, np.bool_)
         if won.size:
-            self.kernels.mark_paths(
-                paths.starts[each], paths.ends[each], self.codes, self.marks["goal"], won[each]
-            )
+            self.kernels.mark_paths(paths.starts, paths.ends, self.codes, self.marks["goal"], won)
         keys, cells, sizes = np.empty(most, np.uint64), np.empty(most, np.int32), np.empty(most, np.int32)
         places = np.zeros((1 << max(4, (2 * most).bit_length())) + 1, np.int32)
         table = np.zeros((most, 8), np.int64)
@@ -238,8 +231,7 @@ class _Stretches:
 
     def _units(self) -> pl.DataFrame:
         cells = self.path_cells // 2 if self.doubled else self.path_cells
-        each = self.paths.each
-        counted = self.lasts[each] > self.firsts[each]
+        counted = self.lasts > self.firsts
         lost = count_units(self.paths, cells, (self.paths.lengths > 0) & ~counted)
         units = count_units(self.paths, cells, counted)
         joined = units.join(lost.select(CELL, lost="paths"), on=CELL, how="full", coalesce=True)
@@ -247,7 +239,7 @@ class _Stretches:
 
     def durations(self, shown: pl.DataFrame, cell_count: int) -> pl.DataFrame:
         """Count the durations of the shown stretches: the row shown, a duration, how often."""
-        paths, each = self.paths, self.paths.each
+        paths = self.paths
         distinct = shown.select("key", "path").unique(maintain_order=True).sort("key")
         codes = np.array([code for path in distinct["path"].to_list() for code in path], np.uint32)
         offsets = np.concatenate([[0], distinct["path"].list.len().to_numpy().cumsum()]).astype(np.int64)
@@ -256,7 +248,7 @@ class _Stretches:
             shown[CELL].to_numpy() * 2 + shown["cut"].to_numpy() if self.doubled else shown[CELL].to_numpy()
         )
         rows[cells, place_of(shown, distinct, ["key", "path"])] = np.arange(shown.height)
-        most = int(np.maximum(self.lasts[each] - self.firsts[each], 1).sum()) if self.size else paths.n_paths
+        most = int(np.maximum(self.lasts - self.firsts, 1).sum()) if self.size else paths.n_paths
         found, durations = np.empty(most, np.int32), np.empty(most, np.int64)
         known = (distinct["key"].to_numpy(), offsets, codes, rows)
         room = (self.firsts, self.lasts)

@@ -207,30 +207,22 @@ class _Tally:
         paths = self.paths
         counted = paths.lengths > 0
         if self.skip and self.tuples is None:
-            first, last = self._span()
-            staged = np.concatenate([[0], (self.states[first:last] > 0).cumsum()])
-            counted = staged[paths.ends[paths.each] - first] > staged[paths.starts[paths.each] - first]
+            events = paths.events
+            staged = np.concatenate([[0], (self.states[events] > 0).cumsum()])
+            counted = staged[paths.ends - events.start] > staged[paths.starts - events.start]
         return count_units(paths, self.cells, counted)
-
-    def _span(self) -> tuple[int, int]:
-        """Return the first position of the shard's events, and the one after their last."""
-        if self.paths.n_paths == 0:
-            return 0, 0
-        return int(self.paths.starts[self.paths.first]), int(self.paths.ends[self.paths.last - 1])
 
     def _gaps(self) -> pl.DataFrame:
         """Count the moves between events per edge and time they took."""
         paths = self.paths
-        each = paths.each
         rows = CountingRows.make(self.cell_count * self.size**2, self.n_events)
         edges, gaps = np.empty(self.n_events, np.int64), np.empty(self.n_events, np.int64)
-        cells = self.cells[each] if self.cells.size else self.cells
         n = self.kernels.gaps_by_edge(
-            paths.starts[each],
-            paths.ends[each],
+            paths.starts,
+            paths.ends,
             self.states,
             paths.times,
-            cells,
+            self.cells,
             self.rule,
             rows.keys,
             rows.rows,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -20,9 +18,9 @@ def count_units(paths: Paths, cells: npt.NDArray[np.int32], counted: npt.NDArray
     paths : Paths
         Of the shard.
     cells : numpy.ndarray of int32
-        The cell of every path of all shards; empty for one cell.
+        The cell of every path.
     counted : numpy.ndarray of bool
-        Which paths of this shard count, such as those that are not empty.
+        Which paths count, such as those that are not empty.
 
     Returns
     -------
@@ -30,16 +28,14 @@ def count_units(paths: Paths, cells: npt.NDArray[np.int32], counted: npt.NDArray
         ``cell``, ``paths``, ``users``.
     """
     kept = np.flatnonzero(counted)
-    if cells.size == 0:
-        before = np.concatenate([[0], np.cumsum(counted)])
-        per_user = np.diff(before[paths.user_paths - paths.first])
-        return _frame([0], [kept.size], [int((per_user > 0).sum())])
-    user = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))
-    units = pl.DataFrame({CELL: cells[paths.each][kept], "user": user[kept]})
-    counts = units.group_by(CELL).agg(pl.len().alias("paths"), pl.col("user").n_unique().alias("users"))
-    return counts.select(CELL, pl.col("paths", "users").cast(pl.Int64))
-
-
-def _frame(cell: Any, paths: Any, users: Any) -> pl.DataFrame:
-    columns = {CELL: (cell, pl.Int32), "paths": (paths, pl.Int64), "users": (users, pl.Int64)}
-    return pl.DataFrame([pl.Series(name, values, dtype=dtype) for name, (values, dtype) in columns.items()])
+    cells = cells[kept].astype(np.int64)
+    user = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))[kept]
+    new = np.ones(kept.size, np.bool_)
+    new[1:] = (cells[1:] != cells[:-1]) | (user[1:] != user[:-1])
+    pairs = cells[new] * paths.n_users + user[new]
+    if not (np.diff(user[new]) > 0).all():
+        pairs = np.unique(pairs)
+    totals = np.bincount(cells)
+    present = np.flatnonzero(totals)
+    users = np.bincount(pairs // max(paths.n_users, 1), minlength=totals.size)[present]
+    return pl.DataFrame({CELL: present.astype(np.int32), "paths": totals[present], "users": users})
