@@ -137,6 +137,16 @@ class Ragged:
         """The furthest stage up to every event. D6.3."""
         return None if self.staged is None else self.staged.furthest
 
+    @property
+    def groups(self) -> Groups:
+        """The jackknife groups of the users, group 0 if there are none. D12.1."""
+        first, last = self.user_range or (0, self.n_users)
+        offsets = np.clip(self.group_offsets, first, last) - first
+        numbers = np.flatnonzero(np.diff(offsets))
+        if numbers.size == 0:
+            return Groups(np.zeros(1, np.uint8), np.zeros(2, np.int64))
+        return Groups(numbers.astype(np.uint8), np.append(offsets[numbers], last - first))
+
     def property(self, name: str) -> pl.Series:
         """Return a kept property, one value per event in journey order.
 
@@ -295,16 +305,6 @@ class Ragged:
         cuts = np.searchsorted(before, self.n_events * np.arange(1, most) / most)
         users = np.unique([0, *self.group_offsets[cuts], self.n_users])
         return [self._shard(int(a), int(b)) for a, b in pairwise(users)] or [self._shard(0, 0)]
-
-    @property
-    def groups(self) -> Groups:
-        """The jackknife groups of the users, group 0 if there are none. D12.1."""
-        first, last = self.user_range or (0, self.n_users)
-        offsets = np.clip(self.group_offsets, first, last) - first
-        numbers = np.flatnonzero(np.diff(offsets))
-        if numbers.size == 0:
-            return Groups(np.zeros(1, np.uint8), np.zeros(2, np.int64))
-        return Groups(numbers.astype(np.uint8), np.append(offsets[numbers], last - first))
 
     def _shard(self, first: int, last: int) -> Self:
         shard = replace(self, user_range=(first, last))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 import pytest
 
 import journeykit as jk
+from journeykit.cells import make_cells
 from journeykit.errors import ParameterError, UnknownPropertyError
+from journeykit.protocol import Cells, Groups, add
 
 
 def journeys_at(times, tz="UTC", **columns):
@@ -82,3 +85,106 @@ def test_messages():
     with pytest.raises(ParameterError) as raised:
         jk.Segment("device", at="middle")
     assert str(raised.value) == "at cannot be 'middle'. Choose one of: 'first', 'last'."
+
+
+def folded(journeys, **options):
+    """The cells of all journeys as one shard, and of every path as (group, segment and period)."""
+    cells = make_cells(journeys, options.get("by"), options.get("every")).by_group(journeys.groups)
+    return cells, [divmod(int(cell), cells.per_group) for cell in cells.of(journeys.paths(), "session")]
+
+
+def test_a_cell_tells_the_group_the_segment_and_the_period():
+    journeys = journeys_at(
+        [datetime(2024, 1, 31), datetime(2024, 2, 1), datetime(2024, 2, 1), datetime(2024, 4, 1)],
+        device=["web", "app", "web", None],
+    )
+    cells, found = folded(journeys, by="device", every="1mo")
+    frame = journeys.frame
+    assert cells.count == 3 * 3 * cells.groups.numbers.size
+    groups = np.repeat(np.arange(64), np.diff(journeys.group_offsets))
+    assert [int(cells.groups.numbers[group]) for group, _ in found] == groups.tolist()
+    wanted = {0: ("web", 1), 1: ("app", 2), 2: ("web", 2), 3: (None, 4)}
+    labels = cells.labels.rows()
+    assert [(labels[cell][0], labels[cell][1].month) for _, cell in found] == [
+        wanted[user] for user in frame["user"]
+    ]
+
+
+def test_periods_follow_the_first_cell_of_a_segment():
+    """For statistics whose period is not that of the path's first event."""
+    times = [datetime(2024, 1, 1), datetime(2024, 1, 9), datetime(2024, 1, 22)]
+    journeys = journeys_at(times, device=["web", "app", "web"])
+    cells, _ = folded(journeys, by="device", every="1w")
+    assert cells.period_starts.tolist() == [
+        int(datetime(2024, 1, day, tzinfo=ZoneInfo("UTC")).timestamp() * 1e6) for day in (1, 8, 22)
+    ]
+    paths = journeys.paths()
+    first = cells.segments(paths, "session")
+    assert (first % 3 == 0).all()
+    period = np.searchsorted(cells.period_starts, paths.times[paths.starts], side="right") - 1
+    assert (first + period).tolist() == cells.of(paths, "session").tolist()
+    assert make_cells(journeys, "device", None).period_starts is None
+
+
+def test_periods_are_cut_where_the_zone_cuts_them():
+    """Every hour of 2017 in zones whose clocks change at midnight or by half an hour, against each event alone."""
+    hours = pl.datetime_range(
+        datetime(2017, 1, 1), datetime(2017, 12, 31, 23), "1h", time_zone="UTC", eager=True
+    )
+    for zone in ("America/Sao_Paulo", "America/Havana", "Australia/Lord_Howe", "Asia/Beirut", "UTC"):
+        journeys = journeys_at(hours, zone)
+        for every in ("1d", "1w", "1mo"):
+            cells = make_cells(journeys, None, every)
+            paths = journeys.paths()
+            labels = cells.labels["period"].gather(cells.of(paths, "session"))
+            local = pl.Series(paths.times[paths.starts]).cast(pl.Datetime("us", "UTC"))
+            truncated = local.dt.convert_time_zone(zone).dt.truncate(every)
+            assert labels.equals(truncated), (zone, every)
+
+
+def test_one_cell_is_an_array_too():
+    cells = Cells()
+    journeys = journeys_at([datetime(2024, 1, 1)] * 3)
+    assert cells.of(journeys.paths(), "session").tolist() == [0, 0, 0]
+    assert cells.count == 1
+
+
+def test_cells_without_units_are_shown_only_where_nothing_is_cut():
+    assert Cells().present(np.array([0])).tolist() == [0]
+    cut = Cells(pl.DataFrame({"device": ["app", "web"]}))
+    assert cut.present(np.array([0, 3])).tolist() == [1]
+    assert cut.present(np.array([0, 0])).tolist() == []
+
+
+def test_shards_hold_whole_groups_and_about_as_many_events():
+    journeys = journeys_at([datetime(2024, 1, 1)] * 999)
+    shards = journeys.shards(5)
+    assert len(shards) == 5
+    ends = [shard.user_range for shard in shards]
+    assert [first for first, _ in ends] == [0, *(last for _, last in ends[:-1])]
+    assert {last for _, last in ends} <= {*journeys.group_offsets.tolist()}
+    assert all(150 < last - first < 250 for first, last in ends)
+    numbers = [number for shard in shards for number in shard.groups.numbers.tolist()]
+    assert numbers == sorted(set(numbers)) == np.flatnonzero(np.diff(journeys.group_offsets)).tolist()
+    assert len(journeys.shards(1)) == len(journeys.shards()) == 1
+    assert len(journeys.shards(1000)) == 64
+
+
+def test_adding_keeps_groups_apart_and_extremes_extreme():
+    parts = []
+    for first in (1, 0):
+        groups = Groups(np.array([first, 5], np.uint8), np.array([0, 1, 2]))
+        cells = Cells(pl.DataFrame({"device": ["app", "web"]})).by_group(groups)
+        columns = {"cell": [0, 1, 3], "key": [7, 7, 7], "n": [1, 2, 3], "t_min": [4, 5, 6 + first]}
+        parts.append((cells, {"a": pl.DataFrame(columns, schema_overrides={"cell": pl.Int32})}))
+    assert add(parts, {"a": ("key",)})["a"].sort("cell", "group").rows() == [
+        (0, 0, 7, 1, 4), (0, 1, 7, 1, 4), (1, 0, 7, 2, 5), (1, 1, 7, 2, 5), (1, 5, 7, 6, 6),
+    ]  # fmt: skip
+
+
+def test_a_table_without_keys_has_a_row_of_zeros_unless_something_is_cut():
+    nothing = pl.DataFrame(schema={"cell": pl.Int32, "paths": pl.Int64})
+    assert add([(Cells(), {"units": nothing})], {"units": ()})["units"].rows() == [(0, 0, 0)]
+    assert add([(Cells(), {"units": nothing})], {"units": ("state",)})["units"].is_empty()
+    cut = Cells(pl.DataFrame({"device": ["app", "web"]}))
+    assert add([(cut, {"units": nothing})], {"units": ()})["units"].is_empty()

@@ -166,7 +166,10 @@ def test_periods_are_those_of_the_first_event():
         ({"goal": "a", "start": 3}, "start cannot be 3. Give a name or a list of names."),
         ({"goal": "a", "of": "page"}, "of cannot be 'page'. Choose one of: 'event', 'stage'."),
         ({"goal": "a", "unit": "visit"}, "unit cannot be 'visit'. Choose one of: 'session', 'user'."),
-        ({"goal": "a", "missing": "warn"}, "missing cannot be 'warn'. Choose one of: 'raise', 'ignore'."),
+        (
+            {"goal": "a", "missing": "drop"},
+            "missing cannot be 'drop'. Choose one of: 'raise', 'ignore', 'warn'.",
+        ),
         ({"goal": "a", "quantiles": (2,)}, "quantiles must be numbers from 0 to 1, not (2,)."),
         (
             {"goal": "a", "within": 7},

@@ -162,7 +162,7 @@ def test_goals():
     assert str(caught.value) == "goal cannot be (). Give the name of an event, or several."
     with pytest.raises(ParameterError) as caught:
         jk.Overview(missing="drop")
-    assert str(caught.value) == "missing cannot be 'drop'. Choose one of: 'raise', 'ignore'."
+    assert str(caught.value) == "missing cannot be 'drop'. Choose one of: 'raise', 'ignore', 'warn'."
     with pytest.raises(ParameterError, match="number cannot be 'user'"):
         ignored.value("user")
 

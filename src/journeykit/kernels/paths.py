@@ -109,13 +109,14 @@ def add_keys(keys, cells, counts, places, sum_keys, sum_cells, sums):
 def durations_of(user_paths, codes, times, path_cells, size, bits, room, shown, found, durations):
     """List the durations of shown stretches as (row, duration); return how many there are.
 
-    `shown` = (ascending keys, offsets, codes, row per cell and key or -1) of distinct stretches.
+    `shown` = (ascending keys, offsets, codes, row per cell and key or -1, number of rows) of distinct stretches.
+    Each further group of cells has its own rows, after those of the groups before.
     """
     firsts, lasts = room
-    keys, offsets, shown_codes, rows = shown
+    keys, offsets, shown_codes, rows, per_group = shown
     n = 0
     for path in range(user_paths[0], user_paths[-1]):
-        cell = path_cells[path] if path_cells.size > 0 else 0
+        group, cell = divmod(path_cells[path], rows.shape[0])
         length = size if size > 0 else lasts[path] - firsts[path]
         for start in range(firsts[path], lasts[path] - length + 1 if length > 0 else firsts[path]):
             key = key_of(codes, start, start + length, bits)
@@ -125,7 +126,7 @@ def durations_of(user_paths, codes, times, path_cells, size, bits, room, shown, 
                 for i in range(length if same else 0):
                     same &= shown_codes[offsets[index] + i] == codes[start + i]
                 if same:
-                    found[n] = rows[cell, index]
+                    found[n] = group * per_group + rows[cell, index]
                     durations[n] = times[start + length - 1] - times[start]
                     n += 1
                 index += 1

@@ -237,20 +237,23 @@ class _Stretches:
         joined = units.join(lost.select(CELL, lost="paths"), on=CELL, how="full", coalesce=True)
         return joined.with_columns(pl.exclude(CELL).fill_null(0)).sort(CELL)
 
-    def durations(self, shown: pl.DataFrame, cell_count: int) -> pl.DataFrame:
-        """Count the durations of the shown stretches: the row shown, a duration, how often."""
+    def durations(self, shown: pl.DataFrame, per_group: int) -> pl.DataFrame:
+        """Count the durations of the shown stretches: the row shown, a duration, how often.
+
+        A row has its own cell, so that the first cell of its group stands for all of them.
+        """
         paths = self.paths
         distinct = shown.select("key", "path").unique(maintain_order=True).sort("key")
         codes = np.array([code for path in distinct["path"].to_list() for code in path], np.uint32)
         offsets = np.concatenate([[0], distinct["path"].list.len().to_numpy().cumsum()]).astype(np.int64)
-        rows = np.full((cell_count * (2 if self.doubled else 1), distinct.height), -1, np.int32)
+        rows = np.full((per_group * (2 if self.doubled else 1), distinct.height), -1, np.int32)
         cells = (
             shown[CELL].to_numpy() * 2 + shown["cut"].to_numpy() if self.doubled else shown[CELL].to_numpy()
         )
         rows[cells, place_of(shown, distinct, ["key", "path"])] = np.arange(shown.height)
         most = int(np.maximum(self.lasts - self.firsts, 1).sum()) if self.size else paths.n_paths
-        found, durations = np.empty(most, np.int32), np.empty(most, np.int64)
-        known = (distinct["key"].to_numpy(), offsets, codes, rows)
+        found, durations = np.empty(most, np.int64), np.empty(most, np.int64)
+        known = (distinct["key"].to_numpy(), offsets, codes, rows, shown.height)
         room = (self.firsts, self.lasts)
         n = self.kernels.durations_of(
             paths.user_paths,
@@ -266,7 +269,8 @@ class _Stretches:
         )
         listed = pl.DataFrame({"row": found[:n], "duration": durations[:n]})
         counted = listed.group_by("row", "duration").agg(pl.len().cast(pl.Int64).alias("count"))
-        return counted.select(pl.lit(0, pl.Int32).alias(CELL), pl.all())
+        group, row = pl.col("row") // shown.height, pl.col("row") % shown.height
+        return counted.select((group * per_group).cast(pl.Int32).alias(CELL), row, pl.exclude("row"))
 
 
 @dataclass(frozen=True)
@@ -280,7 +284,9 @@ class _ShownPaths(Statistic[PathTable]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the durations of one shard."""
-        return {"durations": _Stretches(self.statistic, shard, cells).durations(self.shown.rows, cells.count)}
+        return {
+            "durations": _Stretches(self.statistic, shard, cells).durations(self.shown.rows, cells.per_group)
+        }
 
     def answer(self, tables: Tables, context: Context) -> PathTable:
         """Turn both tallies into the answer."""
