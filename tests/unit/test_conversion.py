@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import journeykit as jk
-from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.errors import JourneykitWarning, ParameterError, UnknownNameError
 from tests import logs, oracle
 
 
@@ -255,3 +255,14 @@ def test_the_intervals_of_the_shop_are_those_of_the_slow_twin(shop):
     wanted = oracle.wilson(row["converted"] / row["reached"], row["reached"])
     assert (row["low"], row["high"]) == (pytest.approx(wanted.low), pytest.approx(wanted.high))
     assert not math.isclose(row["low"], row["visit_rate_low"])
+
+
+def test_unknown_names_are_warned_of_where_the_question_is_asked():
+    made = journeys(logs.ABANDONED_CARTS)
+    with pytest.warns(JourneykitWarning) as warned:
+        answer = made.measure(jk.Conversion("carts", missing="warn"))
+    with pytest.raises(UnknownNameError) as refused:
+        made.measure(jk.Conversion("carts"))
+    assert [str(warning.message) for warning in warned] == [str(refused.value)]
+    assert warned[0].filename == __file__
+    assert answer.frame["converted"].sum() == 0
