@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.conversion import Conversion
     from journeykit.statistics.overview import Overview
     from journeykit.statistics.stage_flow import StageFlow
+    from journeykit.statistics.step_matrix import StepMatrix
     from journeykit.statistics.top_paths import TopPaths
     from journeykit.statistics.transitions import Transitions
 
@@ -53,6 +54,7 @@ _HOMES = {
     "Answer": "statistics.base",
     "Transitions": "statistics.transitions",
     "TopPaths": "statistics.top_paths",
+    "StepMatrix": "statistics.step_matrix",
     "Conversion": "statistics.conversion",
     "Abandonment": "statistics.abandonment",
     "StageFlow": "statistics.stage_flow",
@@ -83,6 +85,7 @@ __all__ = [
     "StageFlow",
     "StageModel",
     "Statistic",
+    "StepMatrix",
     "TopPaths",
     "Transitions",
     "__version__",

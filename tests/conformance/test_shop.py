@@ -177,3 +177,13 @@ def test_paths_of_sql(journeys, sql):
     assert found.keys() == {tuple(path) for path, *_ in wanted}
     for path, *rest in wanted:
         assert found[tuple(path)] == pytest.approx(rest)
+
+
+def test_where_users_are_at_every_step(journeys, oracle):
+    wanted = pl.read_csv(oracle / "step_matrix__max10__user_id.csv").rename({"event": "state"})
+    names = {"path_start": "<START>", "path_end": "<END>"}
+    wanted = {names.get(row[0], row[0]): row[1:] for row in wanted.iter_rows() if any(row[1:])}
+    found = journeys.measure(jk.StepMatrix(10, unit="user")).matrix()
+    assert set(found["state"]) == set(wanted)
+    for state, *shares in found.iter_rows():
+        assert shares == pytest.approx(wanted[state], abs=1e-12), state

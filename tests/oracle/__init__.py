@@ -47,6 +47,7 @@ from tests.oracle.paths import (
 from tests.oracle.retention import Cell, retention
 from tests.oracle.sessions import Sessions, column_sessions, sessions
 from tests.oracle.stages import Rule, Stage, Staged, StagedUnit, Visit, assign, moves, stage_numbers, visits
+from tests.oracle.steps import FlowEdge, cut_edges, flow, step_matrix
 from tests.oracle.survival import aalen_johansen, converted_by, kaplan_meier, median_survival
 from tests.oracle.transitions import Edge, Node, edges, nodes, transition_counts
 from tests.oracle.whole_paths import Ngram, PathRow, ngrams, top_paths
@@ -60,6 +61,7 @@ __all__ = [
     "Correlate",
     "Edge",
     "Exclusion",
+    "FlowEdge",
     "Interval",
     "Item",
     "Ngram",
@@ -95,9 +97,11 @@ __all__ = [
     "converted_by",
     "correlates",
     "cut_at_goal",
+    "cut_edges",
     "edges",
     "engaged_rate",
     "flags",
+    "flow",
     "funnel",
     "funnel_steps",
     "funnel_times",
@@ -123,6 +127,7 @@ __all__ = [
     "sessions",
     "stage_numbers",
     "status",
+    "step_matrix",
     "time_and_outcome",
     "times_of_runs",
     "top_paths",
