@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from journeykit.statistics.abandonment import Abandonment
     from journeykit.statistics.base import Answer, Statistic
     from journeykit.statistics.conversion import Conversion
+    from journeykit.statistics.friction import Friction
     from journeykit.statistics.overview import Overview
+    from journeykit.statistics.rage import RageRule
     from journeykit.statistics.stage_flow import StageFlow
     from journeykit.statistics.step_matrix import StepMatrix
     from journeykit.statistics.top_paths import TopPaths
@@ -58,6 +60,8 @@ _HOMES = {
     "Conversion": "statistics.conversion",
     "Abandonment": "statistics.abandonment",
     "StageFlow": "statistics.stage_flow",
+    "Friction": "statistics.friction",
+    "RageRule": "statistics.rage",
     "Overview": "statistics.overview",
     "InMemory": "engines",
     "datasets": "",
@@ -72,6 +76,7 @@ __all__ = [
     "Answer",
     "Conversion",
     "Events",
+    "Friction",
     "InMemory",
     "JourneykitError",
     "JourneykitWarning",
@@ -79,6 +84,7 @@ __all__ = [
     "Match",
     "Overview",
     "PathCleaning",
+    "RageRule",
     "Segment",
     "SessionRule",
     "Stage",

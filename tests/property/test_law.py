@@ -40,6 +40,9 @@ def statistics():
         jk.Abandonment("buy", horizon="2h"),
         jk.StageFlow(),
         jk.Overview(),
+        jk.Friction("cart"),
+        jk.Friction(rage=jk.RageRule.amplitude(), slow=None),
+        jk.Friction(jk.Match(where=pl.col("event") == "view"), rage=None, slow=0.5, quick="5m"),
     )
 
 
