@@ -101,7 +101,7 @@ def count_flags(user_paths, starts, ends, labels, flags, class_of, cells, size, 
     """
     for user in range(user_paths.size - 1):
         for path in range(user_paths[user], user_paths[user + 1]):
-            base = cells[path] * size if cells.size > 0 else 0
+            base = cells[path] * size
             for i in range(starts[path], ends[path]):
                 label = np.int64(labels[i]) if labels.size > 0 else 0
                 key = (base + label) * KINDS
@@ -125,7 +125,7 @@ def count_detours(user_paths, starts, ends, labels, symbols, masks, stages, cell
     """
     for user in range(user_paths.size - 1):
         for path in range(user_paths[user], user_paths[user + 1]):
-            base = cells[path] * size if cells.size > 0 else 0
+            base = cells[path] * size
             furthest, then_trouble = -1, False
             for i in range(ends[path] - 1, starts[path] - 1, -1):
                 if masks[symbols[i]] & np.uint64(1) != 0:
@@ -187,7 +187,7 @@ def count_exposed(ends, codes, flags, asked, origin, goal, outcomes, owners, cel
     for path in range(ends.size):
         if origin[path] < 0:
             continue
-        base = cells[path] * size if cells.size > 0 else 0
+        base = cells[path] * size
         every = (base + size - 1) * SIDES
         user, outcome = owners[path], outcomes[path]
         span = (origin[path], goal[path] if goal[path] >= 0 else ends[path])

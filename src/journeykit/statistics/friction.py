@@ -15,7 +15,7 @@ from journeykit.journeys import Journeys
 from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
-from journeykit.statistics.checks import CHOICES
+from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.friction_answer import FrictionAnswer, friction_answer
 from journeykit.statistics.friction_flags import CLASSES, FLAGS, ShardVisits, SlowLimits, class_of_flags
@@ -106,8 +106,7 @@ class Friction(Statistic[FrictionAnswer]):
         microseconds(self.quick, "quick")
         if self.slow is not None and not (isinstance(self.slow, float | int) and 0 < self.slow < 1):
             raise ParameterError(f"slow must be a number between 0 and 1, or None, not {self.slow!r}.")
-        if self.missing not in (*CHOICES["missing"], "warn"):
-            raise ParameterError.choice("missing", self.missing, (*CHOICES["missing"], "warn"))
+        check_choices(self)
 
     @property
     def asked(self) -> tuple[str, ...]:

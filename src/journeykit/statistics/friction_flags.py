@@ -67,10 +67,8 @@ class ShardVisits:
         paths = shard.paths("session")
         first, last = shard.user_range or (0, shard.n_users)
         events = slice(int(shard.user_offsets[first]), int(shard.user_offsets[last]))
-        starts, ends = paths.starts[paths.each] - events.start, paths.ends[paths.each] - events.start
-        return cls(
-            events, paths.user_paths - paths.first, starts, ends, paths.codes[events], paths.times[events]
-        )
+        starts, ends = paths.starts - events.start, paths.ends - events.start
+        return cls(events, paths.user_paths, starts, ends, paths.codes[events], paths.times[events])
 
     @property
     def n_events(self) -> int:
