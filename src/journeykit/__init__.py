@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.step_matrix import StepMatrix
     from journeykit.statistics.top_paths import TopPaths
     from journeykit.statistics.transitions import Transitions
+    from journeykit.statistics.window_funnel import WindowFunnel
 
 __version__ = "0.1.0"
 
@@ -63,6 +64,7 @@ _HOMES = {
     "Friction": "statistics.friction",
     "RageRule": "statistics.rage",
     "Overview": "statistics.overview",
+    "WindowFunnel": "statistics.window_funnel",
     "InMemory": "engines",
     "datasets": "",
     "errors": "",
@@ -94,6 +96,7 @@ __all__ = [
     "StepMatrix",
     "TopPaths",
     "Transitions",
+    "WindowFunnel",
     "__version__",
     "datasets",
     "errors",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import polars as pl
 import pytest
 
+import journeykit as jk
 from tests import oracle
 from tests.conftest import SHARED
 
@@ -44,3 +46,22 @@ def test_slow_twin(case):
             of_twin({**case, "events": case["events"] or [[1, 0, "a"]]})
     else:
         assert of_twin(case) == case["expected"]
+
+
+def of_package(case):
+    asked = case["params"]
+    question = jk.WindowFunnel(
+        asked["conditions"], f"{asked['window']}us", asked["modes"], levels=True, missing="ignore"
+    )
+    log = pl.DataFrame(case["events"], schema=["user", "time", "event"], orient="row")
+    journeys = jk.read_events(log, user="user", time="time", event="event", unit="us").sessionize(None)
+    return {str(user): level for user, _, level in journeys.measure(question).levels.rows()}
+
+
+@every_case
+def test_package(case):
+    if "error" in case["expected"]:
+        with pytest.raises(jk.errors.ParameterError):
+            of_package(case)
+    else:
+        assert of_package(case) == case["expected"]

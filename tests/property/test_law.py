@@ -43,6 +43,10 @@ def statistics():
         jk.Friction("cart"),
         jk.Friction(rage=jk.RageRule.amplitude(), slow=None),
         jk.Friction(jk.Match(where=pl.col("event") == "view"), rage=None, slow=0.5, quick="5m"),
+        jk.WindowFunnel(["view", "cart", "buy"], within="1d"),
+        jk.WindowFunnel(
+            [["home", "view"], "view", "cart"], "2h", ["strict_once", "strict_order"], unit="session"
+        ),
     )
 
 
