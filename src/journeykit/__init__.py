@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.base import Answer, Statistic
     from journeykit.statistics.conversion import Conversion
     from journeykit.statistics.friction import Friction
+    from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
     from journeykit.statistics.overview import Overview
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.stage_flow import StageFlow
@@ -62,6 +63,7 @@ _HOMES = {
     "Abandonment": "statistics.abandonment",
     "StageFlow": "statistics.stage_flow",
     "Friction": "statistics.friction",
+    "FrictionBeforeAbandonment": "statistics.friction_before_abandonment",
     "RageRule": "statistics.rage",
     "Overview": "statistics.overview",
     "WindowFunnel": "statistics.window_funnel",
@@ -79,6 +81,7 @@ __all__ = [
     "Conversion",
     "Events",
     "Friction",
+    "FrictionBeforeAbandonment",
     "InMemory",
     "JourneykitError",
     "JourneykitWarning",

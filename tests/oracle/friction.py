@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from tests.oracle.abandonment import Unit, status
 from tests.oracle.numbers import percentile
 from tests.oracle.paths import Item, Path
 
@@ -97,3 +98,54 @@ def detours(path: Path, trouble: Collection[str], stages: Mapping[int, int]) -> 
         back = detour and any(stages.get(j, 0) >= stages.get(i, 0) for j in later)
         found.append((i, detour, back))
     return found
+
+
+class Exposed(NamedTuple):
+    """One unit: its outcome, and by event the flags that it met from its start until just before its goal."""
+
+    user: Any
+    outcome: str
+    met: dict[str, set[str]]
+
+
+def exposed(
+    path: Path,
+    flags: Mapping[int, set[str]],
+    start: Collection[str] | None,
+    goal: Collection[str],
+    horizon: float,
+    until: int,
+    window: int | None = None,
+) -> Exposed | None:
+    """What a unit met, and what became of it (D5.2); None if it never reached the start.
+
+    `flags` are by the row of the log.
+    """
+    unit = Unit(
+        [item.time for item in path.items],
+        [start is None or name in start for name in path.names],
+        [name in goal for name in path.names],
+    )
+    found = status(unit, horizon, until, window)
+    if found is None:
+        return None
+    stop = len(path.items) if found.goal is None else found.goal
+    met: dict[str, set[str]] = {}
+    for item in path.items[found.origin : stop]:
+        own = flags.get(id(item.row), set())
+        met.setdefault(item.name, set()).update(own | ({"any"} if own else set()))
+    return Exposed(path.user, found.status, met)
+
+
+def compared(units: Sequence[Exposed], flag: str, event: str | None = None) -> dict[str, tuple[int, ...]]:
+    """(Units, converted, abandoned, open) with the flag and without it; at an event, of those that visited it."""
+    sides: dict[str, list[str]] = {"with": [], "without": []}
+    for unit in units:
+        if event is not None and event not in unit.met:
+            continue
+        flags = set().union(*unit.met.values()) if event is None else unit.met[event]
+        sides["with" if flag in flags else "without"].append(unit.outcome)
+    return {
+        side: (len(all_), *(all_.count(each) for each in ("converted", "abandoned", "open")))
+        for side, all_ in sides.items()
+    }

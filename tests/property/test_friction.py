@@ -13,6 +13,7 @@ import journeykit as jk
 from tests import logs, oracle
 from tests.measuring import journeys_of
 from tests.oracle import friction as twin
+from tests.oracle.differences import benjamini_hochberg
 
 pytestmark = pytest.mark.property
 
@@ -149,3 +150,57 @@ def check_detours(answer, counted):
         assert row["users"] == len(counted.users[name, "plain"])
         back = row["returns"] / row["detours"] if row["detours"] else None
         assert [row["return_rate"]] == pytest.approx([back])
+
+
+@FEW
+@given(
+    clicks(), st.sampled_from(("user", "session")), st.sampled_from((None, ("view",), ("purchase", "cart"))),
+    st.sampled_from((None, logs.MINUTE, logs.DAY)), st.sampled_from((logs.SECOND, logs.TIMEOUT, logs.DAY)),
+    st.integers(0, logs.DAY),
+)  # fmt: skip
+def test_exposure_is_that_of_the_slow_twin(rows, unit, start, window, horizon, later):
+    until = max(row["time"] for row in rows) + later
+    sessions = oracle.session_paths(rows, until)
+    limits = twin.slow_limits(sessions, 0.95)
+    flags = {
+        id(item.row): twin.flags_of(path, i, ("help",), twin.Rage(), 10 * logs.SECOND, limits)
+        for path in sessions
+        for i, item in enumerate(path.items)
+    }
+    paths = sessions if unit == "session" else oracle.user_paths(rows, until)
+    quiet = logs.TIMEOUT + 1 if unit == "session" else horizon
+    found = [twin.exposed(path, flags, start, ("purchase",), quiet, until, window) for path in paths]
+    units = [each for each in found if each is not None]
+    question = jk.FrictionBeforeAbandonment(
+        "purchase", start, jk.Friction("help", missing="ignore"), unit,
+        horizon=f"{horizon}us" if unit == "user" else None, within=window and f"{window}us", min_units=2,
+        missing="ignore",
+    )  # fmt: skip
+    moment = pl.Series([until]).cast(pl.Datetime("us", "UTC"))[0]
+    events = jk.read_events(logs.frame(rows), user="user", time="time", event="event", observed_until=moment)
+    answer = events.sessionize("30m").measure(question)
+    check_exposure(answer.frame, units, [None])
+    names = {name for each in units for name in each.met}
+    check_exposure(answer.events, units, names)
+    pairs = {(name, flag) for each in units for name, met in each.met.items() for flag in met}
+    assert {(row["event"], row["flag"]) for row in answer.events.to_dicts()} == pairs
+
+
+def check_exposure(table, units, names):
+    for row in table.to_dicts():
+        assert row.get("event") in names
+        wanted = twin.compared(units, row["flag"], row.get("event"))
+        for side in ("with", "without"):
+            columns = (f"{what}_{side}" for what in ("units", "converted", "abandoned", "open"))
+            assert tuple(row[name] for name in columns) == wanted[side], (row["flag"], side)
+            resolved = row[f"converted_{side}"] + row[f"abandoned_{side}"]
+            assert row[f"resolved_{side}"] == resolved
+            rate = row[f"abandoned_{side}"] / resolved if resolved else None
+            assert [row[f"rate_{side}"]] == pytest.approx([rate])
+        known = row["rate_with"] is not None and row["rate_without"] is not None
+        difference = row["rate_with"] - row["rate_without"] if known else None
+        assert [row["difference"]] == pytest.approx([difference])
+        if row["resolved_with"] < 2:
+            assert row["p_value"] is None
+    values = table["p_value"].to_list()
+    assert table["p_adjusted"].to_list() == pytest.approx(benjamini_hochberg(values))

@@ -41,6 +41,8 @@ def statistics():
         jk.StageFlow(),
         jk.Overview(),
         jk.Friction("cart"),
+        jk.FrictionBeforeAbandonment("buy", horizon="2h", friction=jk.Friction("cart"), min_units=3),
+        jk.FrictionBeforeAbandonment("buy", "view", unit="session", within="1h"),
         jk.Friction(rage=jk.RageRule.amplitude(), slow=None),
         jk.Friction(jk.Match(where=pl.col("event") == "view"), rage=None, slow=0.5, quick="5m"),
         jk.WindowFunnel(["view", "cart", "buy"], within="1d"),

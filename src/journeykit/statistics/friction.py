@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
 from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
-from journeykit.statistics.base import UNITS_TABLE, Statistic
+from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.friction_answer import FrictionAnswer, friction_answer
@@ -24,6 +24,7 @@ from journeykit.statistics.rage import RageRule
 
 KINDS = (*FLAGS, "any", "all", *(f"class_{name}" for name in CLASSES), "plain", "detour", "return")
 COUNTS = ("visits", "sessions", "users")
+DEFAULT_RAGE = RageRule.posthog()
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Friction(Statistic[FrictionAnswer]):
     """
 
     trouble: MatchLike | None = None
-    rage: RageRule | None = field(default_factory=RageRule)
+    rage: RageRule | None = DEFAULT_RAGE
     quick: Duration = "10s"
     slow: float | None = 0.95
     missing: Missing = "raise"
@@ -107,6 +108,9 @@ class Friction(Statistic[FrictionAnswer]):
         if self.slow is not None and not (isinstance(self.slow, float | int) and 0 < self.slow < 1):
             raise ParameterError(f"slow must be a number between 0 and 1, or None, not {self.slow!r}.")
         check_choices(self)
+
+    def __repr__(self) -> str:
+        return described(self)
 
     @property
     def asked(self) -> tuple[str, ...]:
