@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,7 +50,7 @@ class FrictionBeforeAbandonment(Statistic[ExposureAnswer]):
     min_units : int
         A flag that fewer units met, of those that converted or gave up, is shown and not tested.
     missing : {"raise", "ignore", "warn"}
-        What to do with names that the log does not have. D0.9.
+        What to do with names that the log does not have, those of `friction` included unless it says so itself. D0.9.
 
     Raises
     ------
@@ -138,7 +138,8 @@ class FrictionBeforeAbandonment(Statistic[ExposureAnswer]):
     def check(self, context: Context) -> None:
         """Refuse names and properties that the journeys do not have."""
         check_matches(self.matches, "event", self.missing, context)
-        self.friction.check(context)
+        strict = self.friction.missing == "raise"
+        (replace(self.friction, missing=self.missing) if strict else self.friction).check(context)
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the gaps into every event of one shard."""
