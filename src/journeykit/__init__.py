@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.abandonment import Abandonment
     from journeykit.statistics.base import Answer, Statistic
     from journeykit.statistics.conversion import Conversion
+    from journeykit.statistics.flow import Flow
     from journeykit.statistics.friction import Friction
     from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
     from journeykit.statistics.overview import Overview
@@ -59,6 +60,7 @@ _HOMES = {
     "Transitions": "statistics.transitions",
     "TopPaths": "statistics.top_paths",
     "StepMatrix": "statistics.step_matrix",
+    "Flow": "statistics.flow",
     "Conversion": "statistics.conversion",
     "Abandonment": "statistics.abandonment",
     "StageFlow": "statistics.stage_flow",
@@ -80,6 +82,7 @@ __all__ = [
     "Answer",
     "Conversion",
     "Events",
+    "Flow",
     "Friction",
     "FrictionBeforeAbandonment",
     "InMemory",

@@ -164,10 +164,14 @@ def anchor(
 
 
 def limited(items: list[Item], has_start: bool, has_end: bool, limit: int | None) -> list[Item]:
-    """First items, or last ones before an end, or both halves around <OTHER>. D3.4."""
+    """First items, or last ones before an end, or both halves around <OTHER>. D3.4.
+
+    Choice: <OTHER> has the time of the first event it stands for (as PostHog has).
+    """
     if limit is None or len(items) <= limit:
         return items
     if has_start and has_end:
         half = limit // 2
-        return [*items[:half], Item(OTHER, None, None), *items[len(items) - half :]]
+        hidden = items[half : len(items) - half]
+        return [*items[:half], Item(OTHER, hidden[0].time, None), *items[len(items) - half :]]
     return items[len(items) - limit :] if has_end else items[:limit]

@@ -55,16 +55,17 @@ def flow(
     max_steps: int,
     top: int | None = None,
     censored: bool = False,
+    ended: bool = True,
 ) -> dict[tuple[int, str, str], FlowEdge]:
     """Count the moves between steps; paths are cut at anchors and to the limit before. D8.3, D3.5.
 
-    Choices: END takes a step like an event, so a path of `max_steps` events shows none. The time of OTHER is that of
-    the first event it stands for; a move to END has none.
+    Choices: END takes a step like an event, so a path of `max_steps` events shows none; a move to it takes no time.
+    Paths cut at an end anchor have not `ended`.
     """
     nodes = []
     for path in paths:
         items = [*path.items]
-        if not (censored and path.open):
+        if ended and not (censored and path.open):
             items.append(Item(END, None, None))
         nodes.append((path.user, items[:max_steps]))
     ranked: dict[int, Counter[str]] = defaultdict(Counter)

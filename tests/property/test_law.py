@@ -36,6 +36,11 @@ def statistics():
         jk.StepMatrix(4, top=2),
         jk.StepMatrix(unit="user", anchor=["cart", "buy"], occurrence=2, before=1, after=2, threshold=0.3),
         jk.StepMatrix(of="stage", anchor=jk.Match(), occurrence="last", collapse_repeats=True),
+        jk.Flow(4, top=2, quantiles=(0.5,)),
+        jk.Flow(
+            3, unit="user", start="view", end=["cart", "buy"], edge_limit=3, open_paths="censor", horizon="2h"
+        ),
+        jk.Flow.posthog(of="stage", min_weight=2),
         jk.Conversion("buy"),
         jk.Abandonment("buy", horizon="2h"),
         jk.StageFlow(),

@@ -58,42 +58,42 @@ def event_at(step, length, first, last, limit):
 
 
 @kernel
-def shown_state(state, step, cell, rule, shown):
+def shown_state(state, step, segment, rule, shown):
     """Return a state, or OTHER if it is not among those shown at a step; `shown` is ascending, empty for all."""
-    size, steps, other = rule
+    names, columns = rule
     if shown.size == 0:
         return state
-    key = (cell * steps + step) * size + state
+    key = (segment * columns + step) * (names + 3) + state
     place = np.searchsorted(shown, key)
-    return state if place < shown.size and shown[place] == key else other
+    return state if place < shown.size and shown[place] == key else names + 1
 
 
 @kernel
-def count_flow(paths, codes, times, cells, segments, rule, limits, shown, ended, keys, rows, table, gaps):
-    """Count the moves between the steps of every path, with END behind its last event if it `ended`. D8.3.
+def count_flow(paths, codes, times, cells, segments, rule, limit, shown, ended, keys, rows, table, gaps):
+    """Count the paths in every state at every step, and the moves between steps, to END if a path `ended`. D8.3.
 
-    `paths` = (user offsets, first positions, ends); `rule` = (states, steps, OTHER), END = OTHER + 1;
-    `limits` = (most steps, longest path that has no events left out in its middle). `gaps` takes (row, time) of every
-    timed move, or is empty. Returns how many gaps there are.
+    `paths` = (user offsets, first positions, ends); `rule` = (names, columns): START, OTHER, END are the next states;
+    a path longer than `limit` shows its two ends. A state at a step is counted as if it came from END. `gaps` takes
+    (row, time) of every timed move, or is empty. Returns how many of these there are.
     """
     user_paths, firsts, lasts = paths
-    size, steps, other = rule
-    n = 0
+    names, columns = rule
+    size, end, n = names + 3, np.int64(names + 2), 0
     for user in range(user_paths.size - 1):
         for path in range(user_paths[user], user_paths[user + 1]):
             length = lasts[path] - firsts[path]
-            nodes = min(length, limits[0])
-            source, since = np.int64(-1), np.int64(0)
-            for step in range(nodes + (ended[path] and nodes == length and nodes < steps)):
-                place, hidden = event_at(min(step, length - 1), length, firsts[path], lasts[path], limits[1])
-                target, at = other + 1, since
+            nodes = min(length, columns)
+            source, since = end, np.int64(0)
+            for step in range(nodes + (0 < length < columns and ended[path])):
+                target, at, base = end, since, (cells[path] * columns + step) * size
                 if step < nodes:
-                    at = times[place]
-                    state = np.int64(codes[place])
-                    target = other if hidden else shown_state(state, step, segments[path], rule, shown)
-                if source >= 0:
-                    key = ((cells[path] * steps + step - 1) * size + source) * size + target
-                    row = slot_of(keys, rows, key)
+                    place, hidden = event_at(step, length, firsts[path], lasts[path], limit)
+                    target, at = np.int64(names + 1), times[place]
+                    if not hidden:
+                        target = shown_state(np.int64(codes[place]), step, segments[path], rule, shown)
+                    add_one(table, slot_of(keys, rows, (base + end) * size + target), np.int64(path), user)
+                if step > 0:
+                    row = slot_of(keys, rows, (base + source) * size + target)
                     add_one(table, row, np.int64(path), user)
                     table[row, GAPS] += at - since
                     if gaps.size > 0 and step < nodes:

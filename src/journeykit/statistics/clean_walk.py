@@ -32,6 +32,8 @@ SHARED: dict[str, tuple[object, ...]] = {
     "keep": ("first", "last"),
     "open_paths": ("end", "censor"),
     "collapse_repeats": (False, True),
+    "weight": ("paths", "users"),
+    "sort": ("step", "weight"),
 }
 
 
@@ -127,12 +129,17 @@ class CleanWalk(Walk):
             lasts = np.where(lost, firsts, found + 1)
         return np.where(lost, self.paths.starts, firsts), np.where(lost, self.paths.starts, lasts)
 
-    def counted_units(self, counted: Bools) -> pl.DataFrame:
-        """Count the paths that count and their users, and those that have events and do not count, per cell."""
+    def counted_units(self, counted: Bools, **marked: Bools) -> pl.DataFrame:
+        """Count per cell the paths that count and their users, those with events that do not, and marked ones."""
         units = count_units(self.paths, self.cells, counted)
-        lost = count_units(self.paths, self.cells, (self.paths.ends > self.paths.starts) & ~counted)
-        joined = units.join(lost.select(CELL, lost="paths"), on=CELL, how="full", coalesce=True)
-        return joined.with_columns(pl.exclude(CELL).fill_null(0)).sort(CELL)
+        marked = {"lost": (self.paths.ends > self.paths.starts) & ~counted, **marked}
+        tables = [
+            count_units(self.paths, self.cells, one).select(CELL, pl.col("paths").alias(name))
+            for name, one in marked.items()
+        ]
+        for table in tables:
+            units = units.join(table, on=CELL, how="full", coalesce=True)
+        return units.with_columns(pl.exclude(CELL).fill_null(0)).sort(CELL)
 
 
 def lost_note(units: pl.DataFrame, what: str) -> tuple[str, ...]:
