@@ -123,7 +123,7 @@ def read_events(  # noqa: PLR0913 - a log has many parts
 
 
 def _warm_up() -> None:
-    """Load the compiler while the file is read: the first call of any kernel takes it half a second."""
+    """Load what the kernels need while the file is read."""
     from journeykit.kernels.warming import warm_up
 
     warm_up()

@@ -6,37 +6,18 @@ text has a buffer number in bytes 8-11 and an offset into that buffer in bytes 1
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from journeykit.kernels.compiling import kernel
+from journeykit.kernels.compiling import Loader, kernel
 
 INLINE_BYTES = 12
 ADDRESS_BITS = np.uint64(48)
 ADDRESS_MASK = np.uint64((1 << 48) - 1)
 
 
-def _loader(bits: int, result: Any) -> Any:
-    """Make an intrinsic that loads an unaligned little-endian number of `bits` at an address."""
-
-    @intrinsic
-    def load(typing_context: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
-            return builder.load(pointer, align=1)
-
-        return result(types.int64), generate
-
-    return load
-
-
-load_byte = _loader(8, types.uint8)
-load_half = _loader(32, types.uint32)
-load_word = _loader(64, types.uint64)
+load_byte = Loader(8)
+load_half = Loader(32)
+load_word = Loader(64)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Making numba ready before it is needed."""
+"""Making the kernels ready before they are needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def nothing(number):
 
 
 def warm_up() -> None:
-    """Import the kernels that every log needs, and make numba load what it loads at its first call."""
+    """Import the kernels that every log needs, and what loads their machine code."""
     from journeykit.kernels import ordering, sessions
 
     nothing(len((ordering.__name__, sessions.__name__)))

@@ -1,0 +1,127 @@
+"""Kernels give the same as the functions that they are compiled from, and their machine code is kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from journeykit.kernels import machine_code
+from journeykit.kernels.compiling import Kernel, kernel
+
+native = pytest.mark.skipif(
+    not machine_code.takes(()), reason="numba itself calls the kernels on this system"
+)
+
+
+def weigh(pair, table, flag, factor, weight):
+    """Return numbers of several types from arguments of several types."""
+    first, second = pair
+    total = 0.0
+    for i in range(table.shape[0]):
+        for j in range(table.shape[1]):
+            total += table[i, j] * (i + 2 * j)
+    return first - second, total * weight, flag, factor
+
+
+def reverse(values, out):
+    """Write values backwards, by way of two arrays of its own; return nothing."""
+    mine, ones = values.copy(), np.ones(values.size, np.int32)
+    for i in range(values.size):
+        out[i] = mine[values.size - 1 - i] + ones[i]
+
+
+def shifted(values):
+    """Return an array: more than is called without numba."""
+    return values + 1
+
+
+def folder(monkeypatch, path):
+    monkeypatch.setattr(machine_code, "_folder", lambda: path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6, dtype=np.int16).reshape(2, 3)),
+        np.arange(24, dtype=np.uint8).reshape(4, 6)[::2, ::2],
+        np.zeros((0, 3)),
+    ],
+)
+@pytest.mark.parametrize("flag", [True, False, np.bool_(True)])
+@pytest.mark.parametrize("factor", [-7, np.int32(-7), np.uint64(1 << 63), (1 << 64) - 1])
+def test_gives_what_the_function_gives(table, flag, factor):
+    arguments = ((5, np.int64(8)), table, flag, factor, 0.5)
+    assert kernel(weigh)(*arguments) == weigh(*arguments)
+
+
+def test_allocates(monkeypatch, tmp_path):
+    folder(monkeypatch, tmp_path)
+    compiled, out = kernel(reverse), np.zeros(3, np.int32)
+    for _ in range(1000):
+        assert compiled(np.array([1, 2, 4]), out) is None
+    assert out.tolist() == [5, 3, 2]
+
+
+def test_leaves_to_numba_what_it_cannot_call(monkeypatch, tmp_path):
+    folder(monkeypatch, tmp_path)
+    compiled = kernel(shifted)
+    assert compiled(np.array([1, 2])).tolist() == [2, 3]
+    assert compiled(np.array([1, 2])).tolist() == [2, 3]
+
+
+@native
+def test_keeps_machine_code(monkeypatch, tmp_path):
+    folder(monkeypatch, tmp_path)
+    kernel(reverse)(np.arange(3), np.zeros(3))
+    again = Kernel(reverse)
+    monkeypatch.setattr(machine_code, "_make", lambda *_: pytest.fail("compiled again"))
+    out = np.zeros(3)
+    again(np.arange(3), out)
+    assert out.tolist() == [3, 2, 1]
+
+
+@native
+@pytest.mark.parametrize("damage", [b"", b"\n", b"{}\n", b"[1]\n", b"\x7fELF"])
+def test_makes_damaged_machine_code_again(monkeypatch, tmp_path, damage):
+    folder(monkeypatch, tmp_path)
+    kernel(reverse)(np.arange(3), np.zeros(3))
+    (kept,) = tmp_path.iterdir()
+    whole = kept.read_bytes()
+    for broken in (damage, whole[:-1], whole.replace(b'"origin": "', b'"origin": "0')):
+        kept.write_bytes(broken)
+        out = np.zeros(3)
+        kernel(reverse)(np.arange(3), out)
+        assert out.tolist() == [3, 2, 1]
+        assert len(kept.read_bytes()) == len(whole)
+
+
+@native
+def test_works_where_nothing_can_be_kept(monkeypatch, tmp_path):
+    for place in (None, tmp_path / "missing"):
+        folder(monkeypatch, place)
+        out = np.zeros(2)
+        kernel(reverse)(np.arange(2), out)
+        assert out.tolist() == [2, 1]
+
+
+@native
+def test_a_kept_kernel_is_called_without_numba():
+    code = (
+        "import sys, numpy as np\n"
+        "from journeykit.kernels.ordering import hash_integers\n"
+        "ids = np.array([1, 42], np.uint64); hashes = np.empty(2, np.uint64)\n"
+        "hash_integers(ids, hashes)\n"
+        "print((hashes % np.uint64(64)).tolist(), 'numba' in sys.modules)"
+    )
+    source = str(Path(machine_code.__file__).parents[2])
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=source)
+        for _ in range(2)
+    ]
+    assert runs[-1].stdout == "[31, 2] False\n"
