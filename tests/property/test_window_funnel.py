@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import journeykit as jk
@@ -14,6 +14,8 @@ from tests import logs, oracle
 pytestmark = pytest.mark.property
 
 LABELS = "abcd"
+# Streams are short and each example is cheap.
+many = settings(max_examples=15 * settings().max_examples)
 MODE_SETS = st.sets(st.sampled_from(MODES)).map(
     lambda modes: modes - ({"allow_reentry"} if "strict_order" not in modes else set())
 )
@@ -32,6 +34,7 @@ def streams(draw):
     return found
 
 
+@many
 @given(st.lists(streams(), min_size=1, max_size=4), CONDITIONS, st.integers(1, 12), MODE_SETS)
 def test_levels_are_those_of_the_slow_twin(users, conditions, window, modes):
     rows = [(user, time, label) for user, stream in enumerate(users) for time, label in stream]

@@ -29,6 +29,27 @@ def test_levels_with_rates():
     assert frame["low"][3] == pytest.approx(0.045587, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("stream", "conditions", "modes", "level"),
+    [
+        ("u 0 a; u 10 b", ["a", "b"], [], 2),
+        ("u 0 a; u 10.001 b", ["a", "b"], [], 1),
+        ("u 0 a; u 0 b; u 10 c", ["a", ["a", "b"], ["a", "b"]], [], 3),
+        ("u 0 a; u 0 b; u 10 c", ["a", ["a", "b"], ["a", "b"]], ["strict_once"], 2),
+        ("u 0 b; u 0 a; u 0 c", [["a", "b"], ["a", "b"], ["a", "c"]], ["strict_once"], 3),
+        ("u 0 b; u 0 a; u 0 c", [["a", "b"], ["a", "b"], ["a", "b"]], ["strict_once"], 2),
+        ("u 0 a; u 1 b; u 2 b; u 2 c", ["a", "b", "c"], ["strict_increase"], 2),
+        ("u 0 a; u 1 b; u 2 b; u 2 c", ["a", "b", "c"], ["strict_increase", "strict_once"], 3),
+        ("u 0 x; u 1 a; u 2 x; u 3 b", ["a", "b"], ["strict_order"], 1),
+        ("u 0 a; u 1 b; u 2 b; u 3 c", ["a", "b", "c"], ["strict_deduplication"], 2),
+        ("u 0 a; u 1 c; u 2 b; u 3 c", ["a", "b", "c"], ["strict_order", "allow_reentry"], 3),
+    ],
+)
+def test_the_level_of_a_stream(stream, conditions, modes, level):
+    question = jk.WindowFunnel(conditions, "10m", modes, levels=True, missing="ignore")
+    assert journeys_of(log(stream), timeout=None).measure(question).levels["level"].to_list() == [level]
+
+
 def test_a_session_has_its_own_level_and_a_user_the_best():
     frame = frame_of(["a", "c"], "2h", unit="session")
     assert frame.select("units", "reached", "users").rows() == [(2, 5, 4), (2, 3, 3), (1, 1, 1)]
