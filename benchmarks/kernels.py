@@ -71,7 +71,7 @@ def kernels(peer: Any) -> list[Pass]:
     from vocabulary import START_US
 
     from journeykit.kernels.funnel import funnel_levels
-    from journeykit.kernels.retention import retained
+    from journeykit.kernels.retention import count_retention
     from journeykit.kernels.transitions import count_moves
     from journeykit.sessions.cutting import cut
     from journeykit.statistics.counting import CountingRows
@@ -84,7 +84,8 @@ def kernels(peer: Any) -> list[Pass]:
     masks = np.array([sum(1 << k for k, step in enumerate(steps) if step == name) for name in journeys.names])
     levels = np.zeros(users.n_paths, np.uint8)
     weeks = START_US + 7 * DAY_US * np.arange(5)
-    triangle = np.zeros((5, 5), np.int64)
+    triangle, members = np.zeros((1, 4, 4), np.int64), np.zeros(1, np.int64)
+    scratch = tuple(np.empty(4, np.int64) for _ in range(3))
     codes, times = np.empty_like(users.codes), np.empty_like(users.times)
     moves = CountingRows.make(size * size, journeys.n_events)
     ragged = (sessions.user_paths, sessions.starts, sessions.ends)
@@ -119,7 +120,10 @@ def kernels(peer: Any) -> list[Pass]:
             "retention",
             "kernel",
             TIMES,
-            lambda: retained(users.user_paths, users.starts, users.ends, users.times, weeks, triangle),
+            lambda: count_retention(
+                users.starts, users.ends, users.times, None, None, none, 0,
+                (weeks, 4 / float(weeks[-1] - weeks[0])), np.arange(4), (0, 1, True), scratch, members, triangle,
+            ),
         ),
     ]  # fmt: skip
 

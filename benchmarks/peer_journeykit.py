@@ -1,5 +1,5 @@
 """journeykit's answers to the six questions of the yardstick (``../shared/bench``), all from the public API
-but for the funnel and the retention triangle, which use the kernels that their statistics will stand on.
+but for the funnel, which uses the kernel that its statistic will stand on.
 
 Intervals are on wherever the statistic has them.
 """
@@ -7,6 +7,7 @@ Intervals are on wherever the statistic has them.
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 from vocabulary import NAMES, START_US
 
 import journeykit as jk
@@ -74,16 +75,7 @@ class Peer:
 
     def retention(self):
         """Question e."""
-        from journeykit.kernels.retention import retained
-
-        weeks = 1 + (self.journeys.observed_until - START_US) // WEEK_US
-        periods = START_US + WEEK_US * np.arange(weeks)
-
-        def triangle(shard):
-            paths = shard.paths("user")
-            table = np.zeros((weeks, weeks), np.int64)
-            retained(paths.user_paths, paths.starts, paths.ends, paths.times, periods, table)
-            return table
-
-        table = sum(on_all_cores(triangle, self.journeys.shards(8)))
-        return [[int(c), int(k), int(table[c, k])] for c, k in zip(*np.nonzero(table), strict=True)]
+        answer = self.journeys.measure(jk.Retention(period="1w"))
+        week = pl.col("cohort").dt.replace_time_zone(None).dt.epoch("us") - START_US
+        cells = answer.frame.filter(pl.col("returned") > 0).select(week // WEEK_US, "offset", "returned")
+        return [list(row) for row in cells.iter_rows()]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
     from journeykit.statistics.overview import Overview
     from journeykit.statistics.rage import RageRule
+    from journeykit.statistics.retention import Retention
     from journeykit.statistics.stage_flow import StageFlow
     from journeykit.statistics.step_matrix import StepMatrix
     from journeykit.statistics.top_paths import TopPaths
@@ -69,6 +70,7 @@ _HOMES = {
     "RageRule": "statistics.rage",
     "Overview": "statistics.overview",
     "WindowFunnel": "statistics.window_funnel",
+    "Retention": "statistics.retention",
     "InMemory": "engines",
     "datasets": "",
     "errors": "",
@@ -93,6 +95,7 @@ __all__ = [
     "Overview",
     "PathCleaning",
     "RageRule",
+    "Retention",
     "Segment",
     "SessionRule",
     "Stage",

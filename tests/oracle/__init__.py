@@ -44,7 +44,15 @@ from tests.oracle.paths import (
     session_paths,
     user_paths,
 )
-from tests.oracle.retention import Cell, retention
+from tests.oracle.retention import (
+    Cell,
+    RetentionQuestion,
+    calendar,
+    day_start,
+    floor_day,
+    retention,
+    retention_table,
+)
 from tests.oracle.sessions import Sessions, column_sessions, sessions
 from tests.oracle.stages import Rule, Stage, Staged, StagedUnit, Visit, assign, moves, stage_numbers, visits
 from tests.oracle.steps import FlowEdge, cut_edges, flow, step_matrix
@@ -69,6 +77,7 @@ __all__ = [
     "Path",
     "PathRow",
     "Question",
+    "RetentionQuestion",
     "Rule",
     "Rules",
     "Sessions",
@@ -85,6 +94,7 @@ __all__ = [
     "assign",
     "benjamini_hochberg",
     "breakdown",
+    "calendar",
     "chain",
     "chain_counts",
     "classic_abandonment",
@@ -98,9 +108,11 @@ __all__ = [
     "correlates",
     "cut_at_goal",
     "cut_edges",
+    "day_start",
     "edges",
     "engaged_rate",
     "flags",
+    "floor_day",
     "flow",
     "funnel",
     "funnel_steps",
@@ -122,6 +134,7 @@ __all__ = [
     "quality",
     "rate",
     "retention",
+    "retention_table",
     "return_gaps",
     "session_paths",
     "sessions",

@@ -54,6 +54,20 @@ def statistics():
         jk.WindowFunnel(
             [["home", "view"], "view", "cart"], "2h", ["strict_once", "strict_order"], unit="session"
         ),
+        jk.Retention(),
+        jk.Retention(
+            ["view", "cart"], "buy", cohort="recurring", rule="on_or_after", brackets=(1, 2), vs="previous"
+        ),
+        jk.Retention("view", cohort="recurring", clock="24h", rule="streak"),
+        jk.Retention(
+            jk.Match("view", where=pl.col("device") == "mobile"),
+            rule="on_or_before",
+            cohort_by="device",
+            period="1w",
+            week_start="sunday",
+            total_periods=3,
+            min_occurrences=2,
+        ),
     )
 
 

@@ -25,9 +25,9 @@ CALLER = 4
 """Who asked: above ``check_names``, ``check`` and ``measure``."""
 
 
-def check_choices(statistic: Any) -> None:
-    """Refuse a parameter of `CHOICES` that has another value."""
-    for parameter, allowed in CHOICES.items():
+def check_choices(statistic: Any, **own: Sequence[object]) -> None:
+    """Refuse a parameter of `CHOICES`, or of a statistic's `own` ones, that has another value."""
+    for parameter, allowed in {**CHOICES, **own}.items():
         value = getattr(statistic, parameter, allowed[0])
         if value not in allowed:
             raise ParameterError.choice(parameter, value, allowed)

@@ -1,0 +1,132 @@
+"""Retention, lifecycle, stickiness and sessions as the cases of ``posthog.json`` say. D9, D2.6, D17.
+
+A range there is also where the log ends: what comes after ``date_to`` is left out, and the period that holds it is
+the last one. Without it, nothing is cut off: the log ends when the last column of the last event is over.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+import journeykit as jk
+from tests.conformance import posthog
+
+pytestmark = pytest.mark.conformance
+
+PERIODS = {
+    "second": "1s", "minute": "1m", "hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "quarter": "1q",
+    "year": "1y",
+}  # fmt: skip
+LONGEST = {
+    "second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": timedelta(hours=1),
+    "day": timedelta(days=1), "week": timedelta(weeks=1), "month": timedelta(days=31), "quarter": timedelta(days=92),
+    "year": timedelta(days=366),
+}  # fmt: skip
+COHORTS = {"recurring": "recurring", "first_time": "first_time_filtered", "first_ever": "first_time"}
+
+
+def truncated(moment, period):
+    """Start of the period that holds a moment, weeks from Sunday."""
+    local = pl.Series([moment.replace(tzinfo=None)])
+    if period == "week":
+        local = local.dt.offset_by("1d").dt.truncate("1w").dt.offset_by("-1d")
+    else:
+        local = local.dt.truncate(PERIODS[period])
+    return local
+
+
+def shifted(moment, period, count):
+    """Start of the period so many later."""
+    found = truncated(moment, period).dt.offset_by(f"{count}{PERIODS[period][1:]}")[0]
+    return found.replace(tzinfo=moment.tzinfo)
+
+
+def matcher(entity, query):
+    """What an event of a query means: a name, or a name with its own conditions, and the query's conditions."""
+    entity = entity if isinstance(entity, dict) else {"event": entity}
+    trees = [posthog.conditions(entity), posthog.conditions(query)]
+    names = entity.get("event") or ()
+    return jk.Match(names, where=posthog.expression({"and": trees}))
+
+
+def range_of(query, rows):
+    """First moment of the cohorts and end of the log."""
+    period, first = query["period"], posthog.span(query)[0]
+    end = posthog.moment(query["date_to"], query.get("timezone") or "UTC") if query.get("date_to") else None
+    columns = 1 + sum(query.get("brackets") or [query.get("total_periods") or 0])
+    if end is None:
+        last = max(row["time"] for row in rows)
+        return first, posthog.EPOCH + timedelta(microseconds=last) + columns * LONGEST[period]
+    until = shifted(end, period, 1)
+    if first is None and query.get("total_periods"):
+        first = shifted(end, period, 1 - query["total_periods"])
+    return first, until
+
+
+def retention(case, check, **options):
+    query = check["query"]
+    rows = posthog.rows(case, check)
+    first, until = range_of(query, rows)
+    journeys = posthog.journeys(
+        posthog.within(rows, None, until), tz=query.get("timezone"), until=until - posthog.MICROSECOND
+    )
+    spans = timedelta(hours=24) if query["period"] == "day" else LONGEST[query["period"]]
+    question = jk.Retention(
+        matcher(query["start_event"], query), matcher(query["return_event"], query),
+        cohort=COHORTS[query["mode"]], rule=query.get("return_rule", "on"), brackets=query.get("brackets"),
+        clock=spans if query.get("window") == "rolling_24h" else "calendar", period=PERIODS[query["period"]],
+        week_start="sunday", between=None if first is None else (first, None),
+        min_occurrences=query.get("min_occurrences", 1), missing="ignore", **options,
+    )  # fmt: skip
+    return journeys.measure(question)
+
+
+def table_of(answer):
+    """Counts by the start of the cohort."""
+    rows = {}
+    for cohort, _, returned in answer.frame.select("cohort", "offset", "returned").iter_rows():
+        rows.setdefault(cohort, []).append(returned)
+    return rows
+
+
+def holding(rows, start, tz="UTC"):
+    """Row of the cohort that starts at a date or a moment."""
+    return rows[posthog.moment(start, tz).astimezone(next(iter(rows)).tzinfo)]
+
+
+@pytest.mark.parametrize("case, check", posthog.checks("retention"))
+def test_retention(case, check):
+    query, expected = check["query"], check["expected"]
+    tz = query.get("timezone") or "UTC"
+    if query["kind"] == "retention_people":
+        return people(case, check)
+    rows = table_of(retention(case, check))
+    if "table" in expected:
+        assert list(rows.values()) == expected["table"]
+    for start, found in zip(expected.get("cohort_starts", ()), rows, strict="cohort_starts" in expected):
+        assert found == posthog.moment(start, tz)
+    if "first_cohort_start" in expected:
+        assert min(rows) == posthog.moment(expected["first_cohort_start"], tz)
+    for row in [*expected.get("rows", ()), *([expected["row"]] if "row" in expected else [])]:
+        found = holding(rows, row["start"], tz)
+        if "values" in row:
+            assert found == row["values"]
+        else:
+            assert found[: len(row["values_prefix"])] == row["values_prefix"]
+    return None
+
+
+def people(case, check):
+    query = check["query"]
+    answer = retention(case, check, appearances=True)
+    rows = table_of(answer)
+    start = list(rows)[query["cohort_index"]]
+    members = answer.appearances.filter(pl.col("cohort") == start)
+    found = {
+        user: [int(offset in part["offset"].to_list()) for offset in range(len(rows[start]))]
+        for (user,), part in members.group_by("user")
+    }
+    assert found == check["expected"]["appearances"]
