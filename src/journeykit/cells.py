@@ -75,9 +75,9 @@ def make_cells(journeys: Propertied, by: By, every: str | None) -> Cells:
         Where the properties are.
     by : str, Segment or sequence of these, optional
         The segments; several are crossed.
-    every : {"1d", "1w", "1mo", "1q", "1y"}, optional
+    every : {"1d", "1w", "1w-sunday", "1mo", "1q", "1y"}, optional
         The calendar period of a path's first event, in the time zone of the journeys. Weeks start on
-        Monday. D1.7.
+        Monday, or with ``"1w-sunday"`` on Sunday. D1.7.
 
     Returns
     -------
@@ -153,7 +153,11 @@ class _Crossing:
 def _periods(journeys: Propertied, every: str) -> pl.Series:
     """Return the start of every period that has events."""
     times = pl.Series("period", journeys.times).cast(pl.Datetime("us", "UTC"))
-    return times.dt.convert_time_zone(journeys.tz).dt.truncate(every).unique().sort()
+    local = times.dt.convert_time_zone(journeys.tz)
+    if every != "1w-sunday":
+        return local.dt.truncate(every).unique().sort()
+    days = local.dt.truncate("1d").unique()
+    return days.dt.offset_by("1d").dt.truncate("1w").dt.offset_by("-1d").unique().sort()
 
 
 def _codes(values: pl.Series) -> tuple[Int32s, pl.Series]:

@@ -268,6 +268,7 @@ def period_start(time, every, zone):
     first = {
         "1d": day,
         "1w": day - timedelta(days=day.weekday()),
+        "1w-sunday": day - timedelta(days=(day.weekday() + 1) % 7),
         "1mo": day.replace(day=1),
         "1q": day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1),
         "1y": day.replace(month=1, day=1),
@@ -277,7 +278,8 @@ def period_start(time, every, zone):
 
 @pytest.mark.parametrize("tz", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
 @given(
-    rows=logs(min_events=1, names=("view", "cart")), every=st.sampled_from(("1d", "1w", "1mo", "1q", "1y"))
+    rows=logs(min_events=1, names=("view", "cart")),
+    every=st.sampled_from(("1d", "1w", "1w-sunday", "1mo", "1q", "1y")),
 )
 def test_periods_of_a_time_zone(tz, rows, every):
     zone = ZoneInfo(tz)

@@ -75,7 +75,7 @@ def refused(journeys, kind=ParameterError, **options):
 def test_messages():
     journeys = journeys_at([datetime(2024, 1, 1)], device=["web"])
     assert refused(journeys, every="2d") == (
-        "every cannot be '2d'. Choose one of: '1d', '1w', '1mo', '1q', '1y'."
+        "every cannot be '2d'. Choose one of: '1d', '1w', '1w-sunday', '1mo', '1q', '1y'."
     )
     assert refused(journeys, by=["device", "device"]) == "by= names a property twice: ['device', 'device']."
     assert refused(journeys, UnknownPropertyError, by="devise") == (

@@ -386,7 +386,11 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("option", "value", "message"),
         [
-            ("--every", "2w", "--every cannot be '2w'. Choose one of: '1d', '1w', '1mo', '1q', '1y'."),
+            (
+                "--every",
+                "2w",
+                "--every cannot be '2w'. Choose one of: '1d', '1w', '1w-sunday', '1mo', '1q', '1y'.",
+            ),
             (
                 "--table-format",
                 "xlsx",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from journeykit.cli.guard import guarded
+from journeykit.durations import CALENDAR
 
 STATISTICS = ("overview", "transitions", "top_paths", "conversion", "abandonment", "stage_flow")
 PRESETS = (
@@ -148,9 +149,7 @@ class Asking:
     ] = None
     every: Annotated[
         str | None,
-        option(
-            "Answer per calendar period: 1d, 1w, 1mo, 1q or 1y.", ASK, choices=("1d", "1w", "1mo", "1q", "1y")
-        ),
+        option("Answer per calendar period: 1d, 1w, 1w-sunday, 1mo, 1q or 1y.", ASK, choices=CALENDAR),
     ] = None
     missing: Annotated[
         str,
