@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from journeykit.statistics.abandonment import Abandonment
     from journeykit.statistics.base import Answer, Statistic
     from journeykit.statistics.conversion import Conversion
+    from journeykit.statistics.eventually_follows import EventuallyFollows
     from journeykit.statistics.flow import Flow
     from journeykit.statistics.friction import Friction
     from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
+    from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.overview import Overview
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.retention import Retention
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.step_matrix import StepMatrix
     from journeykit.statistics.top_paths import TopPaths
     from journeykit.statistics.transitions import Transitions
+    from journeykit.statistics.variants import Variants
     from journeykit.statistics.window_funnel import WindowFunnel
 
 __version__ = "0.1.0"
@@ -60,6 +63,9 @@ _HOMES = {
     "Answer": "statistics.base",
     "Transitions": "statistics.transitions",
     "TopPaths": "statistics.top_paths",
+    "Variants": "statistics.variants",
+    "NGrams": "statistics.ngrams",
+    "EventuallyFollows": "statistics.eventually_follows",
     "StepMatrix": "statistics.step_matrix",
     "Flow": "statistics.flow",
     "Conversion": "statistics.conversion",
@@ -84,6 +90,7 @@ __all__ = [
     "Answer",
     "Conversion",
     "Events",
+    "EventuallyFollows",
     "Flow",
     "Friction",
     "FrictionBeforeAbandonment",
@@ -92,6 +99,7 @@ __all__ = [
     "JourneykitWarning",
     "Journeys",
     "Match",
+    "NGrams",
     "Overview",
     "PathCleaning",
     "RageRule",
@@ -105,6 +113,7 @@ __all__ = [
     "StepMatrix",
     "TopPaths",
     "Transitions",
+    "Variants",
     "WindowFunnel",
     "__version__",
     "datasets",

@@ -90,6 +90,17 @@ def test_windows_of_one_to_three(journeys, oracle):
         assert found[name][2] / total == pytest.approx(count_share, abs=1e-12)
 
 
+def test_ngrams_and_their_kinds(journeys, oracle):
+    wanted = pl.read_csv(oracle / "sequences__ngram_1_3.csv").drop("count_share")
+    frame = journeys.measure(jk.NGrams((1, 3), None, unit="user")).frame
+    found = {
+        " -> ".join(row[0]): row[1:] for row in frame.select("path", "users", "share", "count", "type").rows()
+    }
+    assert len(found) == wanted.height
+    for name, users, share, count, kind in wanted.iter_rows():
+        assert found[name] == (users, pytest.approx(share, abs=1e-12), count, kind), name
+
+
 def test_steps_of_user_paths(journeys, oracle, log):
     """The share of users whose k-th event is e, from paths cut after k events. D8.1."""
     wanted = pl.read_csv(oracle / "step_matrix__max10__user_id.csv")

@@ -19,6 +19,7 @@ from tests.oracle.abandonment import (
     where_abandoned,
 )
 from tests.oracle.conversion import absorption, chain_counts, conversion, conversion_per_visit, cut_at_goal
+from tests.oracle.following import Following, eventually_follows
 from tests.oracle.funnel_breakdown import breakdown
 from tests.oracle.funnel_correlation import Correlate, benjamini_hochberg, correlates
 from tests.oracle.funnel_numbers import histogram, matured, times_of_runs, total_times, trend
@@ -70,6 +71,7 @@ __all__ = [
     "Edge",
     "Exclusion",
     "FlowEdge",
+    "Following",
     "Interval",
     "Item",
     "Ngram",
@@ -111,6 +113,7 @@ __all__ = [
     "day_start",
     "edges",
     "engaged_rate",
+    "eventually_follows",
     "flags",
     "floor_day",
     "flow",

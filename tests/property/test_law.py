@@ -41,6 +41,11 @@ def statistics():
             3, unit="user", start="view", end=["cart", "buy"], edge_limit=3, open_paths="censor", horizon="2h"
         ),
         jk.Flow.posthog(of="stage", min_weight=2),
+        jk.NGrams((1, 3), 5),
+        jk.NGrams(4, None, of="stage", unit="user"),
+        jk.Variants(5, quantiles=(0.5,)),
+        jk.EventuallyFollows("pair"),
+        jk.EventuallyFollows(of="stage", unit="user", collapse_repeats=True),
         jk.Conversion("buy"),
         jk.Abandonment("buy", horizon="2h"),
         jk.StageFlow(),
