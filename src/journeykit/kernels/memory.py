@@ -75,9 +75,11 @@ def short_word(address, length):
 
 
 @kernel
-def fetch(packed):
-    """Touch the first and the last byte of a packed text, so that it is in the cache when it is compared."""
-    address, length = unpack(packed)
-    if length == 0:
-        return 0
-    return np.int64(load_byte(address)) + np.int64(load_byte(address + length - 1))
+def fetch_all(packed, start, stop):
+    """Touch both ends of packed texts, so that all are on their way to the cache when the first is read."""
+    touched = 0
+    for i in range(start, stop):
+        address, length = unpack(packed[i])
+        if length > 0:
+            touched += np.int64(load_byte(address)) + np.int64(load_byte(address + length - 1))
+    return touched

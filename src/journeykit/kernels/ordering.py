@@ -1,8 +1,9 @@
 """From rows in input order to events ordered by user and time. DEFINITIONS D1.3, D12.1.
 
-Rows are scattered once, by a quick hash of the user id, into partitions that fit the cache. Every partition
-numbers its users by itself and looks up their jackknife groups; then it writes its events to where the group
-of their user has its place.
+The different ids of a piece of the input are its entries: a user has one in each piece with events of theirs.
+Entries and rows are scattered once, by a quick hash of the id, into partitions that fit the cache. Every partition
+numbers its users by itself, from its entries, and looks up their jackknife groups; then it writes its events to
+where the group of their user has its place.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from journeykit.kernels.compiling import kernel
 from journeykit.kernels.memory import (
     copy_text,
-    fetch,
+    fetch_all,
     load_byte,
     load_word,
     pack,
@@ -27,8 +28,9 @@ FNV_PRIME = np.uint64(0x100000001B3)
 GROUPS = 64
 MIX = np.uint64(0x9E3779B97F4A7C15)
 BLOCK = 128
-HASH, TIME, ROW, IDENTITY = 0, 1, 2, 3
-USER = HASH  # once the users of a partition are numbered, their number takes the place of their hash
+HASH, IDENTITY = 0, 1
+PLACE = IDENTITY  # once an entry is scattered, its place takes that of its id
+TIME, ROW = 0, 1
 CODE_BITS = np.uint64(28)
 CODE_MASK = np.uint64((1 << 28) - 1)
 
@@ -90,9 +92,14 @@ def text_offsets(identities, offsets):
 
 @kernel
 def copy_texts(identities, offsets, first, last, target):
-    """Copy the texts first:last to their places."""
-    for i in range(first, last):
-        copy_text(identities[i], target, offsets[i])
+    """Copy the texts first:last to their places. Return a number without meaning."""
+    touched = 0
+    for start in range(first, last, BLOCK):
+        stop = min(start + BLOCK, last)
+        touched += fetch_all(identities, start, stop)
+        for i in range(start, stop):
+            copy_text(identities[i], target, offsets[i])
+    return touched
 
 
 @kernel
@@ -136,33 +143,65 @@ def partition_of(h, bits):
 
 
 @kernel
-def count_partitions(hashes, bits, counts):
-    """Count the rows of every partition."""
-    for h in hashes:
-        counts[partition_of(h, bits)] += 1
+def number_ids(identities, hashes, text, bits, table, entries, known, owners, row_counts, entry_counts):
+    """Number the different ids of a piece from `known` on, in `entries`; return how many are known then.
+
+    `owners` tells the number of every row. Rows and entries are counted by partition.
+    """
+    mask = table.size - 1
+    table[:] = -1
+    for i in range(identities.size):
+        h, mine = hashes[i], identities[i]
+        slot = np.int64(h) & mask
+        while table[slot] >= 0:
+            entry = table[slot]
+            other = entries[entry, IDENTITY]
+            if entries[entry, HASH] == h and (other == mine or (text and same_text(other, mine))):
+                break
+            slot = (slot + 1) & mask
+        partition = partition_of(h, bits)
+        if table[slot] < 0:
+            table[slot] = known
+            entries[known, HASH], entries[known, IDENTITY] = h, mine
+            entry_counts[partition] += 1
+            known += 1
+        owners[i] = table[slot]
+        row_counts[partition] += 1
+    return known
 
 
 @kernel
-def scatter(hashes, identities, times, codes, first_row, bits, places, records):
-    """Write every row as (hash, time, row and code, identity) to the next place of its partition."""
-    for i in range(hashes.size):
-        partition = partition_of(hashes[i], bits)
+def scatter_entries(entries, bits, places, scattered):
+    """Write every entry to the next place of its partition, and the place over its id."""
+    for i in range(entries.shape[0]):
+        partition = partition_of(entries[i, HASH], bits)
         place = places[partition]
         places[partition] = place + 1
-        records[place, HASH] = hashes[i]
-        records[place, TIME] = np.uint64(times[i])
-        records[place, ROW] = (np.uint64(first_row + i) << CODE_BITS) | np.uint64(codes[i])
-        records[place, IDENTITY] = identities[i]
+        scattered[place, HASH], scattered[place, IDENTITY] = entries[i, HASH], entries[i, IDENTITY]
+        entries[i, PLACE] = np.uint64(place)
 
 
 @kernel
-def number_users(records, table, users, firsts):
+def scatter_rows(owners, entries, times, codes, first_row, bits, places, records, row_owners):
+    """Write every row as (time, row and code) and the place of its entry to the next place of its partition."""
+    for i in range(owners.size):
+        owner = owners[i]
+        partition = partition_of(entries[owner, HASH], bits)
+        place = places[partition]
+        places[partition] = place + 1
+        records[place, TIME] = np.uint64(times[i])
+        records[place, ROW] = (np.uint64(first_row + i) << CODE_BITS) | np.uint64(codes[i])
+        row_owners[place] = entries[owner, PLACE]
+
+
+@kernel
+def number_users(entries, table, users, firsts):
     """Number the users of a partition by first appearance of their hash; return how many there are."""
     mask = table.size - 1
     known = 0
     for i in range(users.size):
-        slot = np.int64(records[i, HASH]) & mask
-        while table[slot] >= 0 and records[firsts[table[slot]], HASH] != records[i, HASH]:
+        slot = np.int64(entries[i, HASH]) & mask
+        while table[slot] >= 0 and entries[firsts[table[slot]], HASH] != entries[i, HASH]:
             slot = (slot + 1) & mask
         if table[slot] < 0:
             table[slot] = known
@@ -173,30 +212,29 @@ def number_users(records, table, users, firsts):
 
 
 @kernel
-def hashes_collide(records, users, firsts, text):
-    """Tell whether rows with one hash have different ids: every row is compared with its user's first row."""
+def hashes_collide(entries, users, firsts, text):
+    """Tell whether entries with one hash have different ids: each is compared with its user's first."""
     touched = 0
     for start in range(0, users.size, BLOCK):
         stop = min(start + BLOCK, users.size)
-        for i in range(start, stop if text else start):
-            touched += fetch(records[i, IDENTITY])
+        touched += fetch_all(entries[:, IDENTITY], start, stop if text else start)
         for i in range(start, stop):
-            mine, first = records[i, IDENTITY], records[firsts[users[i]], IDENTITY]
+            mine, first = entries[i, IDENTITY], entries[firsts[users[i]], IDENTITY]
             if mine != first and not (text and same_text(mine, first)):
                 return True
     return touched < 0
 
 
 @kernel
-def number_users_by_id(records, text, table, users, firsts):
+def number_users_by_id(entries, text, table, users, firsts):
     """Number the users of a partition whose hashes collide: like `number_users`, comparing the ids."""
     mask = table.size - 1
     known = 0
     for i in range(users.size):
-        mine = records[i, IDENTITY]
-        slot = np.int64(records[i, HASH]) & mask
+        mine = entries[i, IDENTITY]
+        slot = np.int64(entries[i, HASH]) & mask
         while table[slot] >= 0:
-            other = records[firsts[table[slot]], IDENTITY]
+            other = entries[firsts[table[slot]], IDENTITY]
             if mine == other or (text and same_text(mine, other)):
                 break
             slot = (slot + 1) & mask
@@ -209,10 +247,10 @@ def number_users_by_id(records, text, table, users, firsts):
 
 
 @kernel
-def count_groups(records, groups, counts, group_users, group_events):
+def count_groups(owners, first_entry, users, groups, counts, group_users, group_events):
     """Count the events of every user, and the users and events of every group."""
-    for i in range(records.shape[0]):
-        counts[np.int64(records[i, USER])] += 1
+    for owner in owners:
+        counts[users[owner - first_entry]] += 1
     for user in range(groups.size):
         group_users[groups[user]] += 1
         group_events[groups[user]] += counts[user]
@@ -229,12 +267,12 @@ def lay_out(groups, counts, next_user, next_event, places, begins):
 
 
 @kernel
-def place_events(records, begins, times, codes, rows):
+def place_events(records, owners, first_entry, users, begins, times, codes, rows):
     """Write a partition's events user by user in input order; return how many lie before their predecessor."""
     place = begins.copy()
     backwards = 0
     for i in range(records.shape[0]):
-        user = np.int64(records[i, USER])
+        user = users[owners[i] - first_entry]
         at = place[user]
         place[user] = at + 1
         time = np.int64(records[i, TIME])
