@@ -95,7 +95,6 @@ def answer_of(
         return add([(own, question.tally(shard, own)) for shard, own in counted], question.tables)
 
     tables = run(statistic)
-    following = statistic.follow_up(tables, context)
-    if following is None:
-        return statistic.answer(tables, context)
-    return following.answer({**tables, **run(following)}, context)
+    while (following := statistic.follow_up(tables, context)) is not None:
+        statistic, tables = following, {**tables, **run(following)}
+    return statistic.answer(tables, context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import erfc, lgamma, sqrt
 from statistics import NormalDist
 
@@ -102,7 +102,7 @@ def _p_values(x1: Floats, n1: Floats, x2: Floats, n2: Floats) -> Floats:
     found = np.full(n.size, np.nan)
     for i in np.flatnonzero((n1 > 0) & (n2 > 0)):
         if expected[i] < FEWEST_EXPECTED:
-            found[i] = fisher(int(x1[i]), int(n1[i]), int(x2[i]), int(n2[i]))
+            found[i] = fisher(round(x1[i]), int(n1[i]), round(x2[i]), int(n2[i]))
         else:
             found[i] = erfc(z[i] / sqrt(2))
     return found
@@ -133,6 +133,7 @@ def compare_ratios(
     a: tuple[GroupSums, GroupSums],
     b: tuple[GroupSums, GroupSums],
     groups: npt.NDArray[np.int64],
+    users: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     level: float = 0.95,
 ) -> Differences:
     """Compare ratios of sums over sessions, visits or transitions: a group of users leaves both at once. D13.2.
@@ -143,18 +144,21 @@ def compare_ratios(
         Numerator and denominator, one row per comparison.
     groups : numpy.ndarray of int, rows
         How many jackknife groups have users.
+    users : tuple of array_like, optional
+        For ratios that are shares: the distinct users in the denominators of `a` and of `b`.
     level : float, default 0.95
         Of the intervals, between 0 and 1.
 
     Returns
     -------
     Differences
-        NaN where a ratio is undefined, has fewer than 10 groups, or more than a quarter of its replicates is
-        undefined.
+        NaN where a ratio is undefined; no intervals and no test where there are fewer than 10 groups, or more than a
+        quarter of the replicates is undefined.
 
     Notes
     -----
-    O(rows x 64).
+    A share of exactly 0 or 1 does not move when groups leave, which does not make it certain: such a row is compared
+    as proportions of as many users, after the rule for a single share (D12.3). O(rows x 64).
 
     References
     ----------
@@ -169,10 +173,22 @@ def compare_ratios(
         log_se = _errors(np.log(one / two), np.log(one_without / two_without), groups)
         t = np.array([t_quantile(level, int(g) - 1) if g > 1 else np.nan for g in groups])
         p = np.array([_t_test(d, e, int(g) - 1) for d, e, g in zip(difference, se, groups, strict=True)])
-        factor = np.exp(t * log_se)
-    return Differences(
-        difference, difference - t * se, difference + t * se, ratio, ratio / factor, ratio * factor, p
-    )  # fmt: skip
+        reach, factor = t * se, np.exp(t * log_se)
+        flat = ~np.isnan(se) & ((np.minimum(one, two) <= 0) | (np.maximum(one, two) >= 1))
+    found = Differences(
+        difference, difference - reach, difference + reach, ratio, ratio / factor, ratio * factor, p
+    )
+    if users is None:
+        return found
+    n1, n2 = (np.asarray(each, np.float64) for each in users)
+    return _either(flat, compare_proportions(one * n1, n1, two * n2, n2, level), found)
+
+
+def _either(where: npt.NDArray[np.bool_], one: Differences, other: Differences) -> Differences:
+    """Take the intervals and tests of `one` where marked, else those of the other."""
+    names = [each.name for each in fields(one)]
+    chosen = {name: np.where(where, getattr(one, name), getattr(other, name)) for name in names}
+    return replace(Differences(**chosen), difference=other.difference, ratio=other.ratio)
 
 
 def _replicated(top: GroupSums, bottom: GroupSums, rows: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -185,10 +185,9 @@ class Journeys(Ragged):
 
     def _answer(self, engine: Engine, statistic: Statistic[Any, Any], cells: Cells, context: Context) -> Any:
         tables = engine.run(self, statistic, cells)
-        following = statistic.follow_up(tables, context)
-        if following is None:
-            return statistic.answer(tables, context)
-        return following.answer({**tables, **engine.run(self, following, cells)}, context)
+        while (following := statistic.follow_up(tables, context)) is not None:
+            statistic, tables = following, {**tables, **engine.run(self, following, cells)}
+        return statistic.answer(tables, context)
 
     def context(self, labels: pl.DataFrame, level: float = 0.95) -> Context:
         """Return what an answer says of where it comes from. D0.6."""

@@ -92,3 +92,24 @@ def test_ratios_are_compared_like_the_slow_twin(sums):
     expected = oracle.jackknifed(users, log_ratio) or (math.nan,) * 3
     one = (np.log(found.ratio_low[0]), np.log(found.ratio_high[0]))
     assert one == pytest.approx(expected[:2], rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 3)] * 4), min_size=20, max_size=60))
+def test_shares_without_variance_are_compared_as_those_of_users(sums):
+    """On the side of 0 or 1 the jackknife sees no variance: users take its place. D12.3."""
+    sums = [(n1, n1, min(x2, n2), n2) for _, n1, x2, n2 in sums]
+    groups = np.array([group(f"u{i}") for i in range(len(sums))])
+    rows = np.zeros(len(sums), np.int64)
+    parts = [GroupSums.of(1, rows, groups, [row[i] for row in sums]) for i in range(4)]
+    n1, n2 = (sum(row[i] > 0 for row in sums) for i in (1, 3))
+    present = np.array([len(set(groups))])
+    found = compare_ratios((parts[0], parts[1]), (parts[2], parts[3]), present, ([n1], [n2]))
+    x2, all2 = (sum(row[i] for row in sums) for i in (2, 3))
+    plain_one = compare_ratios((parts[0], parts[1]), (parts[2], parts[3]), present)
+    if np.isnan(plain_one.difference_low[0]):
+        assert np.isnan(found.difference_low[0])
+        return
+    wanted = compare_proportions([n1], [n1], [x2 / all2 * n2], [n2])
+    assert found.p_value == pytest.approx(wanted.p_value)
+    assert found.difference_low == pytest.approx(wanted.difference_low)
+    assert found.difference == pytest.approx(1 - x2 / all2)

@@ -228,3 +228,18 @@ def test_what_is_refused(expected):
     with pytest.raises(jk.JourneykitError) as caught:
         REFUSED[expected]()
     assert str(caught.value) == expected
+
+
+def test_slow_visits_of_a_large_vocabulary_are_the_same():
+    """More events than fit a table of bins: gaps into every name are 1, 2, ... 20 minutes; only the last is slow."""
+    names = [f"page {i}" for i in range(600)]
+    rows = [
+        {"user": f"{name} {minutes}", "time": at * 60_000_000, "event": each}
+        for name in names
+        for minutes in range(1, 21)
+        for at, each in ((0, "home"), (minutes, name))
+    ]
+    answer = journeys_of(rows).measure(jk.Friction(rage=None))
+    slow = answer.frame.filter(pl.col("flag") == "slow", pl.col("event") != "home")
+    assert slow["flagged_visits"].unique().to_list() == [1]
+    assert answer.limits.select("gaps", "slow_after").unique().rows() == [(20, pytest.approx(19.05 * 60))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from journeykit.kernels.compiling import kernel
@@ -9,6 +11,7 @@ from journeykit.kernels.transitions import add_one, slot_of
 
 ERROR, RAGE, BACKTRACK, QUICK, REPEAT, LOOP, SLOW, LOW = 1, 2, 4, 8, 16, 32, 64, 128
 BITS = 8
+BINS = 64 * 128
 ANY, VISITS, CLASS, PLAIN, DETOUR, RETURN, KINDS = 8, 9, 10, 18, 19, 20, 21
 UNITS, CONVERTED, ABANDONED, USERS, LAST_PATH, LAST_USER = np.arange(6, dtype=np.uint64)
 SIDES = 2 * (BITS + 1)
@@ -16,13 +19,42 @@ LEFT_OPEN, HAS_CONVERTED, HAS_ABANDONED = 0, 1, 2
 
 
 @kernel
-def list_gaps(starts, ends, codes, times, events, gaps):
-    """List (event, time since the event before it in its session); return how many there are."""
+def bin_of(gap):
+    """Return the bin of a gap: its own up to 255, then 128 for every doubling."""
+    shift = max(0, math.frexp(np.float64(gap))[1] - 8)
+    return shift * 128 + (gap >> shift)
+
+
+@kernel
+def count_gaps(starts, ends, codes, times, counts):
+    """Count the times since the event before in the session, by event and bin: (events, bins)."""
+    for path in range(starts.size):
+        for i in range(starts[path] + 1, ends[path]):
+            counts[codes[i], bin_of(times[i] - times[i - 1])] += 1
+
+
+@kernel
+def list_bins(starts, ends, codes, times, events, bins):
+    """List (event, bin of the gap) of every gap; return how many there are."""
     n = 0
     for path in range(starts.size):
         for i in range(starts[path] + 1, ends[path]):
-            events[n], gaps[n] = codes[i], times[i] - times[i - 1]
+            events[n], bins[n] = codes[i], bin_of(times[i] - times[i - 1])
             n += 1
+    return n
+
+
+@kernel
+def list_gaps(starts, ends, codes, times, bins, events, gaps):
+    """List (event, gap) where the gap is in one of the two bins of its event; return how many there are."""
+    n = 0
+    for path in range(starts.size):
+        for i in range(starts[path] + 1, ends[path]):
+            code, gap = codes[i], times[i] - times[i - 1]
+            found = bin_of(gap)
+            if found == bins[code, 0] or found == bins[code, 1]:
+                events[n], gaps[n] = code, gap
+                n += 1
     return n
 
 

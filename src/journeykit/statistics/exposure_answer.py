@@ -42,8 +42,9 @@ class ExposureAnswer(Answer):
         ``_with`` and ``_without``: ``units``, of these ``converted``, ``abandoned`` and ``open``; ``resolved`` is
         converted or abandoned, and ``rate`` abandoned / resolved, with ``rate_with_low`` and so on. ``difference``
         is the rate with the flag less the rate without it, ``ratio`` the one by the other, each with ``_low`` and
-        ``_high``; ``p_value`` of no difference, ``p_adjusted`` for all rows of the table. What was tested
-        comes first, the largest difference before others; null where a rate has no units.
+        ``_high``; ``p_value`` of no difference, ``p_adjusted`` for all rows of the table. What was tested comes
+        first, the largest difference before others; null where a rate has no units. Where a rate of sessions is
+        0 or 1, they are compared as so many users.
     events : polars.DataFrame
         The same per ``event`` and flag: units that met the flag at the event, against those that visited the event
         and never met the flag there. Only pairs that occur.
@@ -119,11 +120,12 @@ class _Comparison:
             )  # fmt: skip
             sums.append((counted.sums("abandoned"), counted.sums("resolved")))
             rated = self._rated(counted)
-            own = rated.select(pl.exclude(CELL, *table.keys, "users").name.suffix(f"_{side}"))
+            own = rated.select(pl.exclude(CELL, *table.keys).name.suffix(f"_{side}"))
             ends = {f"rate_{end}_{side}": f"rate_{side}_{end}" for end in ("low", "high")}
             frame = pl.concat([frame, own.rename(ends)], how="horizontal")
         found = self._compared(frame, sums)
-        return with_floats(frame, {name: getattr(found, name) for name in _columns()})
+        frame = with_floats(frame, {name: getattr(found, name) for name in _columns()})
+        return frame.drop(f"users_{side}" for side in SIDES)
 
     def _rated(self, counted: Grouped) -> pl.DataFrame:
         frame = counted.totals.select(
@@ -145,7 +147,8 @@ class _Comparison:
             )
             return compare_proportions(x1, n1, x2, n2, self.context.level)
         present = np.array([self.groups.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
-        return compare_ratios(sums[0], sums[1], present, self.context.level)
+        users = (frame["users_with"].to_numpy(), frame["users_without"].to_numpy())
+        return compare_ratios(sums[0], sums[1], present, users, self.context.level)
 
 
 def _columns() -> list[str]:

@@ -18,9 +18,10 @@ from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.friction_answer import FrictionAnswer, friction_answer
-from journeykit.statistics.friction_flags import CLASSES, FLAGS, ShardVisits, SlowLimits, class_of_flags
+from journeykit.statistics.friction_flags import CLASSES, FLAGS, ShardVisits, class_of_flags
 from journeykit.statistics.goals import Walk
 from journeykit.statistics.rage import RageRule
+from journeykit.statistics.slow_visits import BINS_TABLE, SlowLimits, binned_gaps, next_question, slow_limits
 
 KINDS = (*FLAGS, "any", "all", *(f"class_{name}" for name in CLASSES), "plain", "detour", "return")
 COUNTS = ("visits", "sessions", "users")
@@ -66,11 +67,10 @@ class Friction(Statistic[FrictionAnswer]):
     ========================  =====================================================================================
 
     Its class is the first flag that holds in this order, else ``clean``. Rates per event are visits with the flag /
-    visits. The percentile is over the whole log, whatever the segments: type 7, exact, from the counts per distinct
-    gap (up to 4 million of them, beyond in bins of 0.5 %).
+    visits. The percentile is over the whole log, whatever the segments: type 7, exact.
 
-    Two passes, O(n). The flags take one byte per event of the shard at work; counting the gaps 16 bytes per event of
-    the shard and 24 per distinct gap and event of the log; targets 4 bytes per event, places 16.
+    Three passes, O(n): the gaps in bins, those of the bins that the percentiles are in, the flags. These take one byte
+    per event of the shard at work; the gaps 16 there; targets 4 bytes per event of the log, places 16.
 
     References
     ----------
@@ -95,7 +95,7 @@ class Friction(Statistic[FrictionAnswer]):
     slow: float | None = 0.95
     missing: Missing = "raise"
 
-    tables: ClassVar[Mapping[str, Sequence[str]]] = {"gaps": ("event", "gap")}
+    tables: ClassVar[Mapping[str, Sequence[str]]] = {BINS_TABLE: ("event", "bin")}
 
     def __post_init__(self) -> None:
         if self.trouble is not None:
@@ -130,23 +130,32 @@ class Friction(Statistic[FrictionAnswer]):
         if self.rage is not None:
             self.rage.check(context)
 
+    @property
+    def quantile(self) -> float | None:
+        """The share of gaps into an event that are not slow."""
+        return self.slow
+
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the gaps into every event of one shard."""
-        gaps = ShardVisits.of(shard).gaps()
-        return {"gaps": gaps.head(0) if self.slow is None else gaps}
+        gaps = binned_gaps(shard)
+        return {BINS_TABLE: gaps.head(0) if self.slow is None else gaps}
 
     def follow_up(self, tables: Tables, context: Context) -> Statistic[FrictionAnswer] | None:
-        """Ask for the flags, now that it is known what is slow."""
-        return _FlaggedVisits(self, SlowLimits.of(self, tables["gaps"], context))
+        """Ask for the gaps near the percentile, and then for the flags."""
+        return next_question(self, tables, context)
+
+    def with_limits(self, limits: SlowLimits) -> Statistic[FrictionAnswer]:
+        """Return the question for the flags, where it is known what is slow."""
+        return _FlaggedVisits(self, limits)
 
     def answer(self, tables: Tables, context: Context) -> FrictionAnswer:
-        """Turn counts into rates with intervals."""
-        return friction_answer(self, SlowLimits.of(self, tables["gaps"], context), tables, context)
+        """Turn all tallies into rates with intervals."""
+        return friction_answer(self, slow_limits(self, tables, context), tables, context)
 
 
 @dataclass(frozen=True, eq=False)
 class _FlaggedVisits(Statistic[FrictionAnswer]):
-    """The second question: how many visits have which flags."""
+    """The last question: how many visits have which flags."""
 
     question: Friction
     limits: SlowLimits
@@ -163,7 +172,7 @@ class _FlaggedVisits(Statistic[FrictionAnswer]):
         return _Counting(self, shard, cells).tables()
 
     def answer(self, tables: Tables, context: Context) -> FrictionAnswer:
-        """Turn both tallies into the answer."""
+        """Turn all tallies into the answer."""
         return friction_answer(self.question, self.limits, tables, context)
 
 

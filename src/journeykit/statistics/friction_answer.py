@@ -11,8 +11,9 @@ import polars as pl
 
 from journeykit.protocol import CELL, Context, Tables
 from journeykit.statistics.base import Answer, Grouped, groups_per_cell, with_rate, with_share
-from journeykit.statistics.friction_flags import CLASSES, SlowLimits
+from journeykit.statistics.friction_flags import CLASSES
 from journeykit.statistics.goals import state_names
+from journeykit.statistics.slow_visits import SlowLimits
 
 if TYPE_CHECKING:
     from journeykit.statistics.friction import Friction

@@ -20,8 +20,9 @@ from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.exposure_answer import ExposureAnswer, exposure_answer
 from journeykit.statistics.friction import Friction
-from journeykit.statistics.friction_flags import FLAGS, ShardVisits, SlowLimits
+from journeykit.statistics.friction_flags import FLAGS, ShardVisits
 from journeykit.statistics.goals import Bools, Int64s, Walk, longest, longest_silence
+from journeykit.statistics.slow_visits import SlowLimits, next_question
 
 COUNTS = ("units", "converted", "abandoned", "users")
 SIDES = ("with", "without")
@@ -71,7 +72,7 @@ class FrictionBeforeAbandonment(Statistic[ExposureAnswer]):
     What is found goes before giving up; it need not be the reason for it. Who converts is looked at until the goal, who
     gives up until the end: the longer stretch meets more of everything, whatever its reason.
 
-    Three passes, O(n x flags).
+    Three passes, O(n x flags): those of `Friction`, the last of which counts units.
 
     References
     ----------
@@ -145,9 +146,18 @@ class FrictionBeforeAbandonment(Statistic[ExposureAnswer]):
         """Count the gaps into every event of one shard."""
         return self.friction.tally(shard, cells)
 
+    @property
+    def quantile(self) -> float | None:
+        """The share of gaps into an event that are not slow."""
+        return self.friction.slow
+
     def follow_up(self, tables: Tables, context: Context) -> Statistic[ExposureAnswer] | None:
-        """Ask who met friction, now that it is known what is slow."""
-        return _ExposedUnits(self, SlowLimits.of(self.friction, tables["gaps"], context))
+        """Ask for the gaps near the percentile, and then who met friction."""
+        return next_question(self, tables, context)
+
+    def with_limits(self, limits: SlowLimits) -> Statistic[ExposureAnswer]:
+        """Return the question for the units, where it is known what is slow."""
+        return _ExposedUnits(self, limits)
 
     def answer(self, tables: Tables, context: Context) -> ExposureAnswer:
         """Turn counts into rates and comparisons."""
@@ -156,7 +166,7 @@ class FrictionBeforeAbandonment(Statistic[ExposureAnswer]):
 
 @dataclass(frozen=True, eq=False)
 class _ExposedUnits(Statistic[ExposureAnswer]):
-    """The second question: which units met which friction, and what became of them."""
+    """The last question: which units met which friction, and what became of them."""
 
     question: FrictionBeforeAbandonment
     limits: SlowLimits
@@ -168,7 +178,7 @@ class _ExposedUnits(Statistic[ExposureAnswer]):
         return _Exposure(self.question, self.limits, shard, cells).tables()
 
     def answer(self, tables: Tables, context: Context) -> ExposureAnswer:
-        """Turn both tallies into the answer."""
+        """Turn all tallies into the answer."""
         return exposure_answer(self.question, tables, context)
 
 

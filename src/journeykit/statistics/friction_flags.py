@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from journeykit.durations import microseconds
 from journeykit.journeys import Journeys
 from journeykit.matchers import Symbols, symbols_of
-from journeykit.protocol import CELL, Context
 from journeykit.statistics.counting import CountingRows
-from journeykit.statistics.distribution import Distribution
-from journeykit.statistics.goals import NEVER
-from journeykit.statistics.waiting import distinct
 
 if TYPE_CHECKING:
     from journeykit.statistics.friction import Friction
@@ -75,16 +70,6 @@ class ShardVisits:
         """How many events the shard has, those outside any session included."""
         return self.codes.size
 
-    def gaps(self) -> pl.DataFrame:
-        """Count the gaps into each event: ``cell`` (always 0), ``event``, ``gap``, ``count``."""
-        from journeykit.kernels.friction import list_gaps
-
-        events, gaps = np.empty(self.n_events, np.int64), np.empty(self.n_events, np.int64)
-        n = list_gaps(self.starts, self.ends, self.codes, self.times, events, gaps)
-        found, values, counts = distinct(events[:n], gaps[:n])
-        cells = np.zeros(found.size, np.int32)
-        return pl.DataFrame({CELL: cells, "event": found, "gap": values, "count": counts})
-
     def trouble(self, question: Friction, shard: Journeys) -> Symbols:
         """Return the symbol of every event, and whether a symbol is trouble."""
         if question.trouble is None:
@@ -120,36 +105,3 @@ class ShardVisits:
             y[self.events], n_targets, (microseconds(rule.within, "within"), float(rule.distance)),
             rows.keys, rows.rows, ring, np.zeros(ring.shape[0], np.int64), flags,
         )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class SlowLimits:
-    """How long the gap into each event may be before the visit is slow.
-
-    Attributes
-    ----------
-    micros : numpy.ndarray of int64
-        One per event code: a longer gap is slow; never where no gap was seen, or slow visits are not asked for.
-    frame : polars.DataFrame
-        ``event``, ``gaps`` (how many), ``slow_after`` (seconds), the events in the order of their codes.
-    """
-
-    micros: Int64s
-    frame: pl.DataFrame
-
-    @classmethod
-    def of(cls, question: Friction, gaps: pl.DataFrame, context: Context) -> SlowLimits:
-        """Take the percentile of the gaps into each event, over all users and segments. D0.2."""
-        names = context.names.cast(pl.String).rechunk()
-        micros = np.full(len(names), NEVER, np.int64)
-        counts, limits = np.zeros(len(names), np.int64), np.full(len(names), np.nan)
-        if question.slow is not None:
-            found = Distribution.of(len(names), gaps["event"].to_numpy(), gaps, "gap")
-            limits = found.quantile(question.slow)
-            counts = np.diff(np.concatenate([[0], found.counts.cumsum()])[found.offsets])
-            known = counts > 0
-            micros[known] = np.floor(limits[known]).astype(np.int64)
-        frame = pl.DataFrame(
-            {"event": names, "gaps": counts, "slow_after": pl.Series(limits / 1e6).fill_nan(None)}
-        )
-        return cls(micros, frame.filter(pl.col("gaps") > 0))
