@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from journeykit import datasets, errors, sessions, stages
+    from journeykit import datasets, errors, rules, sessions, stages
     from journeykit.cells import Segment
     from journeykit.cleaning import PathCleaning
     from journeykit.engines import InMemory
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from journeykit.statistics.friction import Friction
     from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
     from journeykit.statistics.ngrams import NGrams
+    from journeykit.statistics.funnel import Funnel
+    from journeykit.statistics.funnel_rules import FunnelRules
+    from journeykit.statistics.funnel_steps import Exclusion, Step
     from journeykit.statistics.overview import Overview
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.retention import Retention
@@ -74,6 +77,11 @@ _HOMES = {
     "Friction": "statistics.friction",
     "FrictionBeforeAbandonment": "statistics.friction_before_abandonment",
     "RageRule": "statistics.rage",
+    "Funnel": "statistics.funnel",
+    "Step": "statistics.funnel_steps",
+    "Exclusion": "statistics.funnel_steps",
+    "FunnelRules": "statistics.funnel_rules",
+    "rules": "",
     "Overview": "statistics.overview",
     "WindowFunnel": "statistics.window_funnel",
     "Retention": "statistics.retention",
@@ -91,9 +99,12 @@ __all__ = [
     "Conversion",
     "Events",
     "EventuallyFollows",
+    "Exclusion",
     "Flow",
     "Friction",
     "FrictionBeforeAbandonment",
+    "Funnel",
+    "FunnelRules",
     "InMemory",
     "JourneykitError",
     "JourneykitWarning",
@@ -110,6 +121,7 @@ __all__ = [
     "StageFlow",
     "StageModel",
     "Statistic",
+    "Step",
     "StepMatrix",
     "TopPaths",
     "Transitions",
@@ -120,6 +132,7 @@ __all__ = [
     "errors",
     "open_journeys",
     "read_events",
+    "rules",
     "scan_events",
     "sessions",
     "stages",

@@ -1,0 +1,156 @@
+"""How well-known products count funnels: rule sets with their sources. DEFINITIONS D7.13.
+
+``jk.Funnel(steps, rules=jk.rules.mixpanel())`` counts as Mixpanel documents it. Each preset is a value: change one
+rule with ``dataclasses.replace(jk.rules.posthog(), order="strict")``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from journeykit.errors import ParameterError
+from journeykit.statistics.funnel_rules import FunnelRules
+
+__all__ = [
+    "FunnelRules",
+    "adobe",
+    "amplitude",
+    "clickhouse",
+    "default",
+    "ga4",
+    "mixpanel",
+    "mixpanel_reentry",
+    "posthog",
+    "posthog_2021",
+]
+
+Order = Literal["ordered", "strict", "unordered"]
+CLICKHOUSE_MODES = ("strict_increase", "strict_once")
+
+
+def default() -> FunnelRules:
+    """Return journeykit's own rules: ordered, ties by input order, best run, no window unless stated.
+
+    Examples
+    --------
+    >>> default()
+    FunnelRules()
+    """
+    return FunnelRules()
+
+
+def posthog(order: Order = "ordered") -> FunnelRules:
+    """Return the rules of PostHog today: 14 days, best run, ties in any order, the furthest run decides exclusions.
+
+    Its breakdown at a step is ``at="each:k"``; its weeks start on Sunday; its date range limits every step.
+
+    References
+    ----------
+    PostHog documentation, "Funnels"; its test suite (HogQL and UDF engines).
+    """
+    return FunnelRules(order=order, ties="any", exclusion="furthest_run", within="14d")
+
+
+def posthog_2021(order: Order = "ordered") -> FunnelRules:
+    """Return the rules of PostHog in 2021: as `posthog`, but excluded runs are void, and times are means over runs.
+
+    References
+    ----------
+    PostHog's test suite of 2021.
+    """
+    return FunnelRules(order=order, ties="any", times="mean_of_runs", within="14d")
+
+
+def mixpanel(order: Order = "ordered") -> FunnelRules:
+    """Return the rules of Mixpanel: 7 days from the first entry, 2 seconds of grace, an exclusion is a drop-off.
+
+    ``unit="totals"`` counts every conversion, one after another.
+
+    References
+    ----------
+    Mixpanel documentation, "Funnels: Advanced".
+    """
+    return FunnelRules(
+        order=order, ties="any", grace="2s", entry="first", exclusion="dropoff", hold_unit="first_entry", within="7d"
+    )  # fmt: skip
+
+
+def mixpanel_reentry(order: Order = "ordered") -> FunnelRules:
+    """Return the rules of Mixpanel's "optimized re-entry": as `mixpanel`, but the best run, and of these the latest.
+
+    References
+    ----------
+    Mixpanel documentation, "Funnels: Advanced".
+    """
+    return FunnelRules(
+        order=order, ties="any", grace="2s", pick="latest", exclusion="dropoff", hold_unit="first_entry", within="7d"
+    )  # fmt: skip
+
+
+def amplitude(order: Order = "ordered") -> FunnelRules:
+    """Return the rules of Amplitude: 1 day, best run, ticks of a second in any order, values held count as pairs.
+
+    A breakdown takes the value of the first step.
+
+    References
+    ----------
+    Amplitude documentation, "Funnel Analysis: how Amplitude computes conversions", "Hold properties constant",
+    "How Amplitude handles simultaneous events".
+    """
+    return FunnelRules(
+        order=order, ties="any", resolution="1s", exclusion="dropoff", hold_unit="pair", within="1d", at="step:1"
+    )  # fmt: skip
+
+
+def ga4(open_entry: bool = False) -> FunnelRules:
+    """Return the rules of a Google Analytics 4 funnel exploration: first entry, no window; steps may set `max_gap`.
+
+    With ``open_entry=True`` a user may enter at any step; "directly followed by" is ``Step(..., direct=True)``.
+
+    References
+    ----------
+    Google Analytics help, "Funnel exploration".
+    """
+    return FunnelRules(entry="first", open_entry=open_entry)
+
+
+def adobe() -> FunnelRules:
+    """Return the rules of Adobe Analytics' fallout: first entry, no window but the visit or visitor.
+
+    ``unit="session"`` is its visit container; "next hit" is ``Step(..., direct=True)``.
+
+    References
+    ----------
+    Adobe Analytics documentation, "Fallout visualization".
+    """
+    return FunnelRules(entry="first")
+
+
+def clickhouse(*modes: str) -> FunnelRules:
+    """Return the rules of ClickHouse's ``windowFunnel``: events of one time in any order, one row for several steps.
+
+    Parameters
+    ----------
+    *modes : {"strict_increase", "strict_once"}
+        Times must increase; a row makes one step only. The other modes stop the scan, which no rule of a funnel
+        does: they are exact in ``jk.WindowFunnel``.
+
+    Raises
+    ------
+    ParameterError
+        If a mode is another one.
+
+    Notes
+    -----
+    The true maximum; ``windowFunnel`` with ``strict_increase`` can miss it (its issue 93789). D7.14.
+
+    References
+    ----------
+    ClickHouse documentation, "windowFunnel".
+    """
+    for mode in modes:
+        if mode not in CLICKHOUSE_MODES:
+            raise ParameterError.choice("modes", mode, CLICKHOUSE_MODES)
+    increase = "strict_increase" in modes
+    reuse = not increase and "strict_once" not in modes
+    return FunnelRules(ties="strict" if increase else "any", reuse_event=reuse)

@@ -1,0 +1,209 @@
+"""Funnels against the slow twin: random rules, steps and logs. D7."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import journeykit as jk
+from tests import logs, oracle
+
+pytestmark = pytest.mark.property
+
+NAMES = ("a", "b", "c", "x")
+SECOND = 1_000_000
+GAPS = (0, 0, 0, 1, SECOND // 2, SECOND, 2 * SECOND, 5 * SECOND, 60 * SECOND)
+DURATIONS = st.sampled_from((SECOND, 3 * SECOND, 10 * SECOND, 61 * SECOND))
+
+
+@st.composite
+def dense_logs(draw: st.DrawFn, max_events: int = 9) -> list[dict[str, Any]]:
+    """Few users, few names, many ties: what makes rules differ."""
+    drawn = draw(
+        st.lists(
+            st.fixed_dictionaries(
+                {
+                    "user": st.sampled_from(("u", "u", "u", "v")),
+                    "gap": st.sampled_from(GAPS),
+                    "event": st.sampled_from(NAMES),
+                    "device": st.sampled_from(("m", "m", "d", None)),
+                    "amount": st.sampled_from((None, 1.0, 2.5)),
+                }
+            ),
+            min_size=1,
+            max_size=max_events,
+        )
+    )
+    clock = {"u": 10 * SECOND, "v": 10 * SECOND}
+    rows = []
+    for one in drawn:
+        clock[one["user"]] += one.pop("gap")
+        rows.append({**one, "time": clock[one["user"]]})
+    return rows
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The same question to both."""
+
+    funnel: jk.Funnel
+    question: oracle.Question
+
+
+@st.composite
+def steps(draw: st.DrawFn, gaps: bool, optional: bool, direct: bool) -> list[dict[str, Any]]:
+    made = []
+    for k in range(draw(st.integers(1, 4))):
+        names = draw(st.sampled_from((("a",), ("b",), ("c",), ("a", "b"), ("b", "c"), ())))
+        one: dict[str, Any] = {
+            "names": names,
+            "first_time": draw(st.sampled_from((False, False, False, True))),
+        }
+        if k and optional and draw(st.booleans()):
+            one["optional"] = True
+        elif k and gaps:
+            low, high = sorted(draw(st.tuples(DURATIONS, DURATIONS)))
+            one["min_gap"] = low if draw(st.booleans()) else None
+            one["max_gap"] = high if draw(st.booleans()) else None
+        if k and direct and not one.get("optional"):
+            one["direct"] = draw(st.booleans())
+        made.append(one)
+    for k, one in enumerate(made):
+        following = next((later for later in made[k + 1 :] if not later.get("optional")), None)
+        same = following and (following["names"], following["first_time"]) == (
+            one["names"],
+            one["first_time"],
+        )
+        if one.get("optional") and same:
+            one["optional"] = False
+    return made
+
+
+def us(duration: int | None) -> timedelta | None:
+    return None if duration is None else timedelta(microseconds=duration)
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> tuple[Asked, str]:
+    order = draw(st.sampled_from(("ordered", "ordered", "ordered", "strict", "unordered")))
+    ties = draw(st.sampled_from(("input", "any", "strict")))
+    grace = draw(st.sampled_from((None, 2 * SECOND))) if ties == "any" else None
+    unit = draw(st.sampled_from(("user", "session", "totals")))
+    open_entry = order != "unordered" and unit != "totals" and draw(st.sampled_from((False, False, True)))
+    plain = order == "unordered"
+    made = draw(steps(not plain and draw(st.booleans()), not plain and not open_entry and draw(st.booleans()),
+                      not plain and draw(st.booleans())))  # fmt: skip
+    direct = any(one.get("direct") for one in made)
+    reuse = (
+        order == "ordered" and ties != "strict" and not direct and draw(st.sampled_from((False, False, True)))
+    )
+    entry = draw(st.sampled_from(("any", "any", "first")))
+    pick = (
+        draw(st.sampled_from(("earliest", "latest")))
+        if entry == "any" and unit != "totals" and not open_entry
+        else "earliest"
+    )
+    exclusion = draw(st.sampled_from(("per_run", "furthest_run", "dropoff")))
+    resolution = draw(st.sampled_from((None, None, SECOND)))
+    within = draw(st.sampled_from((None, 3 * SECOND, 10 * SECOND, 61 * SECOND, "session")))
+    hold = draw(st.sampled_from(((), (), ("device",))))
+    hold_unit = draw(st.sampled_from(("unit", "pair", "first_entry")))
+    required = [k for k, one in enumerate(made, 1) if not one.get("optional")]
+    exclude = []
+    if len(required) > 1 and draw(st.booleans()):
+        a, b = (required[0], required[-1])
+        if not plain:
+            a, b = sorted(draw(st.lists(st.sampled_from(required), min_size=2, max_size=2, unique=True)))
+        exclude = [(draw(st.sampled_from(("x", "a"))), a, b)]
+    first = draw(st.sampled_from((None, 12 * SECOND)))
+    rules = {"order": order, "ties": ties, "entry": entry, "pick": pick, "exclusion": exclusion,
+             "open_entry": open_entry, "reuse_event": reuse, "hold_unit": hold_unit}  # fmt: skip
+    if order == "unordered" and within == "session" and unit == "session":
+        within = None
+    if order == "unordered" and any(k != len(made) for _, _, k in exclude):
+        exclude = []
+    funnel = jk.Funnel(
+        [jk.Step(jk.Match(one["names"], first_time=one["first_time"]), optional=bool(one.get("optional")),
+                 direct=bool(one.get("direct")), min_gap=us(one.get("min_gap")), max_gap=us(one.get("max_gap")))
+         for one in made],
+        within=within if within in (None, "session") else us(within), unit=unit,
+        exclude=[jk.Exclusion(name, after=a, before=b) for name, a, b in exclude], hold=hold,
+        rules=jk.FunnelRules(**rules, grace=us(grace), resolution=us(resolution)),
+        entry_between=None if first is None else (logs_moment(first), None), missing="ignore", value="amount",
+    )  # fmt: skip
+    question = oracle.Question(
+        [oracle.Step(one["names"], first_time=one["first_time"], optional=bool(one.get("optional")),
+                     direct=bool(one.get("direct")), min_gap=one.get("min_gap"), max_gap=one.get("max_gap"))
+         for one in made],
+        within, [oracle.Exclusion((name,), after=a, before=b) for name, a, b in exclude], hold,
+        oracle.Rules(**rules, grace=grace or 0, resolution=resolution), (first, None),
+    )  # fmt: skip
+    return Asked(funnel, question), unit
+
+
+def logs_moment(time: int) -> Any:
+    return pl.Series([time]).cast(pl.Datetime("us", "UTC"))[0]
+
+
+def with_sessions(rows, timeout):
+    marked = []
+    for user in dict.fromkeys(row["user"] for row in rows):
+        last, number = None, 0
+        for row in [row for row in rows if row["user"] == user]:
+            number += last is not None and row["time"] - last > timeout
+            last = row["time"]
+            marked.append({**row, "session": number})
+    return marked
+
+
+@settings(deadline=None)
+@given(dense_logs(), questions(), st.sampled_from((0, 3 * SECOND, 300 * SECOND)))
+def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later):
+    asked, unit = asked_unit
+    until = max(row["time"] for row in rows) + later
+    timeout = 5 * SECOND
+    events = jk.read_events(logs.frame(rows), user="user", time="time", event="event", keep=["device", "amount"],
+                            observed_until=logs_moment(until))  # fmt: skip
+    answer = events.sessionize("5s").measure(asked.funnel)
+    question = asked.question.__class__(**{**asked.question.__dict__, "until": until})
+    units = oracle.funnel_units(with_sessions(rows, timeout), question, unit)
+    if unit == "totals":
+        question = question.__class__(
+            **{
+                **question.__dict__,
+                "rules": question.rules.__class__(**{**question.rules.__dict__, "entry": "all"}),
+            }
+        )
+    expected = oracle.funnel_steps(units, question)
+    frame = answer.frame
+    assert frame["reached"].to_list() == [row.reached for row in expected]
+    assert frame["entered"].to_list() == [row.entered for row in expected]
+    if not question.rules.open_entry:
+        assert frame["open"].to_list() == [row.open for row in expected]
+        assert frame["dropped"].to_list() == [row.dropped for row in expected]
+    for name in ("step_rate", "total_rate"):
+        assert frame[name].to_list() == pytest.approx([getattr(row, name) for row in expected])
+    mature = oracle.matured(units, question)
+    last = question.last - 1
+    found = (frame["matured_converted"][last], frame["matured"][last])
+    assert found == ((None, None) if mature is None else mature)
+    for k in range(1, len(question.steps) + 1):
+        times = oracle.funnel_times(units, question, k)
+        mean = sum(times) / len(times) if times else None
+        row = frame.row(k - 1, named=True)
+        assert row["time_mean"] == pytest.approx(mean)
+        assert row["time_median"] == pytest.approx(oracle.percentile(times, 0.5))
+        assert (row["time_min"], row["time_max"]) == (min(times, default=None), max(times, default=None))
+        worth = [
+            unit.container.rows[run.reached[k]]["amount"]
+            for unit in units
+            for run in unit.chosen
+            if k in run.reached
+        ]
+        assert (row["value"], row["value_nulls"]) == (sum(v or 0.0 for v in worth), worth.count(None))
