@@ -70,19 +70,24 @@ def kernels(peer: Any) -> list[Pass]:
     import numpy as np
     from vocabulary import START_US
 
-    from journeykit.kernels.funnel import funnel_levels
+    import journeykit as jk
     from journeykit.kernels.retention import count_retention
     from journeykit.kernels.transitions import count_moves
+    from journeykit.protocol import Cells
     from journeykit.sessions.cutting import cut
     from journeykit.statistics.counting import CountingRows
+    from journeykit.statistics.funnel_machine import Machine
+    from journeykit.statistics.funnel_runs import Runner
+    from journeykit.statistics.goals import Walk
 
     journeys = peer.journeys
     sessions, users = journeys.paths("session"), journeys.paths("user")
     none, unmarked = np.empty(0, np.int32), np.empty(0, np.bool_)
     size = len(journeys.names) + 2
     steps = ("product_view", "add_to_cart", "checkout", "purchase")
-    masks = np.array([sum(1 << k for k, step in enumerate(steps) if step == name) for name in journeys.names])
-    levels = np.zeros(users.n_paths, np.uint8)
+    asked = jk.Funnel(steps, within="7d")
+    walk = Walk(journeys, Cells(), "event", "user")
+    funnel = Runner(Machine(asked, "input"), journeys, walk, np.empty(0, np.int64))
     weeks = START_US + 7 * DAY_US * np.arange(5)
     triangle, members = np.zeros((1, 4, 4), np.int64), np.zeros(1, np.int64)
     scratch = tuple(np.empty(4, np.int64) for _ in range(3))
@@ -111,10 +116,7 @@ def kernels(peer: Any) -> list[Pass]:
             "funnel, 7 days",
             "kernel",
             TIMES + CODES,
-            lambda: funnel_levels(
-                users.user_paths, users.starts, users.ends, users.codes, users.times, masks, len(steps),
-                7 * DAY_US, levels,
-            ),
+            lambda: list(funnel.runs()),
         ),
         Pass(
             "retention",

@@ -1,17 +1,16 @@
-"""journeykit's answers to the six questions of the yardstick (``../shared/bench``), all from the public API
-but for the funnel, which uses the kernel that its statistic will stand on.
+"""journeykit's answers to the six questions of the yardstick (``../shared/bench``), all from the public API.
 
 Intervals are on wherever the statistic has them.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from datetime import timedelta
+
 import polars as pl
 from vocabulary import NAMES, START_US
 
 import journeykit as jk
-from journeykit.threads import on_all_cores
 
 STEPS = ("product_view", "add_to_cart", "checkout", "purchase")
 WEEK_US = 604_800_000_000
@@ -34,29 +33,8 @@ class Peer:
 
     def funnel(self, window):
         """Questions b7 and b1: users who reach each step."""
-        from journeykit.kernels.funnel import funnel_levels
-
-        names = self.journeys.names.to_list()
-        masks = np.array([sum(1 << k for k, step in enumerate(STEPS) if step == name) for name in names])
-
-        def levels(shard):
-            paths = shard.paths("user")
-            found = np.zeros(paths.n_paths, np.uint8)
-            funnel_levels(
-                paths.user_paths,
-                paths.starts,
-                paths.ends,
-                paths.codes,
-                paths.times,
-                masks,
-                len(STEPS),
-                window,
-                found,
-            )
-            return np.bincount(found, minlength=len(STEPS) + 1)
-
-        reached = sum(on_all_cores(levels, self.journeys.shards(8)))
-        return np.cumsum(reached[::-1])[::-1][1:].tolist()
+        asked = jk.Funnel(STEPS, within=timedelta(microseconds=window), quantiles=())
+        return self.journeys.measure(asked).frame["reached"].to_list()
 
     def transitions(self):
         """Question c."""

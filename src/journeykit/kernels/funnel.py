@@ -6,7 +6,7 @@ Two machines: `furthest`, linear in the events, where the latest start of a chai
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -330,13 +330,16 @@ def write_run(
 
 @kernel
 def choose_runs(
-    listed: Listed, steps: Steps, rules: Rules, out: Exclusions, opens: Bools, periods: Int64s,
+    lists: tuple[Any, ...], step_rules: tuple[Any, ...], run_rules: tuple[Any, ...], exclusions: tuple[Any, ...],
+    opens: Bools, periods: Int64s,
     rows: Int64s, chains: Int64s,
 ) -> int:  # fmt: skip
     """Write the runs that count, unit after unit; return how many.
 
-    `out` are the exclusions; `opens` marks the starts whose window ends after the observation.
+    The tuples are those of `Listed`, `Steps`, `Rules` and `Exclusions`, plain ones so that machine code takes them;
+    `opens` marks the starts whose window ends after the observation.
     """
+    listed, steps, rules, out = Listed(*lists), Steps(*step_rules), Rules(*run_rules), Exclusions(*exclusions)
     n, n_steps = 0, steps.bits.size
     reach = np.empty(listed.masks.size if rules.method == EXACT else n_steps, np.uint64)
     chain, scratch = np.empty(n_steps, np.int64), np.empty(n_steps, np.int64)
@@ -390,12 +393,19 @@ def fills(
 
 @kernel
 def fill_optional(
-    listed: Listed, steps: Steps, bits: Masks, after: Int64s, rows: Int64s, chains: Int64s, found: Int64s
+    lists: tuple[Any, ...],
+    step_rules: tuple[Any, ...],
+    bits: Masks,
+    after: Int64s,
+    rows: Int64s,
+    chains: Int64s,
+    found: Int64s,
 ) -> None:
     """Give each optional step the earliest unused event between its neighbours; -1 where there is none. D7.5.
 
     ``after[o]`` is the required step before the optional step o.
     """
+    listed, steps = Listed(*lists), Steps(*step_rules)
     found[:] = -1
     for n in range(rows.shape[0]):
         first, level = rows[n, FIRST_STEP], rows[n, LEVEL]

@@ -141,7 +141,7 @@ def _binned(group: pl.DataFrame, keys: Sequence[str], bins: int | None, min_bins
 
 def _cube_root_up(n: int) -> int:
     """Return the least integer whose cube is at least n."""
-    root = max(0, round(float(n) ** (1 / 3)) - 1)
+    root: int = max(0, round(float(n) ** (1 / 3)) - 1)
     while root**3 < n:
         root += 1
     return root

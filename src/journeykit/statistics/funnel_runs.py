@@ -253,7 +253,16 @@ class Runner:
         rows, required = np.empty((most, 7), np.int64), np.empty((most, machine.required.size), np.int64)
         opens = listed.deadlines > self.shard.observed_until
         periods = self.periods if rules.entry == ANY else np.empty(0, np.int64)
-        n = choose_runs(listed, steps, rules, machine.exclusions, opens, periods, rows, required)
+        n = choose_runs(
+            tuple(listed),
+            tuple(steps),
+            tuple(rules),
+            tuple(machine.exclusions),
+            opens,
+            periods,
+            rows,
+            required,
+        )
         rows, required = rows[:n], required[:n]
         if machine.optional.size == 0:
             return rows, required, listed
@@ -262,7 +271,7 @@ class Runner:
         found = np.empty((n, machine.optional.size), np.int64)
         bits = np.array([1 << int(k) for k in machine.optional], np.uint64)
         after = np.searchsorted(machine.required, machine.optional) - 1
-        fill_optional(listed, steps, bits, after, rows, required, found)
+        fill_optional(tuple(listed), tuple(steps), bits, after, rows, required, found)
         chains[:, machine.optional] = found
         return rows, chains, listed
 
