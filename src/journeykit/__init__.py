@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from journeykit.statistics.flow import Flow
     from journeykit.statistics.friction import Friction
     from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
-    from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.funnel import Funnel
     from journeykit.statistics.funnel_rules import FunnelRules
     from journeykit.statistics.funnel_steps import Exclusion, Step
+    from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.overview import Overview
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.retention import Retention
