@@ -123,7 +123,8 @@ def kernels(peer: Any) -> list[Pass]:
             "kernel",
             TIMES,
             lambda: count_retention(
-                users.starts, users.ends, users.times, None, None, none, 0,
+                users.starts, users.ends, users.times, users.codes, np.empty(0, np.uint8),
+                np.zeros(users.n_paths, np.int32), 0,
                 (weeks, 4 / float(weeks[-1] - weeks[0])), np.arange(4), (0, 1, True), scratch, members, triangle,
             ),
         ),

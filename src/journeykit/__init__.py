@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from journeykit.sessions import SessionRule
     from journeykit.stages import Stage, StageModel
     from journeykit.statistics.abandonment import Abandonment
+    from journeykit.statistics.active_users import ActiveUsers
     from journeykit.statistics.base import Answer, Statistic
     from journeykit.statistics.conversion import Conversion
     from journeykit.statistics.eventually_follows import EventuallyFollows
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     from journeykit.statistics.funnel import Funnel
     from journeykit.statistics.funnel_rules import FunnelRules
     from journeykit.statistics.funnel_steps import Exclusion, Step
+    from journeykit.statistics.lifecycle import Lifecycle
     from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.overview import Overview
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.retention import Retention
     from journeykit.statistics.stage_flow import StageFlow
     from journeykit.statistics.step_matrix import StepMatrix
+    from journeykit.statistics.stickiness import Stickiness
     from journeykit.statistics.top_paths import TopPaths
     from journeykit.statistics.transitions import Transitions
     from journeykit.statistics.variants import Variants
@@ -85,6 +88,9 @@ _HOMES = {
     "Overview": "statistics.overview",
     "WindowFunnel": "statistics.window_funnel",
     "Retention": "statistics.retention",
+    "Stickiness": "statistics.stickiness",
+    "Lifecycle": "statistics.lifecycle",
+    "ActiveUsers": "statistics.active_users",
     "InMemory": "engines",
     "datasets": "",
     "errors": "",
@@ -95,6 +101,7 @@ _HOMES = {
 
 __all__ = [
     "Abandonment",
+    "ActiveUsers",
     "Answer",
     "Conversion",
     "Events",
@@ -109,6 +116,7 @@ __all__ = [
     "JourneykitError",
     "JourneykitWarning",
     "Journeys",
+    "Lifecycle",
     "Match",
     "NGrams",
     "Overview",
@@ -123,6 +131,7 @@ __all__ = [
     "Statistic",
     "Step",
     "StepMatrix",
+    "Stickiness",
     "TopPaths",
     "Transitions",
     "Variants",

@@ -64,6 +64,12 @@ def statistics():
         jk.WindowFunnel(
             [["home", "view"], "view", "cart"], "2h", ["strict_once", "strict_order"], unit="session"
         ),
+        jk.Lifecycle(),
+        jk.Lifecycle(["view", "cart"], period="2d", week_start="sunday", new_by="activity"),
+        jk.Stickiness(),
+        jk.Stickiness("buy", period="12h", compare_previous=True),
+        jk.ActiveUsers(window=3),
+        jk.ActiveUsers("view", period="1h", window=24),
         jk.Retention(),
         jk.Retention(
             ["view", "cart"], "buy", cohort="recurring", rule="on_or_after", brackets=(1, 2), vs="previous"

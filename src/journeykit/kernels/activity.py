@@ -12,8 +12,8 @@ NOT_YET = -2
 
 @kernel
 def mask_of(codes, masks, i):
-    """Return which matchers an event fits; all of them without masks (None: compiled apart)."""
-    if masks is None:
+    """Return which matchers an event fits; all of them without masks."""
+    if masks.size == 0:
         return 3
     return np.int64(masks[codes[i]])
 
@@ -45,7 +45,7 @@ def active_periods(first, end, times, codes, masks, edges, scale, periods, enter
         if period == edges.size - 1:
             break
         until, begin, starts, returns = edges[period + 1], i, 0, 0
-        if masks is None:
+        if masks.size == 0:
             while i < end and times[i] < until:
                 i += 1
             starts, returns = i - begin, i - begin
@@ -91,23 +91,16 @@ def count_lifecycle(starts, ends, times, codes, masks, cells, grid, by_activity,
 
 
 @kernel
-def count_stickiness(starts, ends, times, codes, masks, cells, grid, spans, scratch, table):
-    """Count users by the number of their active periods, in each of `spans` equal parts of the periods. D9.9."""
+def count_stickiness(starts, ends, times, codes, masks, cells, grid, scratch, table):
+    """Count users by the number of their active periods: column k - 1 holds those of k. D9.9."""
     edges, scale = grid
     periods, entered, returned = scratch
-    width = (grid[0].size - 1) // spans
     for user in range(starts.size):
-        row = cells[user]
         n, _ = active_periods(
             starts[user], ends[user], times, codes, masks, edges, scale, periods, entered, returned
         )
-        j = 0
-        for span in range(spans):
-            active = 0
-            while j < n and periods[j] < (span + 1) * width:
-                active, j = active + 1, j + 1
-            if active > 0:
-                table[row, span, active - 1] += 1
+        if n > 0:
+            table[cells[user], n - 1] += 1
 
 
 @kernel

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.intervals import GroupSums
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, symbols_of
-from journeykit.protocol import CELL, Cells
+from journeykit.matchers import Match, Missing, symbols_of
+from journeykit.protocol import CELL, GROUP, Cells, Context
+from journeykit.statistics.base import place_of
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
-ANY = Match()
-"""Every event."""
+MISSING: tuple[Missing, ...] = ("raise", "ignore", "warn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Activity:
     starts, ends : numpy.ndarray of int64
         The events of every user of the shard.
     times, codes, masks : numpy.ndarray
-        Of all shards: when, which symbol, and by symbol which matchers fit, a bit each; None where all fit.
+        Of all shards: when, which symbol, and by symbol which matchers fit, a bit each; no masks where all fit.
     cells : numpy.ndarray of int32
         The cell of every user.
     cell_count : int
@@ -39,8 +40,8 @@ class Activity:
     starts: Int64s
     ends: Int64s
     times: Int64s
-    codes: npt.NDArray[np.unsignedinteger[Any]] | None
-    masks: npt.NDArray[np.uint8] | None
+    codes: npt.NDArray[np.unsignedinteger[Any]]
+    masks: npt.NDArray[np.uint8]
     cells: Int32s
     cell_count: int
 
@@ -48,7 +49,7 @@ class Activity:
     def of(cls, shard: Journeys, cells: Cells, matches: Sequence[Match]) -> Activity:
         """Take the users of a shard; at most eight matchers."""
         paths = shard.paths("user")
-        codes, masks = None, None
+        codes, masks = paths.codes, np.empty(0, np.uint8)
         if not all(match.by_name and not match.names for match in matches):
             symbols = symbols_of(shard, matches, "event", "user")
             codes, masks = symbols.codes, symbols.masks.astype(np.uint8)
@@ -83,3 +84,45 @@ def as_frame(table: Int64s, keys: Sequence[str], columns: Sequence[str], first_c
     counts = (flat[rows, i] for i in range(flat.shape[1]))
     named = zip((CELL, *keys, *columns), (cell + np.int32(first_cell), *places, *counts), strict=True)
     return pl.DataFrame([pl.Series(name, values) for name, values in named])
+
+
+@dataclass(frozen=True, eq=False)
+class Gridded:
+    """The counts of a tally in every place of every cell, zeros too.
+
+    Attributes
+    ----------
+    table : polars.DataFrame
+        The tally, by cell, group and place.
+    key : str
+        The place's number.
+    frame : polars.DataFrame
+        ``cell``, the key, and the totals: one row per cell that is shown and place.
+    """
+
+    table: pl.DataFrame
+    key: str
+    frame: pl.DataFrame
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, key: str, places: Int64s, context: Context) -> Gridded:
+        """Add up a tally in some places; without ``by=`` and ``every=`` the one cell is shown in any case."""
+        cells = table[CELL].unique().sort()
+        if context.labels.width == 0:
+            cells = pl.Series(CELL, [0], dtype=pl.Int32)
+        numbers = pl.DataFrame({key: pl.Series(places, dtype=pl.Int32)})
+        totals = table.drop(GROUP).group_by(CELL, key).sum()
+        grid = cells.to_frame().join(numbers, how="cross", maintain_order="left_right")
+        frame = grid.join(totals, on=[CELL, key], how="left", maintain_order="left").fill_null(0)
+        return cls(table.join(numbers, on=key, how="semi", maintain_order="left"), key, frame)
+
+    def sums(self, *columns: str) -> GroupSums:
+        """Return the parts of the sum of some columns by group, in the order of the frame."""
+        place = place_of(self.table, self.frame, [CELL, self.key])
+        total = self.table.select(pl.sum_horizontal(*columns)).to_series()
+        return GroupSums.of(self.frame.height, place, self.table[GROUP].to_numpy(), total.to_numpy())
+
+    def groups(self) -> dict[int, int]:
+        """Return how many jackknife groups have users, by cell."""
+        counts = dict(self.table.group_by(CELL).agg(pl.col(GROUP).n_unique()).iter_rows())
+        return {cell: int(counts.get(cell, 0)) for cell in self.frame[CELL].unique()}

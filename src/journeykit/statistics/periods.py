@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 
 from journeykit.durations import MICROSECONDS
 from journeykit.errors import ParameterError
+from journeykit.protocol import Context
 
 Int64s = npt.NDArray[np.int64]
 WeekStart: TypeAlias = Literal["monday", "sunday"]
@@ -20,7 +22,7 @@ Moment: TypeAlias = date | datetime | None
 Between: TypeAlias = tuple[Moment, Moment] | None
 
 WEEK_STARTS: tuple[WeekStart, ...] = ("monday", "sunday")
-MOST_PERIODS = 1_000_000
+MOST_PERIODS = 10_000
 _PERIOD = re.compile(r"([1-9]\d{0,5})(s|m|h|d|w|mo|q|y)")
 _ELAPSED = ("s", "m", "h")
 
@@ -40,45 +42,6 @@ class Periods:
     edges: Int64s
     tz: str
 
-    @classmethod
-    def covering(
-        cls, first: int, last: int, period: str, week_start: str, tz: str, before: int = 0
-    ) -> Periods:
-        """Return the periods from the one that holds `first` to the one that holds `last`.
-
-        Parameters
-        ----------
-        first, last : int
-            Microseconds since the epoch; `last` is not before `first`.
-        period : str
-            One or several units, such as ``"1d"`` or ``"2w"``; several are counted from the unit that holds `first`.
-        week_start : {"monday", "sunday"}
-            The first day of a week.
-        tz : str
-            A day is one of this time zone, of 23 to 25 hours where clocks change. Hours, minutes and seconds are
-            elapsed time, counted from a whole one of the time zone.
-        before : int
-            How many periods more come before these.
-
-        Examples
-        --------
-        >>> day = 86_400_000_000
-        >>> Periods.covering(0, 9 * day, "1w", "sunday", "UTC").edges // day
-        array([-4,  3, 10])
-        """
-        count, unit = parts_of(period)
-        start = _floor(first, unit, week_start, tz)
-        if unit in _ELAPSED:
-            width = count * MICROSECONDS[unit]
-            origin = int(_instants(start, tz)[0])
-            return cls(origin + width * np.arange(-before, (last - origin) // width + 2), tz)
-        if before:
-            start = start.dt.offset_by(f"-{before * count}{unit}")
-        until = _local(last, tz)
-        step = f"{count}{unit}"
-        starts = pl.datetime_range(start[0], until[0], step, time_unit="us", eager=True).alias("")
-        return cls(_instants(starts.append(starts.tail(1).dt.offset_by(step)), tz), tz)
-
     @property
     def count(self) -> int:
         """How many."""
@@ -94,6 +57,12 @@ class Periods:
         """When each period starts, in the time zone."""
         return pl.Series(self.edges[:-1]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.tz)
 
+    def clipped(self, first: int, last: int) -> Periods:
+        """Return the same periods, the first and the last of which begin and end with a range."""
+        edges = self.edges.copy()
+        edges[0], edges[-1] = first, last + 1
+        return Periods(edges, self.tz)
+
     def index(self, time: int) -> int:
         """Return the period that holds a time; -1 before the first, `count` after the last."""
         return int(np.searchsorted(self.edges, time, side="right")) - 1
@@ -102,6 +71,44 @@ class Periods:
         """Return room for the active periods of one user."""
         one, two, three = (np.empty(self.count, np.int64) for _ in range(3))
         return one, two, three
+
+
+@lru_cache(maxsize=16)
+def covering(first: int, last: int, period: str, week_start: str, tz: str, before: int = 0) -> Periods:
+    """Return the periods from the one that holds `first` to the one that holds `last`, made once for all shards.
+
+    Parameters
+    ----------
+    first, last : int
+        Microseconds since the epoch; `last` is not before `first`.
+    period : str
+        One or several units, such as ``"1d"`` or ``"2w"``; several are counted from the unit that holds `first`.
+    week_start : {"monday", "sunday"}
+        The first day of a week.
+    tz : str
+        A day is one of this time zone, of 23 to 25 hours where clocks change. Hours, minutes and seconds are
+        elapsed time, counted from a whole one of the time zone.
+    before : int
+        How many periods more come before these.
+
+    Examples
+    --------
+    >>> day = 86_400_000_000
+    >>> covering(0, 9 * day, "1w", "sunday", "UTC").edges // day
+    array([-4,  3, 10])
+    """
+    count, unit = parts_of(period)
+    start = _floor(first, unit, week_start, tz)
+    if unit in _ELAPSED:
+        width = count * MICROSECONDS[unit]
+        origin = int(_instants(start, tz)[0])
+        return Periods(origin + width * np.arange(-before, (last - origin) // width + 2), tz)
+    if before:
+        start = start.dt.offset_by(f"-{before * count}{unit}")
+    until = _local(last, tz)
+    step = f"{count}{unit}"
+    starts = pl.datetime_range(start[0], until[0], step, time_unit="us", eager=True).alias("")
+    return Periods(_instants(starts.append(starts.tail(1).dt.offset_by(step)), tz), tz)
 
 
 def parts_of(period: str) -> tuple[int, str]:
@@ -179,6 +186,12 @@ def check_count(count: int, most: int = MOST_PERIODS) -> None:
             f"{count:,} periods are more than the {most:,} that an answer can have. "
             f"Choose longer periods, or a shorter range with between=."
         )
+
+
+def check_range(between: Between, period: str, context: Context) -> None:
+    """Refuse a range of too many periods, before they are made."""
+    low, high = bounds_of(between, context.observed_from, context.observed_until, context.tz)
+    check_count(approximate_count(low, high, period))
 
 
 def approximate_count(first: int, last: int, period: str) -> int:

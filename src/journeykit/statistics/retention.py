@@ -15,7 +15,7 @@ from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.journeys import Journeys
 from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
-from journeykit.statistics.activity import Activity, as_frame
+from journeykit.statistics.activity import MISSING, Activity, as_frame
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.periods import (
@@ -34,7 +34,6 @@ Cohort: TypeAlias = Literal["first_time", "recurring", "first_time_filtered"]
 ReturnRule: TypeAlias = Literal["on", "on_or_after", "on_or_before", "streak"]
 
 COHORTS: tuple[Cohort, ...] = ("first_time", "recurring", "first_time_filtered")
-MISSING: tuple[Missing, ...] = ("raise", "ignore", "warn")
 RULES: tuple[ReturnRule, ...] = ("on", "on_or_after", "on_or_before", "streak")
 BLOCK = 1 << 22
 MOST_PERIODS = 5_000

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.statistics.periods import Between, Periods, bounds_of
+from journeykit.statistics.periods import Between, Periods, bounds_of, covering
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -97,7 +97,7 @@ def layout_of(
     """
     low, high = bounds_of(between, *observed)
     until = observed[1]
-    periods = Periods.covering(low, max(until, high), period, week_start, observed[2])
+    periods = covering(low, max(until, high), period, week_start, observed[2])
     offsets = periods.count
     if duration:
         offsets = max(0, until - int(periods.edges[0])) // duration + 1
