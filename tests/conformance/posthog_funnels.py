@@ -1,4 +1,4 @@
-"""Funnel questions of ``posthog.json``: what a query asks, and the slow twin's answers to it.
+"""Funnel questions of ``posthog.json``: what a query asks, and the answers of the slow twin and the package.
 
 Steps count from 0 in the file, from 1 here.
 """
@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
+import journeykit as jk
 from tests import oracle
 from tests.conformance import posthog
 from tests.oracle.funnel_numbers import median, span_times, times_of_runs
@@ -215,3 +218,98 @@ def correlates_of_twin(asked: Asked) -> dict[str, Any]:
     units = oracle.funnel_units(asked.rows, mine)
     of = "events" if asked.query["by"] == "events" else f"person:{asked.query['property']}"
     return oracle.correlates(units, mine, of)
+
+
+def funnel(asked: Asked, **options: Any) -> jk.Funnel:
+    """Return the package's question: the range limits all steps."""
+    start, end = posthog.span(asked.query)
+
+    def matched(matcher: Mapping[str, Any], **more: Any) -> jk.Match:
+        names = () if matcher["event"] is None else (matcher["event"],)
+        return jk.Match(names, where=limited(asked.tree(matcher), start, end), **more)
+
+    steps = [
+        jk.Step(
+            matched(step, first_time=bool(step.get("first_time_for_user"))),
+            optional=bool(step.get("optional")),
+        )
+        for step in asked.query["steps"]
+    ]
+    exclude = [
+        jk.Exclusion(matched(one), after=one["from_step"] + 1, before=one["to_step"] + 1)
+        for one in asked.query.get("exclusions") or ()
+    ]
+    rules = (jk.rules.posthog_2021 if asked.classic else jk.rules.posthog)(asked.query["order"])
+    within = posthog.duration(asked.query["window"])
+    return jk.Funnel(steps, within=within, exclude=exclude, rules=rules, missing="ignore", **options)
+
+
+def limited(tree: Mapping[str, Any], start: datetime | None, end: datetime | None) -> pl.Expr | None:
+    """Return conditions on properties and on time as one expression; None for none."""
+    parts = [posthog.expression(tree)]
+    parts += [pl.col("time") >= start] if start else []
+    parts += [pl.col("time") < end] if end else []
+    known = [part for part in parts if part is not None]
+    return pl.all_horizontal(known) if known else None
+
+
+def journeys_of(asked: Asked) -> jk.Journeys:
+    """Read the events, with who they are of as a property too."""
+    rows = [{**row, "person": row["user"]} for row in asked.rows]
+    _, end = posthog.span(asked.query)
+    return posthog.journeys(rows, tz=str(asked.zone), until=end)
+
+
+def of_package(asked: Asked) -> Funnelled:
+    """Ask `jk.Funnel`, as a whole and by person."""
+    made, question = journeys_of(asked), funnel(asked)
+    return measured(made.measure(question).frame, made.measure(question, by="person").frame)
+
+
+def measured(whole: pl.DataFrame, by_person: pl.DataFrame) -> Funnelled:
+    """Read the rows of one funnel, and of the same by person."""
+    reached = [
+        sorted(by_person.filter((pl.col("step") == k) & (pl.col("reached") > 0))["person"])
+        for k in whole["step"]
+    ]
+    assert [len(persons) for persons in reached] == whole["reached"].to_list()
+    return Funnelled(reached, whole["time_mean"].to_list(), whole["time_median"].to_list())
+
+
+def groups_of_package(asked: Asked) -> dict[str, Funnelled]:
+    """Ask `jk.Funnel` for a breakdown; what is missing is named by an empty text."""
+    made, question = journeys_of(asked), funnel(asked, breakdown=asked.column, at=asked.at)
+    whole, by_person = (made.measure(question, by=by).frame for by in (None, "person"))
+    found = {}
+    for value in whole[asked.column].unique():
+        own = [frame.filter(pl.col(asked.column).eq_missing(pl.lit(value))) for frame in (whole, by_person)]
+        found[value or ""] = measured(*own)
+    return found
+
+
+def seconds_of_package(asked: Asked) -> list[float]:
+    """Ask `jk.Funnel` for the seconds between two steps, one value per person."""
+    since, to = asked.number("from_step", 1), asked.number("to_step", asked.last)
+    times = journeys_of(asked).measure(funnel(asked)).times
+    own = times.filter((pl.col("step") == to) & (pl.col("since") == ("first" if since == 1 else "previous")))
+    assert since in (1, to - 1), "the answer has the times from the first step and from the one before"
+    return [seconds for seconds, units in own.select("seconds", "units").rows() for _ in range(units)]
+
+
+EVERY = {"day": "1d", "week": "1w-sunday", "month": "1mo"}
+
+
+def trend_of_package(asked: Asked) -> dict[datetime, Any]:
+    """Ask `jk.Funnel` for every period; those without events are rows of zeros here."""
+    since, to = asked.number("from_step", 1), asked.number("to_step", asked.last)
+    frame = journeys_of(asked).measure(funnel(asked), by="person", every=EVERY[asked.query["interval"]]).frame
+    found = {}
+    for start in periods(asked):
+        own = frame.filter(pl.col("period") == start)
+        came, went = (
+            own.filter((pl.col("step") == k) & (pl.col("reached") > 0))["person"].to_list()
+            for k in (since, to)
+        )
+        rate = len(went) / len(came) if came else None
+        found[start] = oracle.Period(len(came), len(went), rate, {person: person in went for person in came})
+    return found

@@ -10,7 +10,7 @@ from tests.conformance.posthog_funnels import Asked
 
 pytestmark = pytest.mark.conformance
 
-answerers = pytest.mark.parametrize("answer", ["twin"])
+answerers = pytest.mark.parametrize("answer", ["twin", "package"])
 
 
 def of(name, answer):

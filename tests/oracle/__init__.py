@@ -22,7 +22,7 @@ from tests.oracle.conversion import absorption, chain_counts, conversion, conver
 from tests.oracle.following import Following, eventually_follows
 from tests.oracle.funnel_breakdown import breakdown
 from tests.oracle.funnel_correlation import Correlate, benjamini_hochberg, correlates
-from tests.oracle.funnel_numbers import histogram, matured, times_of_runs, total_times, trend
+from tests.oracle.funnel_numbers import Period, histogram, matured, times_of_runs, total_times, trend
 from tests.oracle.funnel_numbers import steps as funnel_steps
 from tests.oracle.funnel_numbers import times as funnel_times
 from tests.oracle.funnel_rules import Exclusion, Question, Rules, Step
@@ -78,6 +78,7 @@ __all__ = [
     "Node",
     "Path",
     "PathRow",
+    "Period",
     "Question",
     "RetentionQuestion",
     "Rule",
