@@ -23,7 +23,7 @@ def cases(conformance):
     return {case["id"]: case for case in found}
 
 
-@pytest.fixture(params=["twin"])
+@pytest.fixture(params=["twin", "package"])
 def ask(request):
     return getattr(vendor_funnels, f"ask_{request.param}")
 
@@ -129,7 +129,8 @@ def test_two_events_in_one_second_are_in_either_order(cases, ask):
     assert ask(equal, ["A", "B"], "posthog").reached == [1, 1]
 
 
-def test_groups_are_of_the_first_entry(cases):
+@pytest.mark.parametrize("answer", ["twin", "package"])
+def test_groups_are_of_the_first_entry(cases, answer):
     case = cases["amp-group-by-first-page"]
     assert case["expected"] == {"A": "converted", "B": "not counted"}
     log = [
@@ -143,5 +144,6 @@ def test_groups_are_of_the_first_entry(cases):
     ]
     last = {"user": "u", "time": 2 * MINUTE, "event": "complete registration", "page": None}
     steps = ["view landing page", "complete registration"]
-    assert vendor_funnels.groups_twin([*log, last], steps, "amplitude", "page", "step:1") == {"A": [1, 1]}
-    assert vendor_funnels.groups_twin(log, steps, "amplitude", "page", "step:1") == {"A": [1, 0]}
+    groups = getattr(vendor_funnels, f"groups_{answer}")
+    assert groups([*log, last], steps, "amplitude", "page", "step:1") == {"A": [1, 1]}
+    assert groups(log, steps, "amplitude", "page", "step:1") == {"A": [1, 0]}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+import journeykit as jk
 from tests import oracle
+from tests.measuring import journeys_of
 from tests.oracle import funnel_presets as presets
 from tests.oracle.funnel_rules import Exclusion, Question, Step, with_rules
 from tests.oracle.numbers import Row
@@ -57,3 +60,47 @@ def groups_twin(
     _, mine = twin(rows, steps, vendor)
     groups = oracle.breakdown(rows, mine, column, at)
     return {value: [row.reached for row in oracle.funnel_steps(own, mine)] for value, own in groups.items()}
+
+
+def package(
+    rows: Sequence[Row],
+    steps: Sequence[str],
+    vendor: str,
+    *,
+    within: int | None = None,
+    exclude: str | None = None,
+    hold: str | None = None,
+    unit: str = "user",
+    **more: Any,
+) -> Any:
+    """Ask the package."""
+    question = jk.Funnel(
+        steps,
+        within=None if within is None else timedelta(microseconds=within),
+        exclude=[exclude] if exclude else [],
+        hold=[hold] if hold else [],
+        rules=getattr(jk.rules, vendor)(),
+        unit=unit,
+        missing="ignore",
+        **more,
+    )
+    return journeys_of(rows).measure(question)
+
+
+def ask_package(rows: Sequence[Row], steps: Sequence[str], vendor: str, **options: Any) -> Answered:
+    """Ask the package."""
+    answer = package(rows, steps, vendor, **options)
+    own = answer.times.filter(step=len(steps), since="first")
+    seconds = [value for value, units in own.select("seconds", "units").rows() for _ in range(units)]
+    return Answered(answer.frame["reached"].to_list(), seconds)
+
+
+def groups_package(
+    rows: Sequence[Row], steps: Sequence[str], vendor: str, column: str, at: str
+) -> dict[Any, list[int]]:
+    """Ask the package for a breakdown."""
+    frame = package(rows, steps, vendor, breakdown=column, at=at).frame
+    return {
+        value: own["reached"].to_list()
+        for (value,), own in frame.partition_by(column, as_dict=True, maintain_order=True).items()
+    }
