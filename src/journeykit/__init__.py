@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.friction import Friction
     from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
     from journeykit.statistics.funnel import Funnel
+    from journeykit.statistics.funnel_difference import explain_difference
     from journeykit.statistics.funnel_rules import FunnelRules
     from journeykit.statistics.funnel_steps import Exclusion, Step
     from journeykit.statistics.lifecycle import Lifecycle
@@ -87,6 +88,7 @@ _HOMES = {
     "rules": "",
     "Overview": "statistics.overview",
     "WindowFunnel": "statistics.window_funnel",
+    "explain_difference": "statistics.funnel_difference",
     "Retention": "statistics.retention",
     "Stickiness": "statistics.stickiness",
     "Lifecycle": "statistics.lifecycle",
@@ -139,6 +141,7 @@ __all__ = [
     "__version__",
     "datasets",
     "errors",
+    "explain_difference",
     "open_journeys",
     "read_events",
     "rules",
