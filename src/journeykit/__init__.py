@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from journeykit.events import Events
     from journeykit.journeys import Journeys, open_journeys
     from journeykit.matchers import Match
+    from journeykit.patterns import Matches, Pattern
     from journeykit.plans import scan_events
     from journeykit.reading import read_events
     from journeykit.sessions import SessionRule
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.abandonment import Abandonment
     from journeykit.statistics.active_users import ActiveUsers
     from journeykit.statistics.base import Answer, Statistic
+    from journeykit.statistics.conditions_met import ConditionsMet
     from journeykit.statistics.conversion import Conversion
     from journeykit.statistics.eventually_follows import EventuallyFollows
     from journeykit.statistics.flow import Flow
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from journeykit.statistics.funnel_steps import Exclusion, Step
     from journeykit.statistics.lifecycle import Lifecycle
     from journeykit.statistics.ngrams import NGrams
+    from journeykit.statistics.next_event import NextEvent
     from journeykit.statistics.overview import Overview
+    from journeykit.statistics.pattern_count import PatternCount
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.retention import Retention
     from journeykit.statistics.stage_flow import StageFlow
@@ -66,6 +70,8 @@ _HOMES = {
     "PathCleaning": "cleaning",
     "Segment": "cells",
     "Match": "matchers",
+    "Pattern": "patterns",
+    "Matches": "patterns",
     "Statistic": "statistics.base",
     "Answer": "statistics.base",
     "Transitions": "statistics.transitions",
@@ -93,6 +99,9 @@ _HOMES = {
     "Stickiness": "statistics.stickiness",
     "Lifecycle": "statistics.lifecycle",
     "ActiveUsers": "statistics.active_users",
+    "PatternCount": "statistics.pattern_count",
+    "NextEvent": "statistics.next_event",
+    "ConditionsMet": "statistics.conditions_met",
     "InMemory": "engines",
     "datasets": "",
     "errors": "",
@@ -105,6 +114,7 @@ __all__ = [
     "Abandonment",
     "ActiveUsers",
     "Answer",
+    "ConditionsMet",
     "Conversion",
     "Events",
     "EventuallyFollows",
@@ -120,9 +130,13 @@ __all__ = [
     "Journeys",
     "Lifecycle",
     "Match",
+    "Matches",
     "NGrams",
+    "NextEvent",
     "Overview",
     "PathCleaning",
+    "Pattern",
+    "PatternCount",
     "RageRule",
     "Retention",
     "Segment",

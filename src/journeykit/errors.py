@@ -280,6 +280,26 @@ class ParameterError(JourneykitError, ValueError):
         return cls(f"{parameter} must be greater than zero, not {value!r}.")
 
 
+class PatternError(ParameterError):
+    """The text of a pattern cannot be read: where, and what was expected there."""
+
+    def __init__(self, text: str, column: int, expected: str) -> None:
+        self.text, self.column, self.expected = text, column, expected
+        before = text[:column].split("\n")
+        line, place = len(before), len(before[-1])
+        shown = "".join(one if one.isprintable() else " " for one in text.split("\n")[line - 1])
+        where = f"column {place + 1}" if "\n" not in text else f"line {line}, column {place + 1}"
+        found = "the pattern ends" if column >= len(text) else f"there is {text[column]!r}"
+        super().__init__(
+            f"the pattern cannot be read at {where}: {found}, expected {expected}.\n"
+            f"    {shown}\n    {' ' * place}^"
+        )
+
+    def __reduce__(self) -> tuple[type[PatternError], tuple[str, int, str]]:
+        """Travel between processes with its place."""
+        return type(self), (self.text, self.column, self.expected)
+
+
 class StoreError(JourneykitError, ValueError):
     """Journeys cannot be written to a folder, or reopened from it."""
 

@@ -13,6 +13,7 @@ from journeykit import cleaning, selection, store, views
 from journeykit.cells import By, make_cells
 from journeykit.engines import Engine, InMemory
 from journeykit.errors import SHOWN_NAMES, NotAStatisticError, ParameterError
+from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic
 from journeykit.ragged import Provenance, Ragged, Staged
 from journeykit.stages import StageAssignment, StageModel
@@ -37,6 +38,8 @@ class Journeys(Ragged):
     filter = selection.select
     head = selection.head
     sample = selection.sample
+    match = match
+    mark = mark
     write = store.write
     __repr__ = views.text
     _repr_html_ = views.html

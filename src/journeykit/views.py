@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import UnknownPropertyError
+from journeykit.paths import Unit
 from journeykit.ragged import Int64s, Ragged
 
 if TYPE_CHECKING:
@@ -89,6 +90,27 @@ def session_numbers(journeys: Ragged) -> Int64s:
     before = np.concatenate([[0], inside.cumsum()])
     of_user = np.repeat(before[journeys.user_sessions[:-1]], np.diff(journeys.user_sessions))
     return np.where(inside, before[1:] - of_user, 0).astype(np.int64)
+
+
+def users_at(journeys: Ragged, stored: Int64s) -> pl.Series:
+    """Return the user of events, by where they are stored."""
+    number = np.searchsorted(journeys.user_offsets, stored, side="right") - 1
+    return journeys.users.gather(pl.Series(number, dtype=pl.Int64)).alias("user")
+
+
+def sessions_at(journeys: Ragged, stored: Int64s) -> pl.Series:
+    """Return the number within its user of the session of events, by where they are stored; null outside any."""
+    numbers = session_numbers(journeys)
+    each = np.searchsorted(journeys.session_offsets, stored, side="right") - 1
+    found = pl.DataFrame({"session": numbers[each] if each.size else np.empty(0, np.int64)})
+    return found.select(pl.when(pl.col("session") > 0).then("session").alias("session")).to_series()
+
+
+def units_of(journeys: Ragged, unit: Unit) -> pl.DataFrame:
+    """Return one row per path: its user, and for sessions their number within the user."""
+    starts = journeys.paths(unit).starts
+    columns = [users_at(journeys, starts)]
+    return pl.DataFrame(columns if unit == "user" else [*columns, sessions_at(journeys, starts)])
 
 
 def to_arrow(journeys: Ragged) -> pa.Table:

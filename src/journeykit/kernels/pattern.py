@@ -1,0 +1,484 @@
+"""Matches of a pattern: a pass forwards finds where they end, one backwards which events they hold. DEFINITIONS D8.11.
+
+``machine`` = (offsets, edges, begins, ends), see `journeykit.patterns.automaton`. ``symbols`` = (states that a symbol
+fits, slots that it blocks, whether it is left out), one row per symbol. ``memory`` = (seen, blocked, waiting, marks).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from journeykit.kernels.compiling import kernel
+
+Codes = npt.NDArray[np.unsignedinteger[Any]]
+Int64s = npt.NDArray[np.int64]
+Masks = npt.NDArray[np.uint64]
+Bools = npt.NDArray[np.bool_]
+Machine = tuple[Int64s, Int64s, Int64s, Int64s]
+Symbols = tuple[Masks, Masks, Bools]
+Memory = tuple[Int64s, Int64s, Int64s, Int64s]
+
+FROM, LEAST_TIME, MOST_TIME, LEAST_EVENTS, MOST_EVENTS, BLOCK, QUEUE = range(7)
+PLACE, TIME, START = range(3)
+HEAD, TAIL, READY = range(3)
+NOWHERE, ANYWHERE, AT_THE_EDGE = range(3)
+FIRST, LAST, ALL = range(3)
+UNBOUNDED = 1 << 62
+ONE, ZERO = np.uint64(1), np.uint64(0)
+
+
+@kernel
+def forget(memory: Memory) -> None:
+    """Begin anew."""
+    seen, blocked, _, marks = memory
+    seen[:, PLACE] = -1
+    blocked[:] = -1
+    marks[:, :READY] = 0
+    marks[:, READY] = -1
+
+
+@kernel
+def start_over(edge: Int64s, memory: Memory, place: int, time: int) -> int:
+    """Return the latest start of a match that reaches this event over one edge; -1 if none does.
+
+    Of the positions of the edge's source the latest that is far enough away decides: earlier ones have no later start,
+    and are no nearer. A position waits in the queue of its edge until the least distance has passed.
+    """
+    seen, blocked, waiting, marks = memory
+    queue, source = edge[QUEUE], edge[FROM]
+    at, when, start = seen[source, PLACE], seen[source, TIME], seen[source, START]
+    if queue >= 0:
+        while marks[queue, HEAD] < marks[queue, TAIL]:
+            head = marks[queue, HEAD]
+            near = place - waiting[queue, head, PLACE] - 1 < edge[LEAST_EVENTS]
+            if near or abs(time - waiting[queue, head, TIME]) < edge[LEAST_TIME]:
+                break
+            marks[queue, READY] = head
+            marks[queue, HEAD] += 1
+        ready = marks[queue, READY]
+        if ready < 0:
+            return -1
+        at, when, start = (
+            waiting[queue, ready, PLACE],
+            waiting[queue, ready, TIME],
+            waiting[queue, ready, START],
+        )
+    if at < 0 or place - at - 1 > edge[MOST_EVENTS] or abs(time - when) > edge[MOST_TIME]:
+        return -1
+    if edge[BLOCK] >= 0 and blocked[edge[BLOCK]] > at:
+        return -1
+    return int(start)
+
+
+@kernel
+def step(
+    machine: Machine, memory: Memory, fits: np.uint64, may_begin: int, place: int, time: int, position: int
+) -> np.uint64:
+    """Let one event be reached by every state that it fits; return those that reach it."""
+    offsets, edges, begins, _ = machine
+    seen, _, waiting, marks = memory
+    reached = ZERO
+    for state in range(begins.size - 1, -1, -1):
+        if (fits >> np.uint64(state)) & ONE == ZERO:
+            continue
+        start = -1
+        if NOWHERE < begins[state] <= may_begin:
+            start = position
+        else:
+            for e in range(offsets[state], offsets[state + 1]):
+                start = max(start, start_over(edges[e], memory, place, time))
+        if start >= 0:
+            seen[state, PLACE], seen[state, TIME], seen[state, START] = place, time, start
+            reached |= ONE << np.uint64(state)
+    if marks.shape[0] > 0 and reached != ZERO:
+        for e in range(edges.shape[0]):
+            queue, source = edges[e, QUEUE], edges[e, FROM]
+            if queue >= 0 and (reached >> np.uint64(source)) & ONE:
+                waiting[queue, marks[queue, TAIL]] = seen[source]
+                marks[queue, TAIL] += 1
+    return reached
+
+
+@kernel
+def block(blocked: Int64s, slots: np.uint64, place: int) -> None:
+    """Note which slots an event blocks."""
+    for slot in range(blocked.size):
+        if (slots >> np.uint64(slot)) & ONE:
+            blocked[slot] = place
+
+
+@kernel
+def kept_edges(codes: Codes, left_out: Bools, first: int, end: int) -> tuple[int, int]:
+    """Return the first and the last event of a path that are not left out."""
+    while first < end and left_out[codes[first]]:
+        first += 1
+    end -= 1
+    while end >= first and left_out[codes[end]]:
+        end -= 1
+    return first, end
+
+
+@kernel
+def next_end(
+    codes: Codes,
+    times: Int64s,
+    machine: Machine,
+    symbols: Symbols,
+    memory: Memory,
+    within: int,
+    span: tuple[int, int],
+    since: int,
+) -> int:
+    """Return where the first match from `since` on ends, -1 if there is none; `span` = the ends of the path."""
+    fits, blocks, left_out = symbols
+    first, last = span
+    seen, blocked, ends = memory[0], memory[1], machine[3]
+    forget(memory)
+    place = -1
+    for i in range(since, last + 1):
+        symbol = codes[i]
+        if left_out[symbol]:
+            continue
+        place += 1
+        if fits[symbol] != ZERO:
+            may_begin = AT_THE_EDGE if i == first else ANYWHERE
+            reached = step(machine, memory, fits[symbol], may_begin, place, times[i], i)
+            if reached != ZERO:
+                may_end = AT_THE_EDGE if i == last else ANYWHERE
+                for state in range(ends.size):
+                    if (reached >> np.uint64(state)) & ONE and NOWHERE < ends[state] <= may_end:
+                        if times[i] - times[seen[state, START]] <= within:
+                            return i
+        if blocks[symbol] != ZERO:
+            block(blocked, blocks[symbol], place)
+    return -1
+
+
+@kernel
+def count_matches(
+    starts: Int64s,
+    ends: Int64s,
+    codes: Codes,
+    times: Int64s,
+    machine: Machine,
+    symbols: Symbols,
+    memory: Memory,
+    within: int,
+    first_only: bool,
+    counts: Int64s,
+) -> None:
+    """Count the matches of every path that do not overlap, or only whether there is one."""
+    for path in range(starts.size):
+        span = kept_edges(codes, symbols[2], starts[path], ends[path])
+        counts[path], since = 0, span[0]
+        while since <= span[1]:
+            end = next_end(codes, times, machine, symbols, memory, within, span, since)
+            if end < 0:
+                break
+            counts[path] += 1
+            since = end + 1
+            if first_only:
+                break
+
+
+@kernel
+def mark_backwards(
+    codes: Codes,
+    times: Int64s,
+    mirrored: Machine,
+    symbols: Symbols,
+    memory: Memory,
+    earliest: int,
+    span: tuple[int, int],
+    stretch: tuple[int, int],
+    anywhere: bool,
+    can: Masks,
+) -> int:
+    """Write which states of which events lead to an end in a stretch, bit by bit; return where it begins.
+
+    The states are those of the automaton, not of its mirror. A match ends at the last event of the stretch, or
+    anywhere in it. Events before `earliest` in time are not looked at. `can` is by position in the path.
+    """
+    fits, blocks, left_out = symbols
+    since, end = stretch
+    top, base = mirrored[2].size - 1, span[0]
+    forget(memory)
+    place, i = -1, end
+    while i >= since and times[i] >= earliest:
+        symbol, can[i - base] = codes[i], ZERO
+        if not left_out[symbol]:
+            place += 1
+            turned = ZERO
+            for state in range(top + 1):
+                turned |= ((fits[symbol] >> np.uint64(state)) & ONE) << np.uint64(top - state)
+            may_begin = AT_THE_EDGE if i == span[1] else ANYWHERE if i == end or anywhere else NOWHERE
+            reached = step(mirrored, memory, turned, may_begin, place, times[i], i)
+            for state in range(top + 1):
+                can[i - base] |= ((reached >> np.uint64(state)) & ONE) << np.uint64(top - state)
+            block(memory[1], blocks[symbol], place)
+        i -= 1
+    return i + 1
+
+
+@kernel
+def followers(
+    machine: Machine, states: np.uint64, goals: np.uint64, gap: int, between: int, passed: np.uint64
+) -> np.uint64:
+    """Return which of the goals one of the states may go on to, with this much time and these events between."""
+    offsets, edges = machine[0], machine[1]
+    found = ZERO
+    for goal in range(offsets.size - 1):
+        if (goals >> np.uint64(goal)) & ONE == ZERO:
+            continue
+        for e in range(offsets[goal], offsets[goal + 1]):
+            edge = edges[e]
+            if (states >> np.uint64(edge[FROM])) & ONE == ZERO:
+                continue
+            if not edge[LEAST_TIME] <= gap <= edge[MOST_TIME]:
+                continue
+            if not edge[LEAST_EVENTS] <= between <= edge[MOST_EVENTS]:
+                continue
+            if edge[BLOCK] < 0 or (passed >> np.uint64(edge[BLOCK])) & ONE == ZERO:
+                found |= ONE << np.uint64(goal)
+                break
+    return found
+
+
+@kernel
+def borders(where: Int64s, at_the_edge: bool) -> np.uint64:
+    """Return the states that may begin, or end, a match at an event."""
+    states = ZERO
+    for state in range(where.size):
+        if NOWHERE < where[state] <= (AT_THE_EDGE if at_the_edge else ANYWHERE):
+            states |= ONE << np.uint64(state)
+    return states
+
+
+@kernel
+def earliest_events(
+    codes: Codes,
+    times: Int64s,
+    machine: Machine,
+    symbols: Symbols,
+    span: tuple[int, int],
+    since: int,
+    room: tuple[Masks, Int64s, Masks],
+) -> int:
+    """Choose the events of a match from the left, each as early as can be; return how many.
+
+    ``room`` = (the states that lead to an end, by position in the path; per event of the match its position, and the
+    number of events and the slots between it and the one before; the states it may be).
+    """
+    blocks, left_out = symbols[1], symbols[2]
+    can, chain, sets = room
+    i, base = since - 1, span[0]
+    sets[0] = ZERO
+    while sets[0] == ZERO:
+        i += 1
+        sets[0] = borders(machine[2], i == span[0]) & can[i - base]
+    chain[0, 0], n = i, 1
+    between, passed = 0, ZERO
+    while sets[n - 1] & borders(machine[3], chain[n - 1, 0] == span[1]) == ZERO:
+        i += 1
+        symbol = codes[i]
+        if left_out[symbol]:
+            continue
+        gap = times[i] - times[chain[n - 1, 0]]
+        found = followers(machine, sets[n - 1], can[i - base], gap, between, passed)
+        if found != ZERO:
+            chain[n, 0], chain[n, 1], chain[n, 2], sets[n] = i, between, np.int64(passed), found
+            n, between, passed = n + 1, 0, ZERO
+        else:
+            between += 1
+            passed |= blocks[symbol]
+    sets[n - 1] &= borders(machine[3], chain[n - 1, 0] == span[1])
+    return n
+
+
+@kernel
+def choose_states(times: Int64s, machine: Machine, n: int, chain: Int64s, sets: Masks) -> None:
+    """Leave one state in every set: the first that fits those before and after it."""
+    for k in range(n - 2, -1, -1):
+        gap = times[chain[k + 1, 0]] - times[chain[k, 0]]
+        leading = ZERO
+        for state in range(machine[2].size):
+            one = sets[k] & (ONE << np.uint64(state))
+            if one and followers(machine, one, sets[k + 1], gap, chain[k + 1, 1], np.uint64(chain[k + 1, 2])):
+                leading |= one
+        sets[k] = leading
+    for k in range(n):
+        if k > 0:
+            gap = times[chain[k, 0]] - times[chain[k - 1, 0]]
+            sets[k] = followers(machine, sets[k - 1], sets[k], gap, chain[k, 1], np.uint64(chain[k, 2]))
+        sets[k] &= ~sets[k] + ONE
+
+
+@kernel
+def state_of(one: np.uint64) -> int:
+    """Return the number of the only bit."""
+    state = 0
+    while (one >> np.uint64(state)) & ONE == ZERO:
+        state += 1
+    return state
+
+
+@kernel
+def write_match(
+    times: Int64s,
+    machine: Machine,
+    size: int,
+    room: tuple[Masks, Int64s, Masks],
+    path: int,
+    match: int,
+    found: Int64s,
+) -> int:
+    """Write the events of one match if there is room for any; return how many they are."""
+    _, chain, sets = room
+    if found.shape[0] > 0 and size > 0:
+        choose_states(times, machine, size, chain, sets)
+        for k in range(size):
+            found[k, 0], found[k, 1], found[k, 2], found[k, 3] = path, match, chain[k, 0], state_of(sets[k])
+    return size
+
+
+@kernel
+def next_match(
+    codes: Codes,
+    times: Int64s,
+    machines: tuple[Machine, Machine],
+    symbols: Symbols,
+    memory: Memory,
+    room: tuple[Masks, Int64s, Masks],
+    within: int,
+    span: tuple[int, int],
+    since: int,
+) -> int:
+    """Find the first match from `since` on of a pattern of fixed length; return how many events it has.
+
+    Of such matches the smaller position of each event makes a match again: the first one ends before any other.
+    """
+    end = next_end(codes, times, machines[0], symbols, memory, within, span, since)
+    if end < 0:
+        return 0
+    left = mark_backwards(
+        codes, times, machines[1], symbols, memory, times[end] - within, span, (since, end), False, room[0]
+    )
+    return int(earliest_events(codes, times, machines[0], symbols, span, left, room))
+
+
+@kernel
+def next_loose_match(
+    codes: Codes,
+    times: Int64s,
+    machines: tuple[Machine, Machine],
+    symbols: Symbols,
+    memory: Memory,
+    room: tuple[Masks, Int64s, Masks],
+    within: int,
+    span: tuple[int, int],
+    since: int,
+) -> int:
+    """Find the first match from `since` on of a pattern whose repeats leave its length open.
+
+    Without a window, `room` says already what leads to an end. With one it is found anew from every event that may
+    begin a match.
+    """
+    fits, left_out = symbols[0], symbols[2]
+    for i in range(since, span[1] + 1):
+        beginning = fits[codes[i]] & borders(machines[0][2], i == span[0])
+        if left_out[codes[i]] or beginning == ZERO:
+            continue
+        if within < UNBOUNDED:
+            end = i
+            while end < span[1] and times[end + 1] - times[i] <= within:
+                end += 1
+            mark_backwards(
+                codes, times, machines[1], symbols, memory, times[i], span, (i, end), True, room[0]
+            )
+        if beginning & room[0][i - span[0]] != ZERO:
+            return int(earliest_events(codes, times, machines[0], symbols, span, i, room))
+    return 0
+
+
+@kernel
+def list_matches(
+    starts: Int64s,
+    ends: Int64s,
+    codes: Codes,
+    times: Int64s,
+    machines: tuple[Machine, Machine],
+    symbols: Symbols,
+    memory: Memory,
+    room: tuple[Masks, Int64s, Masks],
+    rule: tuple[int, int, bool, bool],
+    counts: Int64s,
+    found: Int64s,
+) -> int:
+    """List the events of matches as (path, match, position, state); return how many, written or not.
+
+    `rule` = (longest time, 0 first / 1 last / 2 all matches, whether they may overlap, whether the length is open).
+    `found` of no rows only counts: the matches of each path, and the events of them all.
+    """
+    within, wanted, overlapping, loose = rule
+    chain, n = room[1], 0
+    for path in range(starts.size):
+        span = kept_edges(codes, symbols[2], starts[path], ends[path])
+        since, match, size = span[0], 0, 0
+        if loose and within >= UNBOUNDED and since <= span[1]:
+            mark_backwards(
+                codes, times, machines[1], symbols, memory, times[since], span, span, True, room[0]
+            )
+        while since <= span[1]:
+            if loose:
+                events = next_loose_match(codes, times, machines, symbols, memory, room, within, span, since)
+            else:
+                events = next_match(codes, times, machines, symbols, memory, room, within, span, since)
+            if events == 0:
+                break
+            match, size = match + 1, events
+            since = chain[0, 0] + 1 if overlapping else chain[size - 1, 0] + 1
+            if wanted != LAST:
+                n += write_match(times, machines[0], size, room, path, match, found[n:])
+            if wanted == FIRST:
+                break
+        if wanted == LAST:
+            n += write_match(times, machines[0], size, room, path, match, found[n:])
+        counts[path] = match
+    return n
+
+
+@kernel
+def longest_prefixes(
+    starts: Int64s,
+    ends: Int64s,
+    codes: Codes,
+    times: Int64s,
+    machine: Machine,
+    symbols: Symbols,
+    memory: Memory,
+    within: int,
+    states: Int64s,
+) -> None:
+    """Say for every path how many states of the pattern can be reached from any start, none of them too late."""
+    fits, blocks, left_out = symbols
+    for path in range(starts.size):
+        first, last = kept_edges(codes, left_out, starts[path], ends[path])
+        forget(memory)
+        place, furthest = -1, 0
+        for i in range(first, last + 1):
+            symbol = codes[i]
+            if left_out[symbol]:
+                continue
+            place += 1
+            may_begin = AT_THE_EDGE if i == first else ANYWHERE
+            reached = step(machine, memory, fits[symbol], may_begin, place, times[i], i)
+            for state in range(furthest, machine[2].size):
+                if (reached >> np.uint64(state)) & ONE and times[i] - times[
+                    memory[0][state, START]
+                ] <= within:
+                    furthest = state + 1
+            block(memory[1], blocks[symbol], place)
+        states[path] = furthest
