@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.lifecycle import Lifecycle
     from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.next_event import NextEvent
+    from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.overview import Overview
     from journeykit.statistics.pattern_count import PatternCount
     from journeykit.statistics.rage import RageRule
