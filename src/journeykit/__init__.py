@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from journeykit.statistics.funnel_rules import FunnelRules
     from journeykit.statistics.funnel_steps import Exclusion, Step
     from journeykit.statistics.lifecycle import Lifecycle
-    from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.next_event import NextEvent
     from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.overview import Overview
