@@ -12,7 +12,9 @@ def nothing(number):
 
 
 def warm_up() -> None:
-    """Import the kernels that every log needs, and what loads their machine code."""
+    """Import the kernels that every log needs, what loads their machine code, and what hands texts over."""
+    import pyarrow.compute  # noqa: F401 - polars imports it at its first exchange of texts
+
     from journeykit.kernels import ordering, sessions
 
     nothing(len((ordering.__name__, sessions.__name__)))
