@@ -92,7 +92,10 @@ def kernels(peer: Any) -> list[Pass]:
     triangle, members = np.zeros((1, 4, 4), np.int64), np.zeros(1, np.int64)
     scratch = tuple(np.empty(4, np.int64) for _ in range(3))
     codes, times = np.empty_like(users.codes), np.empty_like(users.times)
-    moves = CountingRows.make(size * size, journeys.n_events)
+    moves, visits = (
+        CountingRows.make(size * size, journeys.n_events),
+        CountingRows.make(size, journeys.n_events),
+    )
     ragged = (sessions.user_paths, sessions.starts, sessions.ends)
 
     def copy() -> None:
@@ -108,8 +111,9 @@ def kernels(peer: Any) -> list[Pass]:
             "kernel",
             TIMES + CODES,
             lambda: count_moves(
-                *ragged, sessions.codes, sessions.times, none, none, unmarked, (size, False, False),
-                moves.keys, moves.rows, moves.table,
+                *ragged, sessions.codes, sessions.times, none, sessions.user_paths, none, unmarked,
+                (size, False, False), (moves.keys, moves.rows, moves.table),
+                (visits.keys, visits.rows, visits.table),
             ),
         ),
         Pass(

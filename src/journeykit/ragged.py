@@ -221,7 +221,7 @@ class Ragged:
         return current[self.time_order] if unit == "user" and self.time_order is not None else current
 
     def event_sessions(self, unit: Unit) -> npt.NDArray[np.int32]:
-        """Return the session number of every event in the order of the paths of `unit`; -1 outside any session.
+        """Return the session number of every event in the order of the paths of `unit`; outside any -1 - number.
 
         Empty for sessions, where the number of the path says it.
         """
@@ -231,7 +231,7 @@ class Ragged:
     def _event_sessions(self) -> npt.NDArray[np.int32]:
         number = np.arange(self.session_offsets.size - 1, dtype=np.int32)
         if self.sessions_inside is not None:
-            number = np.where(self.sessions_inside, number, np.int32(-1))
+            number = np.where(self.sessions_inside, number, -1 - number)
         each = np.repeat(number, np.diff(self.session_offsets))
         return each if self.time_order is None else each[self.time_order]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from journeykit.kernels.compiling import kernel
 
-COUNT, SESSIONS, USERS, LAST_SESSION, LAST_USER, TIME_SUM, TIME_MIN, TIME_MAX = np.arange(8, dtype=np.uint64)
+COUNT, SESSIONS, USERS, LAST, TIME_SUM, TIME_MIN, TIME_MAX = np.arange(7, dtype=np.uint64)
 
 
 @kernel
@@ -29,69 +29,71 @@ def slot_of(keys, rows, key):
 
 
 @kernel
-def add_one(table, row, session, user):
-    """Count one occurrence, and its session (if it has one) and user if this is their first in the row.
+def add_one(table, row, session, inside, first):
+    """Count one occurrence, and its session (if it is inside one) and user if this is their first in the row.
 
-    Without branches: whether an edge is new to a session is as unpredictable as the path.
+    Sessions are numbered from user to user; `first` is this user's first. Without branches: whether an edge is new
+    to a session is as unpredictable as the path.
     """
+    last = table[row, LAST]
     table[row, COUNT] += 1
-    table[row, SESSIONS] += (table[row, LAST_SESSION] != session + 1) & (session >= 0)
-    table[row, LAST_SESSION] = session + 1
-    table[row, USERS] += table[row, LAST_USER] != user + 1
-    table[row, LAST_USER] = user + 1
+    table[row, SESSIONS] += (last != session + 1) & inside
+    table[row, USERS] += last <= first
+    table[row, LAST] = session + 1
 
 
 @kernel
 def add_time(table, row, gap):
-    """Add the time that one move took."""
+    """Add the time that one move took. With branches: extremes soon hold, and are then not written again."""
     table[row, TIME_SUM] += gap
-    table[row, TIME_MIN] = min(table[row, TIME_MIN], gap)
-    table[row, TIME_MAX] = max(table[row, TIME_MAX], gap)
+    if gap < table[row, TIME_MIN]:  # noqa: PLR1730
+        table[row, TIME_MIN] = gap
+    if gap > table[row, TIME_MAX]:  # noqa: PLR1730
+        table[row, TIME_MAX] = gap
 
 
 @kernel
-def count_moves(user_paths, starts, ends, states, times, sessions, cells, censored, rule, keys, rows, table):
-    """Count the moves of every path, with START and END, per cell. D3.2, D4.1.
+def session_of(number):
+    """Return a session's number, and whether it is one: what is outside any has -1 - its number."""
+    return (np.int64(number), True) if number >= 0 else (np.int64(-1 - number), False)
 
-    `rule` = (states with START and END, skip state 0, collapse repeats). `sessions` numbers the session of
-    every event (-1 outside any), or is empty where a path is a session; `censored` marks paths without END.
+
+@kernel
+def count_moves(
+    user_paths, starts, ends, states, times, sessions, firsts, cells, censored, rule, moves, visits
+):
+    """Count the moves of every path, with START and END, and the visits of every state, per cell. D3.2, D4.1.
+
+    `rule` = (states with START and END, skip state 0, collapse repeats); `moves` and `visits` are (keys, rows,
+    table), of which the visits of START are the paths. `sessions` numbers the session of every event, or is empty
+    where a path is a session; `firsts` is the first of every user. `censored` marks paths without END.
     """
     size, skip, collapse = rule
+    keys, rows, table = moves
+    state_keys, state_rows, state_table = visits
     for user in range(user_paths.size - 1):
+        first = firsts[user]
         for path in range(user_paths[user], user_paths[user + 1]):
             base = cells[path] * size if cells.size > 0 else 0
-            source, session, since = size - 2, np.int64(path), np.int64(0)
+            source, since, session, inside = size - 2, np.int64(0), np.int64(path), True
             for i in range(starts[path], ends[path]):
                 target = np.int64(states[i])
                 if (skip and target == 0) or (collapse and target == source):
                     continue
                 if sessions.size > 0 and source == size - 2:
-                    session = np.int64(sessions[i])
+                    session, inside = session_of(sessions[i])
                 row = slot_of(keys, rows, (base + source) * size + target)
-                add_one(table, row, session, user)
+                add_one(table, row, session, inside, first)
                 add_time(table, row, times[i] - since)
                 if sessions.size > 0:
-                    session = np.int64(sessions[i])
+                    session, inside = session_of(sessions[i])
+                add_one(state_table, slot_of(state_keys, state_rows, base + target), session, inside, first)
                 source, since = target, times[i]
-            if source != size - 2 and not (censored.size > 0 and censored[path]):
-                add_one(table, slot_of(keys, rows, (base + source) * size + size - 1), session, user)
-
-
-@kernel
-def count_visits(user_paths, starts, ends, states, sessions, cells, rule, keys, rows, table):
-    """Count the events of every state, and their sessions and users, per cell."""
-    size, skip, collapse = rule
-    for user in range(user_paths.size - 1):
-        for path in range(user_paths[user], user_paths[user + 1]):
-            base = cells[path] * size if cells.size > 0 else 0
-            last = np.int64(-1)
-            for i in range(starts[path], ends[path]):
-                state = np.int64(states[i])
-                if (skip and state == 0) or (collapse and state == last):
-                    continue
-                session = sessions[i] if sessions.size > 0 else np.int64(path)
-                add_one(table, slot_of(keys, rows, base + state), session, user)
-                last = state
+            if source != size - 2:
+                add_one(state_table, slot_of(state_keys, state_rows, base + size - 2), session, inside, first)
+                if not (censored.size > 0 and censored[path]):
+                    end = slot_of(keys, rows, (base + source) * size + size - 1)
+                    add_one(table, end, session, inside, first)
 
 
 @kernel

@@ -46,7 +46,7 @@ def recount_sessions(tally: _Tally, moves: CountingRows, visits: CountingRows) -
 
 
 def _set_sessions(counted: CountingRows, keys: Int64s, sessions: npt.NDArray[np.int32]) -> None:
-    """Write the number of distinct sessions of every key into its row; -1 is no session."""
+    """Write the number of distinct sessions of every key into its row; negative is none."""
     pairs = np.unique(np.stack([keys, sessions])[:, sessions >= 0], axis=1)
     distinct, numbers = np.unique(pairs[0], return_counts=True)
     met, rows = counted.places()

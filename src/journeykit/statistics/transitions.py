@@ -22,7 +22,6 @@ from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.interleaved import recount_sessions
 from journeykit.statistics.transition_graph import TransitionGraph, graph_of
 from journeykit.statistics.tuples import Tuples
-from journeykit.statistics.units import count_units
 
 Int64s = npt.NDArray[np.int64]
 
@@ -111,7 +110,7 @@ class Transitions(Statistic[TransitionGraph]):
 class _Tally:
     """The counting of one shard."""
 
-    TIMES: ClassVar = {"time_sum": 5, "time_min": 6, "time_max": 7}
+    TIMES: ClassVar = {"time_sum": 4, "time_min": 5, "time_max": 6}
 
     def __init__(self, statistic: Transitions, shard: Journeys, cells: Cells) -> None:
         from journeykit.kernels import transitions as kernels
@@ -125,6 +124,10 @@ class _Tally:
         self.censored = _censored(statistic, shard, paths)
         self.skip = statistic.of == "stage"
         self.n_names = len(shard.stage_names) + 1 if self.skip else len(shard.names)
+        self.first_sessions = paths.user_paths
+        if statistic.unit == "user":
+            first, last = shard.user_range or (0, shard.n_users)
+            self.first_sessions = shard.user_sessions[first : last + 1]
         self.paths = paths
         self.tuples = None
         if statistic.order > 1:
@@ -139,9 +142,10 @@ class _Tally:
 
     def tables(self) -> Tables:
         """Return all tables of the tally."""
-        paths, common = self.paths, (self.cells, self.rule)
+        paths = self.paths
         moves = CountingRows.make(self.cell_count * self.size**2, self.n_events + paths.n_paths)
-        moves.table[:, 6] = np.iinfo(np.int64).max
+        moves.table[:, self.TIMES["time_min"]] = np.iinfo(np.int64).max
+        visits = CountingRows.make(self.cell_count * self.size, self.n_events + paths.n_paths)
         self.kernels.count_moves(
             paths.user_paths,
             paths.starts,
@@ -149,28 +153,16 @@ class _Tally:
             self.states,
             paths.times,
             self.sessions,
+            self.first_sessions,
             self.cells,
             self.censored,
             self.rule,
-            moves.keys,
-            moves.rows,
-            moves.table,
-        )
-        visits = CountingRows.make(self.cell_count * self.size, self.n_events)
-        self.kernels.count_visits(
-            paths.user_paths,
-            paths.starts,
-            paths.ends,
-            self.states,
-            self.sessions,
-            *common,
-            visits.keys,
-            visits.rows,
-            visits.table,
+            (moves.keys, moves.rows, moves.table),
+            (visits.keys, visits.rows, visits.table),
         )
         if self.interleaved:
             recount_sessions(self, moves, visits)
-        tables = {"moves": self._moves(moves), "states": self._visits(visits), UNITS_TABLE: self._units()}
+        tables = {"moves": self._moves(moves), **self._visits(visits)}
         return tables | ({"gaps": self._gaps()} if self.statistic.quantiles else {})
 
     def _moves(self, counted: CountingRows) -> pl.DataFrame:
@@ -180,12 +172,16 @@ class _Tally:
         counts = {"transitions": rows[:, 0], "sessions": rows[:, 1], "users": rows[:, 2]}
         return pl.DataFrame({**self._edge_keys(keys), **counts, **times})
 
-    def _visits(self, counted: CountingRows) -> pl.DataFrame:
+    def _visits(self, counted: CountingRows) -> dict[str, pl.DataFrame]:
+        """Return the visits of every state; those of START are the paths."""
         keys, rows = counted.found()
-        counts = {"visits": rows[:, 0], "sessions": rows[:, 1], "users": rows[:, 2]}
-        return pl.DataFrame(
-            {CELL: (keys // self.size).astype(np.int32), **self._sources(keys % self.size), **counts}
-        )
+        cell, state = (keys // self.size).astype(np.int32), keys % self.size
+        start, names = state == self.size - 2, ("visits", "sessions", "users")
+        units = {CELL: cell[start], "paths": rows[start, 0], "users": rows[start, 2]}
+        rows, state = rows[~start], state[~start]
+        states = {CELL: cell[~start], **self._sources(state)}
+        states |= {name: rows[:, i] for i, name in enumerate(names)}
+        return {"states": pl.DataFrame(states), UNITS_TABLE: pl.DataFrame(units)}
 
     def _edge_keys(self, keys: Int64s) -> dict[str, Any]:
         target = keys % self.size
@@ -201,16 +197,6 @@ class _Tally:
         if self.tuples is None:
             return {"source": states.astype(np.int32)}
         return dict(zip(self.statistic.sources, self.tuples.columns(states), strict=True))
-
-    def _units(self) -> pl.DataFrame:
-        """Count the non-empty paths and their users per cell."""
-        paths = self.paths
-        counted = paths.lengths > 0
-        if self.skip and self.tuples is None:
-            events = paths.events
-            staged = np.concatenate([[0], (self.states[events] > 0).cumsum()])
-            counted = staged[paths.ends - events.start] > staged[paths.starts - events.start]
-        return count_units(paths, self.cells, counted)
 
     def _gaps(self) -> pl.DataFrame:
         """Count the moves between events per edge and time they took."""
