@@ -10,18 +10,10 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownNameError
-from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
-from journeykit.statistics.base import (
-    UNITS_TABLE,
-    Answer,
-    Grouped,
-    groups_per_cell,
-    place_of,
-    with_floats,
-    with_rate,
-    with_wilson,
-)
+from journeykit.protocol import CELL, GROUP, Context, Tables
+from journeykit.statistics.base import UNITS_TABLE, Answer, groups_per_cell, place_of, with_floats
 from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.statistics.transition_numbers import Coded, Numbers
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -189,22 +181,45 @@ class TransitionGraph(Answer):
 
 def graph_of(statistic: Transitions, tables: Tables, context: Context) -> TransitionGraph:
     """Turn the summed tables of Transitions into its answer."""
-    names = _state_names(statistic, context)
-    moves, states = (
-        _labelled(tables["moves"], statistic, names),
-        _labelled(tables["states"], statistic, names),
-    )
-    frame = _edge_frame(statistic, moves, states, tables, context)
-    frame = _with_quantiles(frame, statistic, tables, names, context) if statistic.quantiles else frame
-    ordered = _ordered(frame, "transitions", ("source", "target"))
-    nodes = _state_frame(statistic, moves, states, tables, context)
+    coded = _coded(statistic, tables, context)
+    numbers = Numbers(statistic, coded, tables, context)
+    frame = numbers.edge_frame()
+    if statistic.quantiles:
+        frame = _with_quantiles(frame, statistic, tables, coded.names, context)
+    edges, nodes = _ordered(frame, "transitions", coded), _ordered(numbers.state_frame(), "visits", coded)
+    moves = coded.moves.select(CELL, GROUP, "source", "target", "transitions")
     return TransitionGraph(
-        frame=context.label(ordered),
+        frame=context.label(_named(edges, coded.names)),
         statistic=statistic,
         context=context,
-        states=context.label(_ordered(nodes, "visits", ("state",))),
-        edges=moves.select(CELL, GROUP, "source", "target", "transitions"),
+        states=context.label(_named(nodes, coded.names)),
+        edges=_named(moves, coded.names),
     )
+
+
+def _coded(statistic: Transitions, tables: Tables, context: Context) -> Coded:
+    """Give every state a number, START and END the last two; tuples are numbered by their names."""
+    names = _state_names(statistic, context)
+    moves, states, units = (tables[name] for name in ("moves", "states", UNITS_TABLE))
+    if statistic.order == 1:
+        return Coded(moves, states, units, names)
+    moves, states = (_labelled(table, statistic, names) for table in (moves, states))
+    found = pl.concat([moves["source"], moves["target"], states["source"]]).unique()
+    names = pl.concat([found.filter(~found.is_in([START, END])).sort(), pl.Series([START, END])])
+    moves, states = (_numbered(table, names) for table in (moves, states))
+    return Coded(moves, states, units, names)
+
+
+def _numbered(table: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
+    """Replace names by numbers."""
+    sides = [side for side in ("source", "target") if side in table.columns]
+    return table.with_columns(pl.col(sides).replace_strict(names, _numbers(names)))
+
+
+def _named(table: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
+    """Replace numbers by names."""
+    sides = [side for side in ("source", "target", "state") if side in table.columns]
+    return table.with_columns(names.gather(table[side]).alias(side) for side in sides)
 
 
 def _state_names(statistic: Transitions, context: Context) -> pl.Series:
@@ -214,10 +229,8 @@ def _state_names(statistic: Transitions, context: Context) -> pl.Series:
 
 
 def _labelled(table: pl.DataFrame, statistic: Transitions, names: pl.Series) -> pl.DataFrame:
-    """Replace state numbers by names; a tuple reads ``A > B``."""
+    """Replace the numbers of tuples by names that read ``A > B``."""
     target = [pl.col("target").replace_strict(_numbers(names), names)] if "target" in table.columns else []
-    if statistic.order == 1:
-        return table.with_columns(pl.col("source").replace_strict(_numbers(names), names), *target)
     named = table.with_columns(
         *(pl.col(key).replace_strict(_numbers(names), names, default=None) for key in statistic.sources),
         *target,
@@ -250,103 +263,13 @@ def _numbers(names: pl.Series) -> pl.Series:
     return pl.int_range(len(names), dtype=pl.Int32, eager=True)
 
 
-def _edge_frame(
-    statistic: Transitions, moves: pl.DataFrame, states: pl.DataFrame, tables: Tables, context: Context
-) -> pl.DataFrame:
-    """Return every number of D4.2 per cell and edge, but for the percentiles."""
-    edges = Grouped(moves, ("source", "target"))
-    leaving = _leaving(moves, states, include_end=statistic.include_end)
-    frame = edges.totals
-    users = _users_of(frame, states, tables)
-    rows = place_of(frame, leaving.totals, [CELL, "source"])
-    frame = with_rate(
-        frame,
-        "probability",
-        edges.sums("transitions"),
-        leaving.sums("transitions"),
-        rows,
-        groups_per_cell(tables),
-        users,
-        context,
-        bounds=("low", "high"),
-    )
-    if statistic.unit == "user":
-        first = (frame["source"] == START).to_numpy()
-        frame = with_wilson(
-            frame,
-            ("low", "high"),
-            frame["transitions"],
-            leaving.totals["transitions"].gather(rows),
-            context,
-            where=first,
-        )
-    n = pl.col("transitions")
-    reached = n.filter(pl.col("source") != START).sum().over(CELL, "target")
-    base = reached / n.filter(pl.col("source") != START).sum().over(CELL)
-    inner = (pl.col("source") != START) & (pl.col("target") != END)
-    frame = frame.with_columns(
-        (n / n.sum().over(CELL, "target")).alias("probability_in"),
-        (n / n.sum().over(CELL)).alias("share"),
-        (pl.col("users") / pl.Series(users)).alias("user_share"),
-        pl.when(reached > 0).then(n / n.sum().over(CELL, "source") / base).alias("lift"),
-        pl.when(inner).then(pl.col("time_sum") / n / 1e6).alias("time_mean"),
-        *(pl.when(inner).then(pl.col(name) / 1e6).alias(name) for name in ("time_min", "time_max")),
-    )
-    times = ("time_mean", "time_min", "time_max")
-    frame = frame.select(pl.exclude("time_sum", *times), *times)
-    return frame if statistic.include_end else frame.filter(pl.col("target") != END)
-
-
-def _leaving(moves: pl.DataFrame, states: pl.DataFrame, *, include_end: bool) -> Grouped:
-    """Count the moves out of every state, and those from START; 0 for a state that nothing was seen to leave."""
-    keys = [CELL, GROUP, "source"]
-    n = pl.when(include_end | (pl.col("target") != END)).then("transitions").otherwise(0)
-    counted = pl.concat([moves.select(*keys, n=n), states.select(*keys, n=pl.lit(0, pl.Int64))])
-    return Grouped(sum_rows(counted, keys).rename({"n": "transitions"}), ("source",))
-
-
-def _users_of(frame: pl.DataFrame, states: pl.DataFrame, tables: Tables) -> Any:
-    """Return how many users have the source of each edge; for START all users with a path."""
-    visited = sum_rows(states, [CELL, "source"]).select(CELL, "source", "users")
-    started = sum_rows(tables[UNITS_TABLE], [CELL]).select(CELL, pl.lit(START).alias("source"), "users")
-    every = pl.concat([visited, started])
-    return every["users"].to_numpy()[place_of(frame, every, [CELL, "source"])].astype(float)
-
-
-def _state_frame(
-    statistic: Transitions, moves: pl.DataFrame, states: pl.DataFrame, tables: Tables, context: Context
-) -> pl.DataFrame:
-    """Return visits, entry share and exit rate of every state; a visit at an open end left for nowhere yet."""
-    named, groups = Grouped(states, ("source",)), groups_per_cell(tables)
-    frame = named.totals
-    units, leaving = Grouped(tables[UNITS_TABLE], ()), _leaving(moves, states, include_end=True)
-    for name, edge, whole in (
-        ("entry_share", moves.filter(pl.col("source") == START).with_columns(source="target"), units),
-        ("exit_rate", moves.filter(pl.col("target") == END), leaving),
-    ):
-        part = sum_rows(edge, [CELL, GROUP, "source"]).select(CELL, GROUP, "source", "transitions")
-        zero = frame.select(
-            CELL, pl.lit(0, pl.UInt8).alias(GROUP), "source", pl.lit(0, pl.Int64).alias("transitions")
-        )
-        parts = Grouped(pl.concat([part, zero]), ("source",))
-        if whole is units:
-            rows = place_of(frame, units.totals, [CELL])
-            sums, users = units.sums("paths"), units.totals["users"].to_numpy()[rows]
-        else:
-            rows = place_of(frame, leaving.totals, [CELL, "source"])
-            sums, users = leaving.sums("transitions"), frame["users"].to_numpy()
-        frame = with_rate(frame, name, parts.sums("transitions"), sums, rows, groups, users, context)
-        if whole is units and statistic.unit == "user":
-            bounds, n = (f"{name}_low", f"{name}_high"), units.totals["paths"].gather(rows)
-            frame = with_wilson(frame, bounds, parts.totals["transitions"], n, context)
-    return frame.rename({"source": "state"})
-
-
 def _with_quantiles(
     frame: pl.DataFrame, statistic: Transitions, tables: Tables, names: pl.Series, context: Context
 ) -> pl.DataFrame:
     """Add percentiles of the time per edge with Woodruff intervals. D12.5."""
-    gaps = _labelled(tables["gaps"], statistic, names)
+    gaps = tables["gaps"]
+    if statistic.order > 1:
+        gaps = _numbered(_labelled(gaps, statistic, _state_names(statistic, context)), names)
     things = place_of(gaps, frame, [CELL, "source", "target"])
     times = Distribution.of(frame.height, things, gaps, "gap")
     present = groups_per_cell(tables)
@@ -359,8 +282,10 @@ def _with_quantiles(
     return with_floats(frame, columns)
 
 
-def _ordered(frame: pl.DataFrame, value: str, names: Sequence[str]) -> pl.DataFrame:
+def _ordered(frame: pl.DataFrame, value: str, coded: Coded) -> pl.DataFrame:
     """Sort by cell, value descending, then names: START first, END last. D0.4."""
-    ranks = [(pl.col(name) != START, pl.col(name) == END, pl.col(name)) for name in names]
-    keys = [CELL, pl.col(value), *(key for rank in ranks for key in rank)]
-    return frame.sort(keys, descending=[False, True, *([False] * 3 * len(names))], maintain_order=True)
+    rank = coded.names.rank("ordinal").cast(pl.Int64).to_numpy().copy()
+    rank[coded.start], rank[coded.end] = 0, rank.size + 1
+    sides = [side for side in ("source", "target", "state") if side in frame.columns]
+    by_name = [rank[frame[side].to_numpy()] for side in reversed(sides)]
+    return frame[np.lexsort([*by_name, -frame[value].to_numpy(), frame[CELL].to_numpy()])]
