@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.kernels.compiling import kernel
-from journeykit.kernels.transitions import slot_of
+from journeykit.kernels.counting import slot_of
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
 Int64s = npt.NDArray[np.int64]

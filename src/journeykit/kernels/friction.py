@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from journeykit.kernels.compiling import kernel
-from journeykit.kernels.transitions import add_one, slot_of
+from journeykit.kernels.counting import add_one, slot_of
 
 ERROR, RAGE, BACKTRACK, QUICK, REPEAT, LOOP, SLOW, LOW = 1, 2, 4, 8, 16, 32, 64, 128
 BITS = 8

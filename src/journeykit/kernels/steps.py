@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from journeykit.kernels.compiling import kernel
-from journeykit.kernels.transitions import add_one, slot_of
+from journeykit.kernels.counting import add_one, slot_of
 
 GAPS = np.uint64(5)
 

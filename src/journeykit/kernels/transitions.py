@@ -5,31 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from journeykit.kernels.compiling import kernel
+from journeykit.kernels.counting import slot_of
 
 COUNT, SESSIONS, USERS, LAST, TIME_SUM, TIME_MIN, TIME_MAX = np.arange(7, dtype=np.uint64)
 
 
 @kernel
-def slot_of(keys, rows, key):
-    """Return the row of a key: the key itself without a hash table, else numbered by first appearance.
-
-    `keys` holds key + 1 (0 is free) in a power of two of places, and in its last place how many are known.
-    """
-    if rows.size == 0:
-        return np.uint64(key)
-    mask = rows.size - 1
-    place = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)) & mask
-    while keys[place] != 0:
-        if keys[place] == key + 1:
-            return np.uint64(rows[place])
-        place = (place + 1) & mask
-    known = keys[-1]
-    keys[place], rows[place], keys[-1] = key + 1, known, known + 1
-    return np.uint64(known)
-
-
-@kernel
-def add_one(table, row, session, inside, first):
+def add_move(table, row, session, inside, first):
     """Count one occurrence, and its session (if it is inside one) and user if this is their first in the row.
 
     Sessions are numbered from user to user; `first` is this user's first. Without branches: whether an edge is new
@@ -83,17 +65,19 @@ def count_moves(
                 if sessions.size > 0 and source == size - 2:
                     session, inside = session_of(sessions[i])
                 row = slot_of(keys, rows, (base + source) * size + target)
-                add_one(table, row, session, inside, first)
+                add_move(table, row, session, inside, first)
                 add_time(table, row, times[i] - since)
                 if sessions.size > 0:
                     session, inside = session_of(sessions[i])
-                add_one(state_table, slot_of(state_keys, state_rows, base + target), session, inside, first)
+                add_move(state_table, slot_of(state_keys, state_rows, base + target), session, inside, first)
                 source, since = target, times[i]
             if source != size - 2:
-                add_one(state_table, slot_of(state_keys, state_rows, base + size - 2), session, inside, first)
+                add_move(
+                    state_table, slot_of(state_keys, state_rows, base + size - 2), session, inside, first
+                )
                 if not (censored.size > 0 and censored[path]):
                     end = slot_of(keys, rows, (base + source) * size + size - 1)
-                    add_one(table, end, session, inside, first)
+                    add_move(table, end, session, inside, first)
 
 
 @kernel
