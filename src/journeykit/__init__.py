@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from journeykit import datasets, errors, rules, sessions, stages
+    from journeykit import datasets, errors, path_transforms, rules, sessions, stages
     from journeykit.cells import Segment
     from journeykit.cleaning import PathCleaning
     from journeykit.engines import InMemory
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.next_event import NextEvent
     from journeykit.statistics.ngrams import NGrams
     from journeykit.statistics.overview import Overview
+    from journeykit.statistics.path_shape import PathShape
     from journeykit.statistics.pattern_count import PatternCount
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.retention import Retention
@@ -68,6 +69,7 @@ _HOMES = {
     "Journeys": "journeys",
     "open_journeys": "journeys",
     "PathCleaning": "cleaning",
+    "path_transforms": "",
     "Segment": "cells",
     "Match": "matchers",
     "Pattern": "patterns",
@@ -79,6 +81,7 @@ _HOMES = {
     "Variants": "statistics.variants",
     "NGrams": "statistics.ngrams",
     "EventuallyFollows": "statistics.eventually_follows",
+    "PathShape": "statistics.path_shape",
     "StepMatrix": "statistics.step_matrix",
     "Flow": "statistics.flow",
     "Conversion": "statistics.conversion",
@@ -135,6 +138,7 @@ __all__ = [
     "NextEvent",
     "Overview",
     "PathCleaning",
+    "PathShape",
     "Pattern",
     "PatternCount",
     "RageRule",
@@ -157,6 +161,7 @@ __all__ = [
     "errors",
     "explain_difference",
     "open_journeys",
+    "path_transforms",
     "read_events",
     "rules",
     "scan_events",

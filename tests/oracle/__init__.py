@@ -55,6 +55,7 @@ from tests.oracle.retention import (
     retention_table,
 )
 from tests.oracle.sessions import Sessions, column_sessions, sessions
+from tests.oracle.shapes import shape
 from tests.oracle.stages import Rule, Stage, Staged, StagedUnit, Visit, assign, moves, stage_numbers, visits
 from tests.oracle.steps import FlowEdge, cut_edges, flow, step_matrix
 from tests.oracle.survival import aalen_johansen, converted_by, kaplan_meier, median_survival
@@ -142,6 +143,7 @@ __all__ = [
     "return_gaps",
     "session_paths",
     "sessions",
+    "shape",
     "stage_numbers",
     "status",
     "step_matrix",

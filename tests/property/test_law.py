@@ -42,6 +42,8 @@ def statistics():
         ),
         jk.Flow.posthog(of="stage", min_weight=2),
         jk.NGrams((1, 3), 5),
+        jk.PathShape(),
+        jk.PathShape(of="stage", unit="user", alphabet=9),
         jk.NGrams(4, None, of="stage", unit="user"),
         jk.Variants(5, quantiles=(0.5,)),
         jk.EventuallyFollows("pair"),
