@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.stage_flow import StageFlow
     from journeykit.statistics.step_matrix import StepMatrix
     from journeykit.statistics.stickiness import Stickiness
+    from journeykit.statistics.time_between import TimeBetween
     from journeykit.statistics.top_paths import TopPaths
     from journeykit.statistics.transitions import Transitions
     from journeykit.statistics.variants import Variants
@@ -99,6 +100,7 @@ _HOMES = {
     "WindowFunnel": "statistics.window_funnel",
     "explain_difference": "statistics.funnel_difference",
     "Retention": "statistics.retention",
+    "TimeBetween": "statistics.time_between",
     "Stickiness": "statistics.stickiness",
     "Lifecycle": "statistics.lifecycle",
     "ActiveUsers": "statistics.active_users",
@@ -152,6 +154,7 @@ __all__ = [
     "Step",
     "StepMatrix",
     "Stickiness",
+    "TimeBetween",
     "TopPaths",
     "Transitions",
     "Variants",

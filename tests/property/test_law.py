@@ -74,6 +74,11 @@ def statistics():
         jk.WindowFunnel(
             [["home", "view"], "view", "cart"], "2h", ["strict_once", "strict_order"], unit="session"
         ),
+        jk.TimeBetween("view", "buy"),
+        jk.TimeBetween(
+            ["view", "home"], "view", unit="session", pairing="each", within="20m", quantiles=(0.1, 0.5)
+        ),
+        jk.TimeBetween("look", "own", of="stage", pairing="each"),
         jk.Lifecycle(),
         jk.Lifecycle(["view", "cart"], period="2d", week_start="sunday", new_by="activity"),
         jk.Stickiness(),
