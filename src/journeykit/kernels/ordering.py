@@ -143,13 +143,14 @@ def partition_of(h, bits):
 
 
 @kernel
-def number_ids(identities, hashes, text, bits, table, entries, known, owners, row_counts, entry_counts):
-    """Number the different ids of a piece from `known` on, in `entries`; return how many are known then.
+def number_ids(identities, hashes, text, bits, table, entries, owners, row_counts, entry_counts):
+    """Number the different ids of a piece by first appearance, in `entries`; return how many there are.
 
     `owners` tells the number of every row. Rows and entries are counted by partition.
     """
     mask = table.size - 1
     table[:] = -1
+    known = 0
     for i in range(identities.size):
         h, mine = hashes[i], identities[i]
         slot = np.int64(h) & mask
