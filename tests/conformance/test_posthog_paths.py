@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 
 import journeykit as jk
+from tests import oracle
 from tests.conformance import posthog
+from tests.conformance.posthog_funnels import Asked, question
 
 pytestmark = pytest.mark.conformance
 
@@ -42,7 +44,7 @@ def path_rows(case: posthog.Case, check: Mapping[str, Any]) -> list[posthog.Row]
     rows = posthog.within(posthog.rows(case, check), *posthog.span(query))
     rows = [row for row in rows if posthog.holds(posthog.conditions(query), row)]
     if query.get("funnel"):
-        rows = around_funnel(rows, query["funnel"])
+        rows = around_funnel(rows, case, check)
     kept = [row for row in rows if included(row, query.get("include"))]
     return [{**row, "event": item(row), "person": row["user"]} for row in kept]
 
@@ -61,7 +63,7 @@ def journeys_of(case: posthog.Case, check: Mapping[str, Any]) -> jk.Journeys:
     default = FORTNIGHT if query.get("dropoff_node") else 1_800
     gap = timedelta(seconds=query.get("session_gap_seconds") or default)
     if query.get("funnel"):
-        gap = posthog.duration(query["funnel"].get("window") or {"value": 14, "unit": "day"})
+        gap = posthog.duration(conversion_window(query["funnel"]))
     rule = jk.SessionRule(gap, timeout_inclusive=True)
     return posthog.journeys(path_rows(case, check), timeout=rule).clean(cleaning(query), missing="ignore")
 
@@ -154,7 +156,43 @@ def assert_persons(journeys, flow, expected):
             assert sorted(on_it["person"]) == sorted(edge["persons"])
 
 
-def around_funnel(rows: list[posthog.Row], funnel: Mapping[str, Any]) -> list[posthog.Row]:
-    """Keep the events around the steps of a funnel, of the users it asks for."""
-    pytest.skip("needs the funnel")
-    return rows
+def around_funnel(rows: list[posthog.Row], case: posthog.Case, check: Mapping[str, Any]) -> list[posthog.Row]:
+    """Keep the events around the steps of a funnel, of the users it asks for.
+
+    ``funnel_step`` k: those who reached step k (from 1). -k: those who dropped before it, at the step that they reached
+    last; before a drop-off ends a window after that step.
+    """
+    asked, found = check["query"]["funnel"], []
+    step, window = asked["funnel_step"], posthog.duration(conversion_window(asked)) // posthog.MICROSECOND
+    of_user = step_times(case, check)
+    for row in rows:
+        times = of_user.get(row["user"], [])
+        if len(times) != -step - 1 if step < 0 else len(times) < step:
+            continue
+        last = times[step - 1] if step > 0 else times[-1]
+        first = times[step - 2] if asked["mode"] == "between_steps" and step > 0 else last
+        if asked["mode"] == "before_step":
+            first, last = None, last + (window if step < 0 else 0)
+        elif asked["mode"] == "after_step":
+            last = None
+        if (first is None or row["time"] >= first) and (last is None or row["time"] <= last):
+            found.append(row)
+    return found
+
+
+def step_times(case: posthog.Case, check: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return when every user reached each step of the funnel, in the run that counts."""
+    query = check["query"]
+    dates = {name: query.get(name) for name in ("date_from", "date_to")}
+    funnel = {"order": "ordered", "window": conversion_window(query["funnel"]), **query["funnel"], **dates}
+    asked = Asked(case, {**check, "query": funnel})
+    return {
+        str(unit.name): [unit.container.rows[place]["time"] for place in unit.chosen[0].positions]
+        for unit in oracle.funnel_units(asked.rows, question(asked))
+        if unit.chosen
+    }
+
+
+def conversion_window(funnel: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the window of a funnel, 14 days by default."""
+    return funnel.get("window") or {"value": 14, "unit": "day"}
