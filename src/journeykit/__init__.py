@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.pattern_count import PatternCount
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.retention import Retention
+    from journeykit.statistics.sequential_patterns import SequentialPatterns
     from journeykit.statistics.stage_flow import StageFlow
     from journeykit.statistics.step_matrix import StepMatrix
     from journeykit.statistics.stickiness import Stickiness
@@ -83,6 +84,7 @@ _HOMES = {
     "NGrams": "statistics.ngrams",
     "EventuallyFollows": "statistics.eventually_follows",
     "PathShape": "statistics.path_shape",
+    "SequentialPatterns": "statistics.sequential_patterns",
     "StepMatrix": "statistics.step_matrix",
     "Flow": "statistics.flow",
     "Conversion": "statistics.conversion",
@@ -146,6 +148,7 @@ __all__ = [
     "RageRule",
     "Retention",
     "Segment",
+    "SequentialPatterns",
     "SessionRule",
     "Stage",
     "StageFlow",

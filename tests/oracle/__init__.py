@@ -19,7 +19,7 @@ from tests.oracle.abandonment import (
     where_abandoned,
 )
 from tests.oracle.conversion import absorption, chain_counts, conversion, conversion_per_visit, cut_at_goal
-from tests.oracle.following import Following, eventually_follows
+from tests.oracle.following import Following, closed, eventually_follows, sequential_patterns
 from tests.oracle.funnel_breakdown import breakdown
 from tests.oracle.funnel_correlation import Correlate, benjamini_hochberg, correlates
 from tests.oracle.funnel_numbers import Period, histogram, matured, times_of_runs, total_times, trend
@@ -103,6 +103,7 @@ __all__ = [
     "chain_counts",
     "classic_abandonment",
     "clean",
+    "closed",
     "collapse",
     "column_paths",
     "column_sessions",
@@ -141,6 +142,7 @@ __all__ = [
     "retention",
     "retention_table",
     "return_gaps",
+    "sequential_patterns",
     "session_paths",
     "sessions",
     "shape",

@@ -33,3 +33,36 @@ def eventually_follows(paths: Sequence[Path]) -> dict[tuple[str, str], Following
         pair: Following(len(own), len({path.user for path in own}), pairs[pair], len(own) / having[pair[0]])
         for pair, own in holding.items()
     }
+
+
+def sequential_patterns(
+    paths: Sequence[Path], least: int, most_states: int, max_gap: int | None = None
+) -> dict[tuple[str, ...], int]:
+    """List every choice of events of every path, and count the paths that have one with these names. D8.9."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for path in paths:
+        held = set()
+        for size in range(1, most_states + 1):
+            for places in itertools.combinations(range(len(path.names)), size):
+                if max_gap is None or all(b - a <= max_gap for a, b in itertools.pairwise(places)):
+                    held.add(tuple(path.names[i] for i in places))
+        counts.update(held)
+    return {pattern: count for pattern, count in counts.items() if count >= least}
+
+
+def closed(patterns: dict[tuple[str, ...], int]) -> dict[tuple[str, ...], int]:
+    """Leave out what a longer pattern holds that is as frequent. D8.9."""
+    return {
+        one: count
+        for one, count in patterns.items()
+        if not any(
+            count == other and len(longer) > len(one) and holds(longer, one)
+            for longer, other in patterns.items()
+        )
+    }
+
+
+def holds(longer: Sequence[str], shorter: Sequence[str]) -> bool:
+    """Whether the names of one come in the other, in this order."""
+    left = iter(longer)
+    return all(name in left for name in shorter)

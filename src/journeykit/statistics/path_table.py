@@ -140,7 +140,7 @@ def _nth_largest(n: int | None) -> pl.Expr:
 def _first(statistic: TopPaths, rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     """Sort by count, then by the names of the path, and keep the first n of each cell. D0.4."""
     names = _names(statistic, context)
-    rows = rows.with_columns(path=_unpacked(rows, bits_per_code(len(names))))
+    rows = rows.with_columns(path=unpacked(rows, bits_per_code(len(names))))
     rank = names.rank("ordinal").cast(pl.Int64).to_list()
     order = [
         (cell, -count, [rank[code] for code in path], cut)
@@ -156,7 +156,7 @@ def _names(statistic: TopPaths, context: Context) -> pl.Series:
     return pl.Series(["", *context.stages], dtype=pl.String)
 
 
-def _unpacked(rows: pl.DataFrame, bits: int) -> pl.Series:
+def unpacked(rows: pl.DataFrame, bits: int) -> pl.Series:
     """Return the codes of every path: from the bits of its key, or from its bytes."""
     paths = []
     for key, codes in rows.select("key", "codes").iter_rows():
