@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.friction import Friction
     from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
     from journeykit.statistics.funnel import Funnel
+    from journeykit.statistics.funnel_correlation import FunnelCorrelation
     from journeykit.statistics.funnel_difference import explain_difference
     from journeykit.statistics.funnel_rules import FunnelRules
     from journeykit.statistics.funnel_steps import Exclusion, Step
@@ -100,6 +101,7 @@ _HOMES = {
     "rules": "",
     "Overview": "statistics.overview",
     "WindowFunnel": "statistics.window_funnel",
+    "FunnelCorrelation": "statistics.funnel_correlation",
     "explain_difference": "statistics.funnel_difference",
     "Retention": "statistics.retention",
     "TimeBetween": "statistics.time_between",
@@ -130,6 +132,7 @@ __all__ = [
     "Friction",
     "FrictionBeforeAbandonment",
     "Funnel",
+    "FunnelCorrelation",
     "FunnelRules",
     "InMemory",
     "JourneykitError",

@@ -313,3 +313,15 @@ def trend_of_package(asked: Asked) -> dict[datetime, Any]:
         rate = len(went) / len(came) if came else None
         found[start] = oracle.Period(len(came), len(went), rate, {person: person in went for person in came})
     return found
+
+
+def correlates_of_package(asked: Asked) -> dict[str, Any]:
+    """Ask `jk.FunnelCorrelation` what goes with conversion."""
+    of = "events" if asked.query["by"] == "events" else f"person:{asked.query['property']}"
+    frame = journeys_of(asked).measure(jk.FunnelCorrelation(funnel(asked), of)).frame
+    found = {}
+    for row in frame.to_dicts():
+        name = row["event" if of == "events" else "value"]
+        found[name] = oracle.Correlate(row["success"], row["failure"], row["converted"], row["others"])
+        assert row["odds_ratio"] == found[name].odds_ratio
+    return found

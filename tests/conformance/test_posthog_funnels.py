@@ -114,7 +114,7 @@ def test_time_to_convert(case, check, answer):
         assert sum(seconds) / len(seconds) == pytest.approx(expected["average_seconds"])
 
 
-@pytest.mark.parametrize("answer", ["twin"])
+@answerers
 @pytest.mark.parametrize(("case", "check"), posthog.checks("funnel_correlation"))
 def test_correlation(case, check, answer):
     found = of("correlates", answer)(Asked(case, check))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tests.oracle.funnel_chains import Run, in_window
+from tests.oracle.funnel_chains import Run, deadline, in_window
 from tests.oracle.funnel_rules import Question
 from tests.oracle.funnel_units import Unit
 
@@ -73,9 +73,13 @@ def value_of(unit: Unit, column: str) -> Any:
 
 
 def names_between(unit: Unit, question: Question, run: Run) -> set[str]:
-    """Return the events strictly after step 1 and strictly before the last step, or up to the deadline."""
+    """Return the events strictly after step 1 and strictly before the last step, or up to the deadline.
+
+    Choice: the deadline is that of the steps that count, also where an exclusion has ended the run.
+    """
     rows, (first, *_, last) = unit.container.rows, (*run.positions, run.positions[-1])
     converted = run.level == len(question.required)
+    end = deadline(unit.container, question, run.chain)
     found = set()
     for x, row in enumerate(rows):
         by_position = question.rules.ties == "input"
@@ -83,7 +87,7 @@ def names_between(unit: Unit, question: Question, run: Run) -> set[str]:
         if converted:
             before = x < last if by_position else row["time"] < rows[last]["time"]
         else:
-            before = run.deadline is None or row["time"] <= run.deadline
+            before = end is None or row["time"] <= end
         if after and before and in_window(unit.container, question, first, x):
             found.add(row["event"])
     return found

@@ -74,6 +74,11 @@ def statistics():
         jk.Friction(rage=jk.RageRule.amplitude(), slow=None),
         jk.Friction(jk.Match(where=pl.col("event") == "view"), rage=None, slow=0.5, quick="5m"),
         jk.WindowFunnel(["view", "cart", "buy"], within="1d"),
+        jk.FunnelCorrelation(jk.Funnel(["view", "cart"], within="1d")),
+        jk.FunnelCorrelation(
+            jk.Funnel(["view", "buy"], unit="totals", within="1h", rules=jk.rules.mixpanel())
+        ),
+        jk.FunnelCorrelation(jk.Funnel(["home", "cart"], unit="session", within="2h"), of="device"),
         jk.WindowFunnel(
             [["home", "view"], "view", "cart"], "2h", ["strict_once", "strict_order"], unit="session"
         ),
