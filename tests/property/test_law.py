@@ -74,11 +74,15 @@ def statistics():
         jk.Friction(rage=jk.RageRule.amplitude(), slow=None),
         jk.Friction(jk.Match(where=pl.col("event") == "view"), rage=None, slow=0.5, quick="5m"),
         jk.WindowFunnel(["view", "cart", "buy"], within="1d"),
-        jk.FunnelCorrelation(jk.Funnel(["view", "cart"], within="1d")),
+        jk.FunnelCorrelation(jk.Funnel(["view", "cart"], within="1d", missing="ignore")),
         jk.FunnelCorrelation(
-            jk.Funnel(["view", "buy"], unit="totals", within="1h", rules=jk.rules.mixpanel())
+            jk.Funnel(
+                ["view", "buy"], unit="totals", within="1h", rules=jk.rules.mixpanel(), missing="ignore"
+            )
         ),
-        jk.FunnelCorrelation(jk.Funnel(["home", "cart"], unit="session", within="2h"), of="device"),
+        jk.FunnelCorrelation(
+            jk.Funnel(["home", "cart"], unit="session", within="2h", missing="ignore"), of="device"
+        ),
         jk.WindowFunnel(
             [["home", "view"], "view", "cart"], "2h", ["strict_once", "strict_order"], unit="session"
         ),
@@ -137,11 +141,12 @@ def frames(answer):
 
 
 def values(frame):
-    """Leave out what depends on the groups of users: intervals and the group itself."""
+    """Leave out what depends on the groups of users: intervals, p-values and the group itself."""
     return frame.select(
         name
         for name in frame.columns
-        if name not in ("low", "high", "group") and not name.endswith(("_low", "_high"))
+        if name not in ("low", "high", "group", "p_value", "p_adjusted")
+        and not name.endswith(("_low", "_high"))
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from journeykit.kernels.compiling import kernel
-from journeykit.kernels.transitions import slot_of
+from journeykit.kernels.counting import slot_of
 
 WITH, CONVERTED, LAST_RUN = 0, 1, 2
 
