@@ -40,6 +40,8 @@ def test_only_what_comes_before_the_goal_counts():
     answer = asked()
     assert counts(answer.frame, "with", flag="error") == [(4, 1, 2, 1)]
     assert counts(answer.frame, "without", flag="error") == [(3, 1, 2, 0)]
+    # c's purchase follows a failure, and is no part of what came before it.
+    assert set(answer.events["event"]) == {"cart", "fail"}
 
 
 def test_at_an_event_the_others_visited_it_too():
@@ -93,14 +95,11 @@ def many(seed=0):
 
 
 def test_sessions_are_compared_by_the_jackknife():
+    """The last session is open: it is counted, and in no rate."""
     question = jk.FrictionBeforeAbandonment("buy", "cart", ERRORS, unit="session")
-    row = (
-        journeys_of([*many(), {"user": "late", "time": 3_600_000_000_000, "event": "ping"}])
-        .measure(question)
-        .frame.filter(flag="error")
-        .to_dicts()[0]
-    )
-    assert (row["units_with"], row["units_without"]) == (60, 60)
+    late = [{"user": "late", "time": 3_600_000_000_000, "event": name} for name in ("cart", "fail")]
+    row = journeys_of([*many(), *late]).measure(question).frame.filter(flag="error").to_dicts()[0]
+    assert (row["units_with"], row["open_with"], row["units_without"]) == (61, 1, 60)
     assert row["difference"] == pytest.approx(row["rate_with"] - row["rate_without"])
     assert row["difference_low"] < row["difference"] < row["difference_high"]
     assert row["difference"] - row["difference_low"] == pytest.approx(
