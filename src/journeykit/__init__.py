@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.rage import RageRule
     from journeykit.statistics.retention import Retention
     from journeykit.statistics.sequential_patterns import SequentialPatterns
+    from journeykit.statistics.session_lengths import SessionLengths
     from journeykit.statistics.stage_flow import StageFlow
     from journeykit.statistics.step_matrix import StepMatrix
     from journeykit.statistics.stickiness import Stickiness
@@ -104,6 +105,7 @@ _HOMES = {
     "FunnelCorrelation": "statistics.funnel_correlation",
     "explain_difference": "statistics.funnel_difference",
     "Retention": "statistics.retention",
+    "SessionLengths": "statistics.session_lengths",
     "TimeBetween": "statistics.time_between",
     "Stickiness": "statistics.stickiness",
     "Lifecycle": "statistics.lifecycle",
@@ -152,6 +154,7 @@ __all__ = [
     "Retention",
     "Segment",
     "SequentialPatterns",
+    "SessionLengths",
     "SessionRule",
     "Stage",
     "StageFlow",

@@ -1,15 +1,19 @@
 """How well-known products count funnels: rule sets with their sources. DEFINITIONS D7.13.
 
 ``jk.Funnel(steps, rules=jk.rules.mixpanel())`` counts as Mixpanel documents it. Each preset is a value: change one
-rule with ``dataclasses.replace(jk.rules.posthog(), order="strict")``.
+rule with ``dataclasses.replace(jk.rules.posthog(), order="strict")``. Retention as products count it is a question by
+itself: ``journeys.measure(jk.rules.retention_mixpanel("signup", "open"))``. D9.7.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from journeykit.errors import ParameterError
+from journeykit.matchers import MatchLike
 from journeykit.statistics.funnel_rules import FunnelRules
+from journeykit.statistics.retention import Cohort, Retention
 
 __all__ = [
     "FunnelRules",
@@ -22,6 +26,11 @@ __all__ = [
     "mixpanel_reentry",
     "posthog",
     "posthog_2021",
+    "retention_adobe",
+    "retention_amplitude",
+    "retention_ga4",
+    "retention_mixpanel",
+    "retention_posthog",
 ]
 
 Order = Literal["ordered", "strict", "unordered"]
@@ -154,3 +163,93 @@ def clickhouse(*modes: str) -> FunnelRules:
     increase = "strict_increase" in modes
     reuse = not increase and "strict_once" not in modes
     return FunnelRules(ties="strict" if increase else "any", reuse_event=reuse)
+
+
+def retention_posthog(
+    start: MatchLike | None = None,
+    returning: MatchLike | None = None,
+    period: str = "1d",
+    first_time: bool = False,
+) -> Retention:
+    """Return the retention of PostHog: recurring cohorts by the calendar, weeks from Sunday. D9.7.
+
+    References
+    ----------
+    PostHog documentation, "Retention"; its test suite. Its "first time" is that of the events that pass the filters.
+
+    Examples
+    --------
+    >>> retention_posthog("signup", period="1w").week_start
+    'sunday'
+    """
+    cohort: Cohort = "first_time_filtered" if first_time else "recurring"
+    return Retention(start, returning, cohort=cohort, period=period, week_start="sunday")
+
+
+def retention_mixpanel(
+    start: MatchLike | None = None,
+    returning: MatchLike | None = None,
+    period: str = "1d",
+    calendar: bool = False,
+) -> Retention:
+    """Return the retention of Mixpanel: on or after, in spans of 24 hours (of a week: 7 days, a month: 30). D9.7.
+
+    References
+    ----------
+    Mixpanel documentation, "Retention".
+    """
+    clock = "calendar" if calendar else _span(period)
+    return Retention(start, returning, cohort="recurring", rule="on_or_after", clock=clock, period=period)
+
+
+def retention_amplitude(
+    start: MatchLike | None = None,
+    returning: MatchLike | None = None,
+    period: str = "1d",
+    rule: Literal["on", "on_or_after"] = "on_or_after",
+    brackets: Sequence[int] | None = None,
+    calendar: bool = False,
+) -> Retention:
+    """Return the retention of Amplitude: on or after by default, or on, or custom brackets; in spans of 24 hours. D9.7.
+
+    References
+    ----------
+    Amplitude documentation, "Retention Analysis".
+    """
+    clock = "calendar" if calendar else _span(period)
+    return Retention(
+        start, returning, cohort="recurring", rule=rule, brackets=brackets, clock=clock, period=period
+    )
+
+
+def retention_ga4(returning: MatchLike | None = None, period: str = "1d") -> Retention:
+    """Return the cohorts of GA4: by the first session, on the calendar; weeks from Sunday, a month is 30 days. D9.7.
+
+    References
+    ----------
+    GA4 documentation, "Cohort exploration".
+    """
+    return Retention(None, returning, period="30d" if period == "1mo" else period, week_start="sunday")
+
+
+def retention_adobe(
+    inclusion: MatchLike, returning: MatchLike | None = None, period: str = "1mo", rolling: bool = True
+) -> Retention:
+    """Return the cohort table of Adobe: by the inclusion metric; `rolling` compares with the column before. D9.7.
+
+    Its "churn" is the column ``churn``.
+
+    References
+    ----------
+    Adobe Analytics documentation, "Cohort table".
+    """
+    vs: Literal["first", "previous"] = "previous" if rolling else "first"
+    return Retention(inclusion, returning, cohort="recurring", period=period, vs=vs)
+
+
+def _span(period: str) -> str:
+    """Return how long a period is on the clock."""
+    spans = {"1d": "24h", "1w": "7d", "1mo": "30d"}
+    if period not in spans:
+        raise ParameterError.choice("period", period, spans)
+    return spans[period]

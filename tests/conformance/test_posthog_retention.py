@@ -1,4 +1,4 @@
-"""Retention, lifecycle and stickiness as the cases of ``posthog.json`` say. D9, D2.6, D17.
+"""Retention, lifecycle, stickiness and sessions as the cases of ``posthog.json`` say. D9, D2.6, D17.
 
 A range there is also where the log ends: what comes after ``date_to`` is left out, and the period that holds it is
 the last one. Without it, nothing is cut off: the log ends when the last column of the last event is over.
@@ -186,3 +186,37 @@ def test_stickiness(case, check):
         ]
     if "persons_total" in expected:
         assert frame["users"].sum() == expected["persons_total"]
+
+
+@pytest.mark.parametrize("case, check", posthog.checks("sessions"))
+def test_sessions(case, check):
+    """Sessions of every distinct id; the previous days are those of the source, see `previous_span`."""
+    query, expected = check["query"], check["expected"]
+    rows = [{**row, "user": row["distinct_id"]} for row in posthog.rows(case, check)]
+    gap = timedelta(seconds=query["gap_seconds"])
+    if "counts" in expected:
+        bounds = [timedelta(seconds=one) for one in query["bucket_upper_bounds_seconds"] if one]
+        lengths = sessions_of(posthog.within(rows, *posthog.span(query)), gap).measure(
+            jk.SessionLengths(bounds)
+        )
+        assert lengths.frame["sessions"].to_list() == expected["counts"]
+    for name, span_of in (("by_day_minutes", posthog.span), ("previous_by_day_minutes", previous_span)):
+        if name in expected:
+            journeys = sessions_of(posthog.within(rows, *span_of(query)), gap)
+            assert minutes_by_day(journeys) == expected[name]
+
+
+def sessions_of(rows, gap):
+    return posthog.journeys(rows, timeout=jk.SessionRule(timeout=gap, timeout_inclusive=True))
+
+
+def minutes_by_day(journeys):
+    """Mean length of the sessions of every day that has one of any length."""
+    frame = journeys.measure(jk.Overview(), every="1d").frame.filter(
+        pl.col("number") == "session_duration_mean"
+    )
+    return {
+        day.strftime("%Y-%m-%d"): value / 60
+        for day, value in frame.select("period", "value").iter_rows()
+        if value
+    }

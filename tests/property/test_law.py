@@ -91,6 +91,7 @@ def statistics():
             ["view", "home"], "view", unit="session", pairing="each", within="20m", quantiles=(0.1, 0.5)
         ),
         jk.TimeBetween("look", "own", of="stage", pairing="each"),
+        jk.SessionLengths(("5m", "1h")),
         jk.Lifecycle(),
         jk.Lifecycle(["view", "cart"], period="2d", week_start="sunday", new_by="activity"),
         jk.Stickiness(),
