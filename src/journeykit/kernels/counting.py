@@ -39,3 +39,14 @@ def add_one(table, row, session, user):
     table[row, LAST_SESSION] = session + 1
     table[row, USERS] += table[row, LAST_USER] != user + 1
     table[row, LAST_USER] = user + 1
+
+
+@kernel
+def add_units(user_paths, cells, counted, table):
+    """Count the paths that are marked per cell, and their users; the third column remembers the user met last."""
+    for user in range(user_paths.size - 1):
+        for path in range(user_paths[user], user_paths[user + 1]):
+            cell = np.int64(cells[path])
+            table[cell, 0] += counted[path]
+            table[cell, 1] += counted[path] & (table[cell, 2] != user + 1)
+            table[cell, 2] = user + 1 if counted[path] else table[cell, 2]

@@ -86,22 +86,29 @@ def count_stretches(
 
 
 @kernel
-def add_keys(keys, cells, counts, places, sum_keys, sum_cells, sums):
-    """Add the counts of equal (key, cell); return how many there are. `places` is a power of two of zeros."""
+def add_keys(keys, cells, counts, part, places, sum_keys, sum_cells, sums, merged):
+    """Add the counts of equal (key, cell), and count them; return how many different ones there are.
+
+    Only of one part of them: `part` = (number, a power of two of parts). `places` is a power of two of zeros.
+    """
     mask = places.size - 1
     known = 0
     for i in range(keys.size):
-        place = np.int64(((keys[i] ^ np.uint64(cells[i])) * MIX) >> np.uint64(32)) & mask
+        mixed = (keys[i] ^ np.uint64(cells[i])) * MIX
+        if np.int64(mixed >> np.uint64(16)) & (part[1] - 1) != part[0]:
+            continue
+        place = np.int64(mixed >> np.uint64(32)) & mask
         while places[place] > 0:
             row = places[place] - 1
             if sum_keys[row] == keys[i] and sum_cells[row] == cells[i]:
                 break
             place = (place + 1) & mask
         if places[place] == 0:
-            sum_keys[known], sum_cells[known], sums[known] = keys[i], cells[i], 0
+            sum_keys[known], sum_cells[known], sums[known], merged[known] = keys[i], cells[i], 0, 0
             known += 1
             places[place] = known
         sums[places[place] - 1] += counts[i]
+        merged[places[place] - 1] += 1
     return known
 
 

@@ -22,11 +22,13 @@ from journeykit.statistics.base import (
     with_wilson,
 )
 from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.threads import on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.statistics.top_paths import TopPaths
 
 HASHED = 1 << 63
+SMALL = 1 << 16
 CUT_MARK = "..."
 ROW = [CELL, "key", "codes", "cut"]
 
@@ -90,51 +92,62 @@ def shown_paths(statistic: TopPaths, counted: pl.DataFrame, context: Context) ->
     of its paths counts.
     """
     by_key = _by_key(counted)
-    least = by_key.select(CELL, limit=_nth_largest(statistic.n)).unique()
+    least = _nth_largest(by_key, statistic.n)
     while True:
         wanted = (
             by_key.join(least, on=CELL).filter(pl.col("count") >= pl.col("limit")).select(CELL, "key", "cut")
         )
         candidates = counted.filter(pl.col("key").is_in(wanted["key"].implode()))
         rows = sum_rows(candidates.join(wanted, on=[CELL, "key", "cut"], how="semi"), ROW)
-        exact = rows.select(CELL, limit=_nth_largest(statistic.n)).unique()
-        if exact.sort(CELL).equals(least.sort(CELL)):
+        exact = _nth_largest(rows, statistic.n)
+        if exact.equals(least):
             break
         least = exact
     return Shown(_first(statistic, rows, context), _variants(by_key, counted))
 
 
 def _by_key(counted: pl.DataFrame) -> pl.DataFrame:
-    """Add up the counts of every key, cell and cut."""
+    """Add up the counts of every key, cell and cut, and count its rows; a part of the keys on each core."""
     from journeykit.kernels.paths import add_keys
 
-    size = counted.height
+    size, parts = counted.height, 4 if counted.height > SMALL else 1
     cells = (counted[CELL].cast(pl.Int32) * 2 + counted["cut"].cast(pl.Int32)).to_numpy()
-    keys, found, sums = np.empty(size, np.uint64), np.empty(size, np.int32), np.empty(size, np.int64)
-    places = np.zeros(1 << max(4, (2 * size).bit_length()), np.int32)
-    n = add_keys(counted["key"].to_numpy(), cells, counted["count"].to_numpy(), places, keys, found, sums)
-    columns = {CELL: found[:n] // 2, "key": keys[:n], "cut": found[:n] % 2 == 1, "count": sums[:n]}
-    return pl.DataFrame(columns)
+    keys, counts = counted["key"].to_numpy(), counted["count"].to_numpy()
+
+    def add(part: int) -> pl.DataFrame:
+        types = (np.uint64, np.int32, np.int64, np.int32)
+        found, sums_of, sums, merged = (np.empty(size, dtype) for dtype in types)
+        places = np.zeros(1 << max(4, (2 * size // parts).bit_length() + 1), np.int32)
+        n = add_keys(keys, cells, counts, (part, parts), places, found, sums_of, sums, merged)
+        columns = {CELL: sums_of[:n] // 2, "key": found[:n], "cut": sums_of[:n] % 2 == 1}
+        return pl.DataFrame({**columns, "count": sums[:n], "rows": merged[:n]})
+
+    return pl.concat(on_all_cores(add, range(parts)))
 
 
 def _variants(by_key: pl.DataFrame, counted: pl.DataFrame) -> pl.DataFrame:
     """Count the distinct paths of each cell: one per packed key, and one per distinct codes of hashed keys."""
-    hashed = pl.col("key") >= HASHED
-    long = counted.filter(hashed).select(ROW).unique()
-    return (
-        pl.concat([by_key.filter(~hashed).select(CELL), long.select(CELL)])
+    several = by_key.filter(pl.col("key") >= HASHED, pl.col("rows") > 1).select(CELL, "key", "cut")
+    collided = (
+        counted.lazy()
+        .filter(pl.col("key") >= HASHED)
+        .join(several.lazy(), on=[CELL, "key", "cut"], how="semi")
+        .select(ROW)
+        .unique()
         .group_by(CELL)
-        .agg(pl.len().cast(pl.Int64).alias("variants"))
-        .join(by_key.group_by(CELL).agg(pl.col("count").sum()), on=CELL)
+        .agg(pl.len().cast(pl.Int64).alias("collided"))
+        .collect()
     )
+    others = (pl.col("key") < HASHED) | (pl.col("rows") == 1)
+    sums = by_key.group_by(CELL).agg(others.sum().cast(pl.Int64).alias("variants"), pl.col("count").sum())
+    joined = sums.join(collided, on=CELL, how="left")
+    return joined.select(CELL, pl.col("variants") + pl.col("collided").fill_null(0), "count")
 
 
-def _nth_largest(n: int | None) -> pl.Expr:
+def _nth_largest(frame: pl.DataFrame, n: int | None) -> pl.DataFrame:
     """Return the n-th largest count of each cell, the smallest if there are fewer."""
-    count = pl.col("count")
-    if n is None:
-        return count.min().over(CELL)
-    return count.sort(descending=True).head(n).last().over(CELL)
+    count = pl.col("count") if n is None else pl.col("count").top_k(n)
+    return frame.group_by(CELL).agg(count.min().alias("limit")).sort(CELL)
 
 
 def _first(statistic: TopPaths, rows: pl.DataFrame, context: Context) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -136,6 +137,7 @@ class _Stretches:
         codes = shard.states(statistic.of, statistic.unit)
         staged = statistic.of == "stage"
         self.path_cells = cells.of(paths, statistic.unit)
+        self.bounds = np.array([0, paths.n_users]) if cells.groups is None else cells.groups.bounds
         if staged or statistic.collapse_repeats:
             none = np.empty(0, np.int32)
             paths, codes, _ = cleaned(
@@ -179,61 +181,62 @@ class _Stretches:
         return self.statistic.max_length is not None and not self.statistic.prefix
 
     def tables(self) -> Tables:
-        """Count."""
+        """Count group by group, in the same memory: what is at work stays in the cache."""
         paths, lengths = self.paths, self.lasts - self.firsts
-        most = int(np.maximum(lengths - self.size + 1, 0).sum()) if self.size else int((lengths > 0).sum())
         won = np.zeros(paths.starts.size if self.marks["goal"].size else 0, np.bool_)
         if won.size:
             self.kernels.mark_paths(paths.starts, paths.ends, self.codes, self.marks["goal"], won)
-        keys, cells, sizes = np.empty(most, np.uint64), np.empty(most, np.int32), np.empty(most, np.int32)
-        places = np.zeros((1 << max(4, (2 * most).bit_length())) + 1, np.int32)
-        table = np.zeros((most, 8), np.int64)
-        self.kernels.count_stretches(
-            paths.user_paths,
-            paths.starts,
-            paths.ends,
-            self.codes,
-            paths.times,
-            self.path_cells,
-            won,
-            self.size,
-            self.bits,
-            (self.firsts, self.lasts),
-            (keys, cells, sizes),
-            places,
-            table,
-        )
-        rows = int(places[-1])
-        counted = self._frame(keys[:rows], cells[:rows], sizes[:rows], table[:rows])
-        return {"paths": counted, UNITS_TABLE: self._units()}
+        stretches = np.maximum(lengths - self.size + 1, 0) if self.size else lengths > 0
+        before = np.concatenate([[0], stretches.cumsum(dtype=np.int64)])
+        room = _Room(int(np.diff(before[paths.user_paths[self.bounds]]).max(initial=0)))
+        for first, last in pairwise(self.bounds.tolist()):
+            self.kernels.count_stretches(
+                paths.user_paths[first : last + 1],
+                paths.starts,
+                paths.ends,
+                self.codes,
+                paths.times,
+                self.path_cells,
+                won,
+                self.size,
+                self.bits,
+                (self.firsts, self.lasts),
+                (room.keys, room.cells, room.sizes),
+                room.places,
+                room.table,
+            )
+            room.empty()
+        return {"paths": self._frame(*room.taken()), UNITS_TABLE: self._units()}
 
     def _frame(self, keys: Any, cells: Any, sizes: Any, table: Any) -> pl.DataFrame:
         cut = cells % 2 == 1 if self.doubled else np.zeros(cells.size, np.bool_)
         cells = cells // 2 if self.doubled else cells
-        long = np.flatnonzero(keys & HASHED)
-        texts = pl.Series("codes", [None], dtype=pl.Binary).new_from_index(0, keys.size)
-        if long.size:
-            texts = texts.scatter(long, self._bytes(table[long, 7], sizes[long]))
         columns = dict(
             zip(COLUMNS, (table[:, 0], table[:, 1], table[:, 2], table[:, 6], table[:, 5]), strict=True)
         )
+        texts = self._texts(keys >= HASHED, table[:, 7], sizes)
         return pl.DataFrame({CELL: cells, "key": keys, "codes": texts, "cut": cut, **columns})
 
-    def _bytes(self, starts: Any, sizes: Any) -> pl.Series:
-        """Return the codes of stretches as bytes, four per code."""
+    def _texts(self, hashed: Any, starts: Any, sizes: Any) -> pl.Series:
+        """Return the codes of hashed stretches as bytes, four per code; null for the others."""
+        if not hashed.any():
+            return pl.Series("codes", [None], dtype=pl.Binary).new_from_index(0, hashed.size)
         import pyarrow as pa
 
-        begins = np.concatenate([[0], sizes.cumsum()]).astype(np.int64)
-        events = np.repeat(starts - begins[:-1], sizes) + np.arange(begins[-1])
+        begins = np.concatenate([[0], np.where(hashed, sizes, 0).cumsum(dtype=np.int64)])
+        events = np.repeat(starts[hashed] - begins[:-1][hashed], sizes[hashed]) + np.arange(begins[-1])
         codes = self.codes[events].astype(np.uint32)
-        buffers = [None, pa.py_buffer(begins * 4), pa.py_buffer(codes)]
-        return pl.Series(pa.LargeBinaryArray.from_buffers(pa.large_binary(), sizes.size, buffers))
+        known = np.packbits(hashed, bitorder="little")
+        buffers = [pa.py_buffer(each) for each in (known, begins * 4, codes)]
+        return pl.Series("codes", pa.LargeBinaryArray.from_buffers(pa.large_binary(), hashed.size, buffers))
 
     def _units(self) -> pl.DataFrame:
         cells = self.path_cells // 2 if self.doubled else self.path_cells
         counted = self.lasts > self.firsts
-        lost = count_units(self.paths, cells, (self.paths.lengths > 0) & ~counted)
         units = count_units(self.paths, cells, counted)
+        if self.firsts is self.paths.starts:
+            return units.with_columns(lost=pl.lit(0, pl.Int64))
+        lost = count_units(self.paths, cells, (self.paths.lengths > 0) & ~counted)
         joined = units.join(lost.select(CELL, lost="paths"), on=CELL, how="full", coalesce=True)
         return joined.with_columns(pl.exclude(CELL).fill_null(0)).sort(CELL)
 
@@ -271,6 +274,35 @@ class _Stretches:
         counted = listed.group_by("row", "duration").agg(pl.len().cast(pl.Int64).alias("count"))
         group, row = pl.col("row") // shown.height, pl.col("row") % shown.height
         return counted.select((group * per_group).cast(pl.Int32).alias(CELL), row, pl.exclude("row"))
+
+
+class _Room:
+    """Where the stretches of one group are counted, and those that were."""
+
+    def __init__(self, most: int) -> None:
+        self.keys, self.cells, self.sizes = (
+            np.empty(most, dtype) for dtype in (np.uint64, np.int32, np.int32)
+        )
+        self.places = np.zeros((1 << max(4, (2 * most).bit_length())) + 1, np.int32)
+        self.table = np.zeros((most, 8), np.int64)
+        self.counted: list[tuple[Any, ...]] = []
+
+    def empty(self) -> None:
+        """Take out what was counted."""
+        n = int(self.places[-1])
+        columns = (
+            self.keys[:n].copy(),
+            self.cells[:n].copy(),
+            self.sizes[:n].copy(),
+            self.table[:n].T.copy(),
+        )
+        self.counted.append(columns)
+        self.places[:], self.table[:n] = 0, 0
+
+    def taken(self) -> tuple[Any, ...]:
+        """Return keys, cells, sizes and counts of all groups."""
+        *columns, tables = zip(*self.counted, strict=True)
+        return *(np.concatenate(each) for each in columns), np.concatenate(tables, axis=1).T
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,11 @@ def count_units(paths: Paths, cells: npt.NDArray[np.int32], counted: npt.NDArray
     polars.DataFrame
         ``cell``, ``paths``, ``users``.
     """
-    kept = np.flatnonzero(counted)
-    cells = cells[kept].astype(np.int64)
-    user = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))[kept]
-    new = np.ones(kept.size, np.bool_)
-    new[1:] = (cells[1:] != cells[:-1]) | (user[1:] != user[:-1])
-    pairs = cells[new] * paths.n_users + user[new]
-    if not (np.diff(user[new]) > 0).all():
-        pairs = np.unique(pairs)
-    totals = np.bincount(cells)
-    present = np.flatnonzero(totals)
-    users = np.bincount(pairs // max(paths.n_users, 1), minlength=totals.size)[present]
-    return pl.DataFrame({CELL: present.astype(np.int32), "paths": totals[present], "users": users})
+    from journeykit.kernels.counting import add_units
+
+    table = np.zeros((int(cells.max(initial=0)) + 1, 3), np.int64)
+    add_units(paths.user_paths, cells, counted, table)
+    present = np.flatnonzero(table[:, 0])
+    return pl.DataFrame(
+        {CELL: present.astype(np.int32), "paths": table[present, 0], "users": table[present, 1]}
+    )
