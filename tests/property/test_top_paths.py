@@ -360,7 +360,11 @@ def test_keys_added_in_parts_are_those_added_at_once(monkeypatch, of):
     rows = long_rows(1, [f"event {i}" for i in range(300)])
     model = jk.StageModel([jk.Stage("a", [f"event {i}" for i in range(99)]), jk.Stage("b", "event 99")])
     journeys = journeys_of(rows).assign_stages(model, missing="ignore")
-    for statistic in (jk.TopPaths(None, of=of), jk.TopPaths(3, of=of, max_length=2), jk.TopPaths(5, of=of, length=2)):
+    for statistic in (
+        jk.TopPaths(None, of=of),
+        jk.TopPaths(3, of=of, max_length=2),
+        jk.TopPaths(5, of=of, length=2),
+    ):
         wanted = journeys.measure(statistic)
         with monkeypatch.context() as patched:
             patched.setattr("journeykit.statistics.path_table.SMALL", 0)
