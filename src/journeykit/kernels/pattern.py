@@ -1,7 +1,8 @@
 """Matches of a pattern: a pass forwards finds where they end, one backwards which events they hold. DEFINITIONS D8.11.
 
-``machine`` = (offsets, edges, begins, ends), see `journeykit.patterns.automaton`. ``symbols`` = (states that a symbol
-fits, slots that it blocks, whether it is left out), one row per symbol. ``memory`` = (seen, blocked, waiting, marks).
+``machine`` = (offsets, edges, begins, ends, follows), see `journeykit.patterns.automaton`.
+``symbols`` = (states that a symbol fits, slots that it blocks, whether it is left out), one row per symbol; the last is
+empty if none is. ``memory`` = (seen, blocked, waiting, marks).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Codes = npt.NDArray[np.unsignedinteger[Any]]
 Int64s = npt.NDArray[np.int64]
 Masks = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
-Machine = tuple[Int64s, Int64s, Int64s, Int64s]
+Machine = tuple[Int64s, Int64s, Int64s, Int64s, Masks]
 Symbols = tuple[Masks, Masks, Bools]
 Memory = tuple[Int64s, Int64s, Int64s, Int64s]
 
@@ -41,20 +42,20 @@ def forget(memory: Memory) -> None:
 
 
 @kernel
-def start_over(edge: Int64s, memory: Memory, place: int, time: int) -> int:
+def start_over(edges: Int64s, e: int, memory: Memory, place: int, time: int) -> int:
     """Return the latest start of a match that reaches this event over one edge; -1 if none does.
 
     Of the positions of the edge's source the latest that is far enough away decides: earlier ones have no later start,
     and are no nearer. A position waits in the queue of its edge until the least distance has passed.
     """
     seen, blocked, waiting, marks = memory
-    queue, source = edge[QUEUE], edge[FROM]
+    queue, source = edges[e, QUEUE], edges[e, FROM]
     at, when, start = seen[source, PLACE], seen[source, TIME], seen[source, START]
     if queue >= 0:
         while marks[queue, HEAD] < marks[queue, TAIL]:
             head = marks[queue, HEAD]
-            near = place - waiting[queue, head, PLACE] - 1 < edge[LEAST_EVENTS]
-            if near or abs(time - waiting[queue, head, TIME]) < edge[LEAST_TIME]:
+            near = place - waiting[queue, head, PLACE] - 1 < edges[e, LEAST_EVENTS]
+            if near or abs(time - waiting[queue, head, TIME]) < edges[e, LEAST_TIME]:
                 break
             marks[queue, READY] = head
             marks[queue, HEAD] += 1
@@ -66,9 +67,9 @@ def start_over(edge: Int64s, memory: Memory, place: int, time: int) -> int:
             waiting[queue, ready, TIME],
             waiting[queue, ready, START],
         )
-    if at < 0 or place - at - 1 > edge[MOST_EVENTS] or abs(time - when) > edge[MOST_TIME]:
+    if at < 0 or place - at - 1 > edges[e, MOST_EVENTS] or abs(time - when) > edges[e, MOST_TIME]:
         return -1
-    if edge[BLOCK] >= 0 and blocked[edge[BLOCK]] > at:
+    if edges[e, BLOCK] >= 0 and blocked[edges[e, BLOCK]] > at:
         return -1
     return int(start)
 
@@ -78,7 +79,7 @@ def step(
     machine: Machine, memory: Memory, fits: np.uint64, may_begin: int, place: int, time: int, position: int
 ) -> np.uint64:
     """Let one event be reached by every state that it fits; return those that reach it."""
-    offsets, edges, begins, _ = machine
+    offsets, edges, begins, _, _ = machine
     seen, _, waiting, marks = memory
     reached = ZERO
     for state in range(begins.size - 1, -1, -1):
@@ -89,7 +90,7 @@ def step(
             start = position
         else:
             for e in range(offsets[state], offsets[state + 1]):
-                start = max(start, start_over(edges[e], memory, place, time))
+                start = max(start, start_over(edges, e, memory, place, time))
         if start >= 0:
             seen[state, PLACE], seen[state, TIME], seen[state, START] = place, time, start
             reached |= ONE << np.uint64(state)
@@ -111,14 +112,42 @@ def block(blocked: Int64s, slots: np.uint64, place: int) -> None:
 
 
 @kernel
+def is_dropped(left_out: Bools, symbol: int) -> bool:
+    """Tell whether events of a symbol are left out."""
+    return left_out.size > 0 and left_out[symbol]
+
+
+@kernel
 def kept_edges(codes: Codes, left_out: Bools, first: int, end: int) -> tuple[int, int]:
     """Return the first and the last event of a path that are not left out."""
-    while first < end and left_out[codes[first]]:
+    while first < end and is_dropped(left_out, codes[first]):
         first += 1
     end -= 1
-    while end >= first and left_out[codes[end]]:
+    while end >= first and is_dropped(left_out, codes[end]):
         end -= 1
     return first, end
+
+
+@kernel
+def borders(where: Int64s, at_the_edge: bool) -> np.uint64:
+    """Return the states that may begin, or end, a match at an event."""
+    states = ZERO
+    for state in range(where.size):
+        if NOWHERE < where[state] <= (AT_THE_EDGE if at_the_edge else ANYWHERE):
+            states |= ONE << np.uint64(state)
+    return states
+
+
+@kernel
+def ends_here(
+    ends: Int64s, seen: Int64s, reached: np.uint64, may_end: int, times: Int64s, i: int, within: int
+) -> bool:
+    """Tell whether a state that an event reaches ends a match that is not too long."""
+    for state in range(ends.size):
+        if (reached >> np.uint64(state)) & ONE and NOWHERE < ends[state] <= may_end:
+            if times[i] - times[seen[state, START]] <= within:
+                return True
+    return False
 
 
 @kernel
@@ -132,28 +161,34 @@ def next_end(
     span: tuple[int, int],
     since: int,
 ) -> int:
-    """Return where the first match from `since` on ends, -1 if there is none; `span` = the ends of the path."""
+    """Return where the first match from `since` on ends, -1 if there is none; `span` = the ends of the path.
+
+    Only events that a state may now reach are looked at, and not those that reach it again where once is enough.
+    """
     fits, blocks, left_out = symbols
-    first, last = span
-    seen, blocked, ends = memory[0], memory[1], machine[3]
+    begins, follows = machine[2], machine[4]
+    once = follows[begins.size] if within >= UNBOUNDED else ZERO
     forget(memory)
-    place = -1
-    for i in range(since, last + 1):
+    place, wanted, enough = -1, borders(begins, since == span[0]), ZERO
+    for i in range(since, span[1] + 1):
         symbol = codes[i]
-        if left_out[symbol]:
+        if is_dropped(left_out, symbol):
             continue
         place += 1
-        if fits[symbol] != ZERO:
-            may_begin = AT_THE_EDGE if i == first else ANYWHERE
-            reached = step(machine, memory, fits[symbol], may_begin, place, times[i], i)
+        useful = fits[symbol] & wanted & ~enough
+        if useful != ZERO:
+            may_begin = AT_THE_EDGE if i == span[0] else ANYWHERE
+            reached = step(machine, memory, useful, may_begin, place, times[i], i)
             if reached != ZERO:
-                may_end = AT_THE_EDGE if i == last else ANYWHERE
-                for state in range(ends.size):
-                    if (reached >> np.uint64(state)) & ONE and NOWHERE < ends[state] <= may_end:
-                        if times[i] - times[seen[state, START]] <= within:
-                            return i
+                may_end = AT_THE_EDGE if i == span[1] else ANYWHERE
+                if ends_here(machine[3], memory[0], reached, may_end, times, i, within):
+                    return i
+                enough |= reached & once
+                for state in range(begins.size):
+                    if (reached >> np.uint64(state)) & ONE:
+                        wanted |= follows[state]
         if blocks[symbol] != ZERO:
-            block(blocked, blocks[symbol], place)
+            block(memory[1], blocks[symbol], place)
     return -1
 
 
@@ -209,7 +244,7 @@ def mark_backwards(
     place, i = -1, end
     while i >= since and times[i] >= earliest:
         symbol, can[i - base] = codes[i], ZERO
-        if not left_out[symbol]:
+        if not is_dropped(left_out, symbol):
             place += 1
             turned = ZERO
             for state in range(top + 1):
@@ -234,27 +269,16 @@ def followers(
         if (goals >> np.uint64(goal)) & ONE == ZERO:
             continue
         for e in range(offsets[goal], offsets[goal + 1]):
-            edge = edges[e]
-            if (states >> np.uint64(edge[FROM])) & ONE == ZERO:
+            if (states >> np.uint64(edges[e, FROM])) & ONE == ZERO:
                 continue
-            if not edge[LEAST_TIME] <= gap <= edge[MOST_TIME]:
+            if not edges[e, LEAST_TIME] <= gap <= edges[e, MOST_TIME]:
                 continue
-            if not edge[LEAST_EVENTS] <= between <= edge[MOST_EVENTS]:
+            if not edges[e, LEAST_EVENTS] <= between <= edges[e, MOST_EVENTS]:
                 continue
-            if edge[BLOCK] < 0 or (passed >> np.uint64(edge[BLOCK])) & ONE == ZERO:
+            if edges[e, BLOCK] < 0 or (passed >> np.uint64(edges[e, BLOCK])) & ONE == ZERO:
                 found |= ONE << np.uint64(goal)
                 break
     return found
-
-
-@kernel
-def borders(where: Int64s, at_the_edge: bool) -> np.uint64:
-    """Return the states that may begin, or end, a match at an event."""
-    states = ZERO
-    for state in range(where.size):
-        if NOWHERE < where[state] <= (AT_THE_EDGE if at_the_edge else ANYWHERE):
-            states |= ONE << np.uint64(state)
-    return states
 
 
 @kernel
@@ -284,7 +308,7 @@ def earliest_events(
     while sets[n - 1] & borders(machine[3], chain[n - 1, 0] == span[1]) == ZERO:
         i += 1
         symbol = codes[i]
-        if left_out[symbol]:
+        if is_dropped(left_out, symbol):
             continue
         gap = times[i] - times[chain[n - 1, 0]]
         found = followers(machine, sets[n - 1], can[i - base], gap, between, passed)
@@ -389,7 +413,7 @@ def next_loose_match(
     fits, left_out = symbols[0], symbols[2]
     for i in range(since, span[1] + 1):
         beginning = fits[codes[i]] & borders(machines[0][2], i == span[0])
-        if left_out[codes[i]] or beginning == ZERO:
+        if beginning == ZERO or is_dropped(left_out, codes[i]):
             continue
         if within < UNBOUNDED:
             end = i
@@ -470,7 +494,7 @@ def longest_prefixes(
         place, furthest = -1, 0
         for i in range(first, last + 1):
             symbol = codes[i]
-            if left_out[symbol]:
+            if is_dropped(left_out, symbol):
                 continue
             place += 1
             may_begin = AT_THE_EDGE if i == first else ANYWHERE

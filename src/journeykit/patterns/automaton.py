@@ -17,6 +17,7 @@ Masks = npt.NDArray[np.uint64]
 
 MOST_STATES = 64
 NO_SLOT = -1
+ANYHOW = (0, UNBOUNDED, 0, UNBOUNDED, NO_SLOT, NO_SLOT)
 NOWHERE, ANYWHERE, AT_THE_EDGE = 0, 1, 2
 """Where a state may begin (or end) a match: not at all, at any event, at the first (last) event only."""
 
@@ -50,6 +51,24 @@ class Automaton:
     def queues(self) -> int:
         """How many edges have a least distance."""
         return int((self.edges[:, 6] >= 0).sum())
+
+    @cached_property
+    def follows(self) -> Masks:
+        """For every state those it leads to, bit by bit; then those that need to be reached only once.
+
+        They are those that only plain ``~>`` lead on from, and that do not have to be the last event: of a match
+        without a window any start will do.
+        """
+        masks = np.zeros(self.states + 1, np.uint64)
+        once = sum(1 << state for state in range(self.states) if self.ends[state] != AT_THE_EDGE)
+        for state, edge in zip(
+            np.repeat(np.arange(self.states), np.diff(self.offsets)), self.edges, strict=True
+        ):
+            masks[edge[0]] |= np.uint64(1 << int(state))
+            if tuple(edge[1:]) != ANYHOW:
+                once &= ~(1 << int(edge[0]))
+        masks[-1] = once
+        return masks
 
     @cached_property
     def mirrored(self) -> Automaton:

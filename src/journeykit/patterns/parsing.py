@@ -38,7 +38,7 @@ def quoted(name: str) -> str:
     >>> print(quoted("add-to-cart"), quoted('say "yes"'), quoted("."))
     add-to-cart "say \"yes\"" "."
     """
-    if BARE.fullmatch(name) and name != ".":
+    if BARE.fullmatch(name) and name.strip("."):
         return name
     back = {value: "\\" + key for key, value in ESCAPES.items()}
     return '"' + "".join(back.get(character, character) for character in name) + '"'

@@ -263,7 +263,8 @@ class Pattern:
         Returns
         -------
         tuple of numpy.ndarray
-            Codes per event of all shards in the order of the pattern's unit; three arrays by code.
+            Codes per event of all shards in the order of the pattern's unit; three arrays by code,
+            the last one empty if nothing is left out.
         """
         matchers = (*self.matchers, *also)
         symbols = symbols_of(journeys, matchers, self.of, self.unit)
@@ -272,7 +273,7 @@ class Pattern:
             of_it = (symbols.masks >> np.uint64(len(self.matchers) + bit)) & np.uint64(1)
             fits |= of_it << np.uint64(self.compiled.automaton.states + bit)
         blocks = self._bits(self.compiled.blocks, symbols.masks, opposite=True)
-        left_out = np.zeros(symbols.masks.size, np.bool_)
+        left_out = np.empty(0, np.bool_)
         if self.alphabet is not None:
             left_out = ~self._fitting(Names(self._alphabet, False), symbols.masks)
         return symbols.codes, fits, blocks, left_out

@@ -146,8 +146,8 @@ class Search:
         )
 
 
-def _machine(automaton: Automaton) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-    return automaton.offsets, automaton.edges, automaton.begins, automaton.ends
+def _machine(automaton: Automaton) -> tuple[npt.NDArray[Any], ...]:
+    return automaton.offsets, automaton.edges, automaton.begins, automaton.ends, automaton.follows
 
 
 def found_in(

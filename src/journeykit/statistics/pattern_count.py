@@ -110,11 +110,13 @@ class PatternCount(Statistic[PatternCountAnswer]):
         counts = search.counts()
         matched = counts > 0
         units = np.bincount(walk.cells, minlength=walk.cell_count)
+        with_match = np.bincount(walk.cells[matched], minlength=walk.cell_count)
+        are_users = search.pattern.unit == "user"
         columns = (
             units,
-            walk.users_per_cell(np.ones(counts.size, np.bool_)),
-            np.bincount(walk.cells[matched], minlength=walk.cell_count),
-            walk.users_per_cell(matched),
+            units if are_users else walk.users_per_cell(np.ones(counts.size, np.bool_)),
+            with_match,
+            with_match if are_users else walk.users_per_cell(matched),
             np.bincount(walk.cells, counts, minlength=walk.cell_count).astype(np.int64),
         )
         present = cells.present(units)
