@@ -99,6 +99,11 @@ def test_the_longest_prefix_where_there_is_no_match(journeys):
         ("ann", 1, 0, 1), ("ann", 1, 0, 2), ("ann", 2, 0, 6),
         ("bob", 1, 1, 8), ("bob", 1, 1, 9), ("bob", 1, 1, 10),
     ]  # fmt: skip
+    matches = journeys.match("view -> cart -> buy", prefixes=True)
+    assert matches.units["matches"].to_list() == [0, 0, 1]
+    assert matches.users.to_list() == ["bob"]
+    assert len(matches) == 1
+    assert matches.marks().sum() == 3
     with pytest.raises(ParameterError, match="prefixes=True needs a pattern of fixed length"):
         journeys.match("view+ -> buy", prefixes=True)
 
@@ -238,7 +243,8 @@ def test_one_long_path_of_ties_is_linear():
         ("a? ~> b*", ("column 1: there is 'a', expected an element that must be there: this pattern matches nothing, "
                      "too.\n    a? ~> b*\n    ^")),
         ("a ~>(<1m) b? -> c", ("column 11: there is 'b', expected plain '->' or '~>' beside an element that may be "
-                              "absent: a test would have nothing to compare.\n    a ~>(<1m) b? -> c\n              ^")),
+                              "absent: a test would have nothing to compare.\n"
+                              "    a ~>(<1m) b? -> c\n              ^")),
         ("x=a -> x=b", ("column 8: there is 'x', expected another name than 'x', which is taken.\n"
                        "    x=a -> x=b\n           ^")),
         ('"a', "column 1: there is '\"', expected a closing '\"' for this one.\n    \"a\n    ^"),

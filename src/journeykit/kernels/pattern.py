@@ -300,12 +300,12 @@ def earliest_events(
     can, chain, sets = room
     i, base = since - 1, span[0]
     sets[0] = ZERO
-    while sets[0] == ZERO:
+    while sets[0] == ZERO and i < span[1]:
         i += 1
         sets[0] = borders(machine[2], i == span[0]) & can[i - base]
     chain[0, 0], n = i, 1
     between, passed = 0, ZERO
-    while sets[n - 1] & borders(machine[3], chain[n - 1, 0] == span[1]) == ZERO:
+    while sets[n - 1] & borders(machine[3], chain[n - 1, 0] == span[1]) == ZERO and i < span[1]:
         i += 1
         symbol = codes[i]
         if is_dropped(left_out, symbol):
