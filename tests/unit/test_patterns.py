@@ -249,8 +249,8 @@ def test_one_long_path_of_ties_is_linear():
                        "    x=a -> x=b\n           ^")),
         ('"a', "column 1: there is '\"', expected a closing '\"' for this one.\n    \"a\n    ^"),
         ('"\\q"', "column 3: there is 'q', expected one of \\\" \\\\ \\n \\t \\r.\n    \"\\q\"\n      ^"),
-        ("..", ("column 1: there is '.', expected one '.', or '.{2}' for two events, or '~>' for any number of events.\n"
-               "    ..\n    ^")),
+        ("..", ("column 1: there is '.', expected one '.', or '.{2}' for two events, or '~>' for any number "
+                "of events.\n    ..\n    ^")),
     ],
 )  # fmt: skip
 def test_a_mistake_points_at_its_column(text, message):
