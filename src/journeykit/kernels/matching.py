@@ -6,28 +6,36 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.kernels.compiling import kernel
-from journeykit.kernels.funnel_lists import Listed, usable
+from journeykit.kernels.funnel_lists import DEADLINE, MASK, TIME, usable
 
 Int64s = npt.NDArray[np.int64]
-Masks = npt.NDArray[np.uint64]
-
-ONE = np.uint64(1)
-MOST_STEPS = 32
 
 
 @kernel
-def grow(owner: Masks, mask: np.uint64) -> bool:
+def grow(owner: Int64s, mask: int) -> bool:
     """Match one more event, which fits the steps of `mask`, if that is possible by moving others (Berge 1957).
 
     ``owner[k]`` is the mask of the event that makes step k; 0 if none does.
     """
-    waiting, parent = np.empty(owner.size, np.int64), np.full(owner.size, -2, np.int64)
-    n = 0
+    movable = 0
     for k in range(owner.size):
-        if (mask >> np.uint64(k)) & ONE:
+        if (mask >> k) & 1:
+            if owner[k] == 0:
+                owner[k] = mask
+                return True
+            movable |= owner[k]
+    return movable & ~mask != 0 and move(owner, mask)
+
+
+@kernel
+def move(owner: Int64s, mask: int) -> bool:
+    """Match one more event by giving others the steps that they fit, too; breadth first."""
+    waiting, parent = np.empty(owner.size, np.int64), np.full(owner.size, -2, np.int64)
+    n, done = 0, 0
+    for k in range(owner.size):
+        if (mask >> k) & 1:
             waiting[n], parent[k] = k, -1
             n += 1
-    done = 0
     while done < n:
         step = waiting[done]
         done += 1
@@ -38,16 +46,16 @@ def grow(owner: Masks, mask: np.uint64) -> bool:
             owner[step] = mask
             return True
         for k in range(owner.size):
-            if parent[k] == -2 and (owner[step] >> np.uint64(k)) & ONE:
+            if parent[k] == -2 and (owner[step] >> k) & 1:
                 waiting[n], parent[k] = k, step
                 n += 1
     return False
 
 
 @kernel
-def matching_size(marks: Masks, lo: int, hi: int, first: int, length: int) -> int:
+def matching_size(marks: Int64s, lo: int, hi: int, first: int, length: int) -> int:
     """Return how many of the steps `first` up to `length` can be made by distinct marked events."""
-    owner = np.zeros(length, np.uint64)
+    owner = np.zeros(length, np.int64)
     size = 0
     for j in range(lo, hi):
         if size < length - first and marks[j] != 0 and grow(owner, marks[j]):
@@ -56,14 +64,14 @@ def matching_size(marks: Masks, lo: int, hi: int, first: int, length: int) -> in
 
 
 @kernel
-def unordered_chain(listed: Listed, n_steps: int, start: int, hi: int, owner: Masks, chain: Int64s) -> int:
+def unordered_chain(events: Int64s, n_steps: int, start: int, hi: int, owner: Int64s, chain: Int64s) -> int:
     """Keep every event from `start` on that makes one step more; return how many. D7.6."""
     owner[:] = 0
-    steps = (ONE << np.uint64(n_steps)) - ONE
+    steps = (1 << n_steps) - 1
     level, j = 0, start
-    while j < hi and level < n_steps and listed.times[j] <= listed.deadlines[start]:
-        mask = listed.masks[j] & steps
-        if mask and usable(listed, start, j) and grow(owner, mask):
+    while j < hi and level < n_steps and events[j, TIME] <= events[start, DEADLINE]:
+        mask = events[j, MASK] & steps
+        if mask and usable(events, start, j) and grow(owner, mask):
             chain[level] = j
             level += 1
         j += 1

@@ -7,19 +7,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from journeykit.durations import microseconds
 from journeykit.statistics.goals import NEVER, Int64s
 
 if TYPE_CHECKING:
-    from journeykit.kernels.chains import Steps
-    from journeykit.kernels.funnel import Exclusions, Rules
+    from journeykit.kernels.funnel import Rules
+    from journeykit.kernels.funnel_lists import How
     from journeykit.matchers import Match
     from journeykit.statistics.funnel import Funnel
 
-Masks = npt.NDArray[np.uint64]
-START = np.uint64(1 << 63)
+START = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -56,17 +54,17 @@ class Machine:
         return np.array([k for k, step in enumerate(self.funnel.made) if step.optional], np.int64)
 
     @property
-    def step_bits(self) -> np.uint64:
+    def step_bits(self) -> int:
         """The bits of all steps."""
-        return np.uint64((1 << len(self.funnel.made)) - 1)
+        return (1 << len(self.funnel.made)) - 1
 
     @property
-    def start_bits(self) -> np.uint64:
+    def start_bits(self) -> int:
         """The bits of the steps that a run may begin with. D7.4, D7.6, D7.9."""
         rules = self.funnel.rules
         anywhere = rules.open_entry or rules.order == "unordered"
         first = self.required if anywhere else self.required[:1]
-        return np.uint64(sum(1 << int(k) for k in first))
+        return sum(1 << int(k) for k in first)
 
     @cached_property
     def tick(self) -> int:
@@ -96,27 +94,27 @@ class Machine:
         """Whether a step must be the very next event."""
         return self.funnel.rules.order == "strict" or any(step.direct for step in self.funnel.made)
 
-    def steps(self, method: int, overlap: bool) -> Steps:
-        """Return what may follow what; `overlap` says that an event may fit two required steps."""
-        from journeykit.kernels.chains import Steps
-        from journeykit.kernels.funnel import LINEAR
-
+    def steps(self, method: int) -> Int64s:
+        """Return the required steps as the kernels take them: bit, least and most gap, whether direct."""
         rules, made = self.funnel.rules, [self.funnel.made[k] for k in self.required]
-        by_position = self.ties == "input" or method == LINEAR
-        least = 0 if by_position else 1 if self.ties == "strict" else -self.grace
+        least = 0 if self.by_position(method) else 1 if self.ties == "strict" else -self.grace
         low = [least if s.min_gap is None else max(least, microseconds(s.min_gap, "min_gap")) for s in made]
         high = [NEVER if s.max_gap is None else microseconds(s.max_gap, "max_gap") for s in made]
-        direct = [k > 0 and (step.direct or rules.order == "strict") for k, step in enumerate(made)]
-        return Steps(
-            np.array([1 << int(k) for k in self.required], np.uint64),
-            np.array(low, np.int64),
-            np.array(high, np.int64),
-            np.array(direct, np.bool_),
-            by_position,
-            self.grace,
-            rules.reuse_event,
-            overlap and self.ties == "any" and not rules.reuse_event,
-        )
+        direct = [int(k > 0 and (step.direct or rules.order == "strict")) for k, step in enumerate(made)]
+        return np.array([[1 << int(k) for k in self.required], low, high, direct], np.int64).T.copy()
+
+    def by_position(self, method: int) -> bool:
+        """Whether a later position follows, whatever the times."""
+        from journeykit.kernels.funnel import LINEAR
+
+        return self.ties == "input" or method == LINEAR
+
+    def how(self, method: int, overlap: bool) -> How:
+        """Return what may follow what; `overlap` says that an event may fit two required steps."""
+        from journeykit.kernels.funnel_lists import How
+
+        reuse = self.funnel.rules.reuse_event
+        return How(self.by_position(method), self.grace, reuse, overlap and self.ties == "any" and not reuse)
 
     def method(self, overlap: bool) -> int:
         """Return how chains are found: by the cheapest way that is exact. D7.4."""
@@ -158,18 +156,17 @@ class Machine:
             exclusion = PER_RUN
         if every_run and entry == ANY:
             entry = EVERY
-        return Rules(method, entry, rules.pick == "latest", exclusion, rules.open_entry, until)
+        return Rules(
+            method, entry, rules.pick == "latest", exclusion, rules.open_entry, self.in_session, until
+        )
 
     @cached_property
-    def exclusions(self) -> Exclusions:
-        """What must not happen, between which required steps."""
-        from journeykit.kernels.funnel import Exclusions
-
+    def exclusions(self) -> Int64s:
+        """What must not happen, between which required steps: bit, from, to."""
         place = {int(k): i for i, k in enumerate(self.required)}
-        made = self.funnel.excluded
         first = len(self.funnel.made)
-        return Exclusions(
-            np.array([1 << (first + e) for e in range(len(made))], np.uint64),
-            np.array([place[one.after - 1] for one in made], np.int64),
-            np.array([place[(one.before or 0) - 1] for one in made], np.int64),
-        )
+        rows = [
+            (1 << (first + e), place[one.after - 1], place[(one.before or 0) - 1])
+            for e, one in enumerate(self.funnel.excluded)
+        ]
+        return np.array(rows, np.int64).reshape(-1, 3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +12,9 @@ import polars as pl
 from journeykit.journeys import Journeys
 from journeykit.matchers import symbols_of
 from journeykit.statistics.funnel_machine import START, Machine
-from journeykit.statistics.goals import NEVER, Int64s, Walk
+from journeykit.statistics.goals import Int64s, Walk
 
-if TYPE_CHECKING:
-    from journeykit.kernels.funnel_lists import Listed
-
-BLOCK_EVENTS = 1 << 18
+BLOCK_EVENTS = 1 << 17
 """Of a block of paths, unless one path has more: what is made of them stays in the cache."""
 
 
@@ -28,17 +24,28 @@ class Units:
 
     Attributes
     ----------
-    listed : Listed
-        The events, unit after unit.
+    offsets : numpy.ndarray of int64, units + 1
+        Where the events of each unit start.
+    events : numpy.ndarray of int64, events x 6
+        As `journeykit.kernels.funnel_lists` describes them.
+    at : numpy.ndarray of int64, events
+        The position of each among those of all paths.
     path : numpy.ndarray of int64, units
         Whose each unit is.
     value : numpy.ndarray of int64, units
         The number of its breakdown value; empty without one.
     """
 
-    listed: Listed
+    offsets: Int64s
+    events: Int64s
+    at: Int64s
     path: Int64s
     value: Int64s
+
+    @property
+    def owner(self) -> Int64s:
+        """The number of the unit of every event."""
+        return np.repeat(np.arange(self.path.size), np.diff(self.offsets))
 
 
 @dataclass(frozen=True)
@@ -79,10 +86,10 @@ class Runner:
         funnel = machine.funnel
         self.unit = funnel.container
         self.symbols = symbols_of(shard, machine.matches, funnel.of, self.unit)
-        steps = self.symbols.masks & np.uint64(sum(1 << int(k) for k in machine.required))
-        self.overlap = bool(((steps & (steps - np.uint64(1))) * (steps > 0)).any())
-        starts = np.where(self.symbols.masks & machine.start_bits, START, np.uint64(0))
-        self.masks = self.symbols.masks | starts
+        masks = self.symbols.masks.astype(np.int64)
+        steps = masks & sum(1 << int(k) for k in machine.required)
+        self.overlap = bool((steps & (steps - 1)).any())
+        self.masks = np.where(masks & machine.start_bits, masks | START, masks)
         self.held = numbers_of(shard, tuple(funnel.hold), self.unit) if funnel.hold else None
         self.values = numbers_of(shard, (funnel.breakdown,), self.unit) if funnel.breakdown else None
 
@@ -100,209 +107,215 @@ class Runner:
         """Yield the runs that count, or every run, block by block."""
         for first, last in self.blocks():
             units = self.units(np.arange(first, last), self.machine)
-            if units.listed.at.size:
+            if units.at.size:
                 yield self.chosen(units, every_run)
 
     def units(self, chosen: Int64s, machine: Machine) -> Units:
         """List the relevant events of some paths, by unit."""
-        from journeykit.kernels.funnel_lists import Listed, next_times, relevant_events
+        from journeykit.kernels.funnel_lists import HELD, SESSION, next_times, relevant_events
 
         paths = self.walk.paths
         starts, ends = paths.starts[chosen], paths.ends[chosen]
         most = int((ends - starts).sum())
-        offsets = np.empty(starts.size + 1, np.int64)
-        at, ranks, times = (np.empty(most, np.int64) for _ in range(3))
-        masks = np.empty(most, np.uint64)
+        offsets, at, events = (
+            np.empty(starts.size + 1, np.int64),
+            np.empty(most, np.int64),
+            np.empty((most, 6), np.int64),
+        )
         relevant_events(
             starts, ends, self.symbols.codes, self.masks, self.walk.states, paths.times,
-            (self.walk.by_run, machine.tick), offsets, at, ranks, masks, times,
+            (self.walk.by_run, machine.tick, machine.window), offsets, at, events,
         )  # fmt: skip
-        n = int(offsets[-1])
-        at, ranks, times, masks = at[:n], ranks[:n], times[:n], masks[:n]
+        at, events = at[: offsets[-1]], events[: offsets[-1]]
         if machine.ties != "input" and machine.has_direct:
-            next_times(starts, ends, paths.times, (machine.tick, machine.grace), offsets, times, ranks)
-        none = np.empty(0, np.int64)
-        sessions = self.shard.event_sessions(self.unit)[at].astype(np.int64) if machine.in_session else none
-        held = none if self.held is None else self.held.codes[at].astype(np.int64)
-        deadlines = np.full(n, NEVER) if machine.window == NEVER else times + machine.window
-        masks = self.startable(masks, times, sessions, held)
-        listed = Listed(offsets, masks, times, ranks, sessions, held, deadlines, at)
-        return self.split(Units(listed, chosen, none))
+            next_times(starts, ends, paths.times, (machine.tick, machine.grace), offsets, events)
+        if machine.in_session:
+            events[:, SESSION] = self.shard.event_sessions(self.unit)[at]
+        if self.held is not None:
+            events[:, HELD] = self.held.codes[at]
+        self.limit_starts(events)
+        return self.split(Units(offsets, events, at, chosen, np.empty(0, np.int64)))
 
-    def startable(self, masks: Any, times: Int64s, sessions: Int64s, held: Int64s) -> Any:
+    def limit_starts(self, events: Int64s) -> None:
         """Leave the mark of a start only where the rules allow one. D7.4, D7.10."""
-        funnel = self.machine.funnel
-        may = np.ones(masks.size, np.bool_)
-        first, last = funnel.entry_span
+        from journeykit.kernels.funnel_lists import HELD, MASK, SESSION, TIME
+
+        first, last = self.machine.funnel.entry_span
+        never = np.zeros(events.shape[0], np.bool_)
         if first is not None:
-            may &= times >= first
+            never |= events[:, TIME] < first
         if last is not None:
-            may &= times < last
-        if sessions.size:
-            may &= sessions >= 0
-        if held.size:
-            may &= held >= 0
-        return masks if may.all() else np.where(may, masks, masks & ~START)
+            never |= events[:, TIME] >= last
+        if self.machine.in_session:
+            never |= events[:, SESSION] < 0
+        if self.held is not None:
+            never |= events[:, HELD] < 0
+        if never.any():
+            events[never, MASK] &= ~START
 
     def split(self, units: Units) -> Units:
         """Make the units that held values and breakdowns ask for. D7.10, D7.12."""
-        funnel, listed = self.machine.funnel, units.listed
+        funnel, machine = self.machine.funnel, self.machine
         if funnel.hold and funnel.rules.hold_unit == "first_entry":
-            units = self.of_first_entry(units)
+            self.of_first_entry(units)
         if self.values is not None:
-            values = self.values.with_null()[listed.at]
+            values = self.values.with_null(units.at)
             if funnel.place in ("first", "last"):
                 units = replace(units, value=self.valued(units, values))
             elif funnel.place == "all":
-                return self.by_value(units, values, self.machine.step_bits)
+                return by_value(units, values, machine.step_bits, machine.start_bits)
             elif funnel.place.startswith("each:"):
-                return self.by_value(units, values, np.uint64(1 << (funnel.place_step - 1)))
-        if funnel.hold and funnel.rules.hold_unit == "pair":
-            pairs = self.by_value(
-                replace(units, value=np.empty(0, np.int64)), listed.held, self.machine.step_bits
+                return by_value(units, values, 1 << (funnel.place_step - 1), machine.start_bits)
+        if funnel.hold and funnel.rules.hold_unit == "pair" and self.held is not None:
+            pairs = by_value(
+                units, self.held.codes[units.at].astype(np.int64), machine.step_bits, machine.start_bits
             )
-            value = units.value[pairs.path - units.path[0]] if units.value.size else units.value
-            return replace(pairs, value=value)
+            of = np.searchsorted(units.path, pairs.path)
+            return replace(pairs, value=units.value[of] if units.value.size else units.value)
         return units
 
-    def of_first_entry(self, units: Units) -> Units:
+    def of_first_entry(self, units: Units) -> None:
         """Let only the value of a unit's first entry count. D7.10."""
-        listed = units.listed
-        owner = np.repeat(np.arange(units.path.size), np.diff(listed.offsets))
-        at = np.flatnonzero(listed.masks & START)
+        from journeykit.kernels.funnel_lists import HELD, MASK
+
+        events, owner = units.events, units.owner
+        at = np.flatnonzero(events[:, MASK] & START)
         own, first = np.unique(owner[at], return_index=True)
         value = np.full(units.path.size, -2, np.int64)
-        value[own] = listed.held[at[first]]
-        keep = listed.held == value[owner]
-        masks = np.where(keep, listed.masks, listed.masks & ~(START | self.machine.step_bits))
-        return replace(units, listed=listed._replace(masks=masks))
+        value[own] = events[at[first], HELD]
+        events[events[:, HELD] != value[owner], MASK] &= ~(START | self.machine.step_bits)
 
     def valued(self, units: Units, values: Int64s) -> Int64s:
         """Return the first or last known value of each unit's step events. D7.12."""
-        listed = units.listed
+        from journeykit.kernels.funnel_lists import MASK
+
         null = self.values.count if self.values else 0
         found = np.full(units.path.size, null, np.int64)
-        owner = np.repeat(np.arange(units.path.size), np.diff(listed.offsets))
-        known = np.flatnonzero((values < null) & ((listed.masks & self.machine.step_bits) > 0))
+        known = np.flatnonzero((values < null) & ((units.events[:, MASK] & self.machine.step_bits) > 0))
         if self.machine.funnel.place == "first":
             known = known[::-1]
-        found[owner[known]] = values[known]
+        found[units.owner[known]] = values[known]
         return found
-
-    def by_value(self, units: Units, values: Int64s, limited: np.uint64) -> Units:
-        """Make a unit of each value of each unit, in which the `limited` steps have it. D7.10, D7.12.
-
-        Events that fit none of these steps are in all units of their path.
-        """
-        listed = units.listed
-        owner = np.repeat(np.arange(units.path.size), np.diff(listed.offsets))
-        asked = ((listed.masks & limited) > 0) & (values >= 0)
-        width = int(values.max(initial=0)) + 1
-        pairs = np.unique(owner[asked] * width + values[asked])
-        unit_of = np.searchsorted(pairs // width, np.arange(units.path.size + 1))
-        others = np.flatnonzero((listed.masks & ~(limited | START)) > 0)
-        copies = np.diff(unit_of)[owner[others]]
-        event = np.concatenate([np.flatnonzero(asked), np.repeat(others, copies)])
-        ahead = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
-        unit = np.concatenate([
-            np.searchsorted(pairs, owner[asked] * width + values[asked]),
-            np.repeat(unit_of[owner[others]], copies) + ahead,
-        ])  # fmt: skip
-        order = np.lexsort((event, unit))
-        unit, event = unit[order], event[order]
-        fresh = np.ones(unit.size, np.bool_)
-        fresh[1:] = (unit[1:] != unit[:-1]) | (event[1:] != event[:-1])
-        unit, event = unit[fresh], event[fresh]
-        masks = listed.masks[event]
-        masks = np.where(values[event] == pairs[unit] % width, masks, masks & ~limited)
-        starts = (masks & self.machine.start_bits) > 0
-        masks = np.where(starts, masks, masks & ~START)
-        offsets = np.searchsorted(unit, np.arange(pairs.size + 1))
-        parts = (
-            part[event] if part.size else part
-            for part in (listed.times, listed.ranks, listed.sessions, listed.held)
-        )
-        made = listed._replace(
-            offsets=offsets, masks=masks, deadlines=listed.deadlines[event], at=listed.at[event],
-            **dict(zip(("times", "ranks", "sessions", "held"), parts, strict=True)),
-        )  # fmt: skip
-        return Units(made, units.path[pairs // width], pairs % width)
 
     def chosen(self, units: Units, every_run: bool) -> Runs:
         """Choose the runs of some units."""
-        rows, chains, listed = self.choose(self.machine, units.listed, every_run)
-        at = np.where(chains >= 0, listed.at[chains], -1)
-        times = listed.times[chains]
-        unit = rows[:, 0]
-        value = units.value[unit] if units.value.size else units.value
-        excluded = np.where(rows[:, 5] >= 0, listed.at[rows[:, 5]], -1)
-        ties = np.empty(0, np.int64) if every_run else self.tie_sensitive(units)
-        return Runs(units.path[unit], value, rows, listed.times[rows[:, 6]], at, times, excluded, ties)
+        from journeykit.kernels.funnel import EXCLUDED, START_EVENT, UNIT
+        from journeykit.kernels.funnel_lists import TIME
 
-    def choose(self, machine: Machine, listed: Listed, every_run: bool) -> tuple[Int64s, Int64s, Listed]:
+        rows, chains, listed = self.choose(self.machine, units, every_run)
+        unit = rows[:, UNIT]
+        value = units.value[unit] if units.value.size else units.value
+        excluded = np.where(rows[:, EXCLUDED] >= 0, listed.at[rows[:, EXCLUDED]], -1)
+        ties = np.empty(0, np.int64) if every_run else self.tie_sensitive(units)
+        times = listed.events[:, TIME]
+        return Runs(
+            units.path[unit], value, rows, times[rows[:, START_EVENT]],
+            np.where(chains >= 0, listed.at[chains], -1), times[chains], excluded, ties,
+        )  # fmt: skip
+
+    def choose(self, machine: Machine, units: Units, every_run: bool) -> tuple[Int64s, Int64s, Units]:
         """Return the runs, the places of their steps in the list, and the list, whose ticks may be reordered."""
-        from journeykit.kernels.funnel import ALL, ANY, EVERY, LINEAR, choose_runs, fill_optional
+        from journeykit.kernels import funnel as kernels
+        from journeykit.kernels.funnel_lists import DEADLINE, MASK
 
         method = machine.method(self.overlap)
-        if method == LINEAR and machine.ties != "input":
-            listed = in_step_order(listed, len(machine.funnel.made), machine.ties == "strict")
-        steps = machine.steps(method, self.overlap)
+        if method == kernels.LINEAR and machine.ties != "input":
+            units = in_step_order(units, len(machine.funnel.made), machine.ties == "strict")
+        events, steps, how = units.events, machine.steps(method), tuple(machine.how(method, self.overlap))
         rules = machine.rules(method, self.shard.observed_until, every_run=every_run)
-        many = self.periods.size > 0 or rules.entry in (ALL, EVERY)
-        most = int(np.count_nonzero(listed.masks & START)) if many else listed.offsets.size - 1
-        rows, required = np.empty((most, 7), np.int64), np.empty((most, machine.required.size), np.int64)
-        opens = listed.deadlines > self.shard.observed_until
-        periods = self.periods if rules.entry == ANY else np.empty(0, np.int64)
-        n = choose_runs(
-            tuple(listed),
-            tuple(steps),
-            tuple(rules),
-            tuple(machine.exclusions),
+        many = self.periods.size > 0 or rules.entry in (kernels.ALL, kernels.EVERY)
+        most = int(np.count_nonzero(events[:, MASK] & START)) if many else units.path.size
+        rows, required = (
+            np.empty((most, kernels.COLUMNS), np.int64),
+            np.empty((most, machine.required.size), np.int64),
+        )
+        opens = events[:, DEADLINE] > self.shard.observed_until
+        periods = self.periods if rules.entry == kernels.ANY else np.empty(0, np.int64)
+        n = kernels.choose_runs(
+            units.offsets,
+            events,
             opens,
+            steps,
+            machine.exclusions,
             periods,
+            how,
+            tuple(rules),
             rows,
             required,
         )
         rows, required = rows[:n], required[:n]
         if machine.optional.size == 0:
-            return rows, required, listed
-        chains = np.full((n, len(machine.funnel.made)), -1, np.int64)
-        chains[:, machine.required] = required
+            return rows, required, units
+        chains = np.empty((n, len(machine.funnel.made)), np.int64)
         found = np.empty((n, machine.optional.size), np.int64)
-        bits = np.array([1 << int(k) for k in machine.optional], np.uint64)
+        bits = np.array([1 << int(k) for k in machine.optional], np.int64)
         after = np.searchsorted(machine.required, machine.optional) - 1
-        fill_optional(tuple(listed), tuple(steps), bits, after, rows, required, found)
-        chains[:, machine.optional] = found
-        return rows, chains, listed
+        kernels.fill_optional(units.offsets, events, steps, bits, after, how, rows, required, found)
+        chains[:, machine.required], chains[:, machine.optional] = required, found
+        return rows, chains, units
 
     def tie_sensitive(self, units: Units) -> Int64s:
         """Return the paths whose level under ties "input" and "any" differs. D7.3."""
-        listed = units.listed
-        if self.machine.funnel.rules.order == "unordered":
-            return np.empty(0, np.int64)
-        owner = np.repeat(units.path, np.diff(listed.offsets))
-        tied = (np.diff(listed.times) == 0) & (np.diff(owner) == 0) & (listed.masks[1:] != listed.masks[:-1])
-        some = np.unique(owner[1:][tied])
-        if some.size == 0:
-            return some
+        from journeykit.kernels.funnel import FIRST_STEP, LEVEL, UNIT
+        from journeykit.kernels.funnel_lists import tied_units
+
+        some = np.empty(units.path.size, np.int64)
+        n = (
+            0
+            if self.machine.funnel.rules.order == "unordered"
+            else tied_units(units.offsets, units.events, some)
+        )
+        if n == 0:
+            return some[:0]
+        paths = np.unique(units.path[some[:n]])
         levels, again = [], units
         for ties in ("input", "any"):
             machine = Machine(self.machine.funnel, ties, probing=True)
-            again = self.units(some, machine)
-            rows, _, _ = self.choose(machine, again.listed, every_run=False)
+            again = self.units(paths, machine)
+            rows, _, _ = self.choose(machine, again, every_run=False)
             reached = np.zeros(again.path.size, np.int64)
-            np.maximum.at(reached, rows[:, 0], rows[:, 2] - rows[:, 1])
+            np.maximum.at(reached, rows[:, UNIT], rows[:, LEVEL] - rows[:, FIRST_STEP])
             levels.append(reached)
         return np.unique(again.path[levels[0] != levels[1]])
 
 
-def in_step_order(listed: Listed, n_steps: int, later_first: bool) -> Listed:
+def in_step_order(units: Units, n_steps: int, later_first: bool) -> Units:
     """Put the events of each instant into the order of their steps."""
     from journeykit.kernels.funnel_lists import order_ticks
 
-    order = np.empty(listed.at.size, np.int64)
-    order_ticks(listed.offsets, n_steps, later_first, order, listed.masks, listed.times)
-    return listed._replace(masks=listed.masks[order], at=listed.at[order])
+    order = np.empty(units.at.size, np.int64)
+    order_ticks(units.offsets, n_steps, later_first, units.events, order)
+    return replace(units, events=units.events[order], at=units.at[order])
+
+
+def by_value(units: Units, values: Int64s, limited: int, starting: int) -> Units:
+    """Make a unit of each value of each unit, in which the `limited` steps have it. D7.10, D7.12.
+
+    Events that fit none of these steps are in all units of their path. `starting`: the bits of steps that start.
+    """
+    from journeykit.kernels.funnel_lists import MASK
+
+    owner, masks = units.owner, units.events[:, MASK]
+    asked = ((masks & limited) > 0) & (values >= 0)
+    width = int(values.max(initial=0)) + 1
+    pairs = np.unique(owner[asked] * width + values[asked])
+    unit_of = np.searchsorted(pairs // width, np.arange(units.path.size + 1))
+    others = np.flatnonzero((masks & ~(limited | START)) > 0)
+    copies = np.diff(unit_of)[owner[others]]
+    ahead = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+    own = np.flatnonzero(asked)
+    event = np.concatenate([own, np.repeat(others, copies)])
+    unit = np.concatenate([
+        np.searchsorted(pairs, owner[own] * width + values[own]), np.repeat(unit_of[owner[others]], copies) + ahead
+    ])  # fmt: skip
+    place = np.unique(unit * np.int64(max(values.size, 1)) + event)
+    unit, event = np.divmod(place, max(values.size, 1))
+    events = units.events[event]
+    masks = events[:, MASK]
+    masks = np.where(values[event] == pairs[unit] % width, masks, masks & ~limited)
+    events[:, MASK] = np.where(masks & starting, masks, masks & ~START)
+    offsets = np.searchsorted(unit, np.arange(pairs.size + 1))
+    return Units(offsets, events, units.at[event], units.path[pairs // width], pairs % width)
 
 
 @dataclass(frozen=True)
@@ -325,9 +338,10 @@ class Numbered:
         """How many values there are; this number stands for null."""
         return len(self.values)
 
-    def with_null(self) -> Int64s:
-        """Return the codes with null as the last number."""
-        return np.where(self.codes < 0, self.count, self.codes).astype(np.int64)
+    def with_null(self, at: Int64s) -> Int64s:
+        """Return the codes at some positions, with null as the last number."""
+        codes = self.codes[at]
+        return np.where(codes < 0, self.count, codes).astype(np.int64)
 
 
 def numbers_of(journeys: Journeys, names: tuple[str, ...], unit: str) -> Numbered:

@@ -76,7 +76,7 @@ class Counting:
         kept = at >= 0
         value = runs.value
         if self.funnel.place.startswith("step:") and self.values is not None:
-            value = self.values.with_null()[at]
+            value = self.values.with_null(at)
         return replace(
             runs, path=runs.path[kept], value=value[kept], rows=runs.rows[kept], at=runs.at[kept],
             start_times=runs.start_times[kept], times=runs.times[kept], excluded_at=runs.excluded_at[kept],
