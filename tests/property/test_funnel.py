@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import journeykit as jk
@@ -123,7 +123,8 @@ def questions(draw: st.DrawFn) -> tuple[Asked, str]:
         exclude = [(draw(st.sampled_from(("x", "a"))), a, b)]
     first = draw(st.sampled_from((None, 12 * SECOND)))
     rules = {"order": order, "ties": ties, "entry": entry, "pick": pick, "exclusion": exclusion,
-             "open_entry": open_entry, "reuse_event": reuse, "hold_unit": hold_unit}  # fmt: skip
+             "open_entry": open_entry, "reuse_event": reuse, "hold_unit": hold_unit,
+             "times": draw(st.sampled_from(("chosen_run", "chosen_run", "mean_of_runs")))}  # fmt: skip
     if order == "unordered" and within == "session" and unit == "session":
         within = None
     if order == "unordered" and any(k != len(made) for _, _, k in exclude):
@@ -147,6 +148,14 @@ def questions(draw: st.DrawFn) -> tuple[Asked, str]:
     return Asked(funnel, question), unit
 
 
+def average(values):
+    return sum(values) / len(values) if values else None
+
+
+def median(values):
+    return oracle.percentile(values, 0.5)
+
+
 def logs_moment(time: int) -> Any:
     return pl.Series([time]).cast(pl.Datetime("us", "UTC"))[0]
 
@@ -166,20 +175,8 @@ def with_sessions(rows, timeout):
 @given(dense_logs(), questions(), st.sampled_from((0, 3 * SECOND, 300 * SECOND)))
 def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later):
     asked, unit = asked_unit
-    until = max(row["time"] for row in rows) + later
-    timeout = 5 * SECOND
-    events = jk.read_events(logs.frame(rows), user="user", time="time", event="event", keep=["device", "amount"],
-                            observed_until=logs_moment(until))  # fmt: skip
-    answer = events.sessionize("5s").measure(asked.funnel)
-    question = asked.question.__class__(**{**asked.question.__dict__, "until": until})
-    units = oracle.funnel_units(with_sessions(rows, timeout), question, unit)
-    if unit == "totals":
-        question = question.__class__(
-            **{
-                **question.__dict__,
-                "rules": question.rules.__class__(**{**question.rules.__dict__, "entry": "all"}),
-            }
-        )
+    answer, question = measured(rows, asked, unit, later)
+    units = oracle.funnel_units(with_sessions(rows, 5 * SECOND), question, unit)
     expected = oracle.funnel_steps(units, question)
     frame = answer.frame
     assert frame["reached"].to_list() == [row.reached for row in expected]
@@ -194,12 +191,20 @@ def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later):
     found = (frame["matured_converted"][last], frame["matured"][last])
     assert found == ((None, None) if mature is None else mature)
     for k in range(1, len(question.steps) + 1):
-        times = oracle.funnel_times(units, question, k)
-        mean = sum(times) / len(times) if times else None
         row = frame.row(k - 1, named=True)
-        assert row["time_mean"] == pytest.approx(mean)
-        assert row["time_median"] == pytest.approx(oracle.percentile(times, 0.5))
-        assert (row["time_min"], row["time_max"]) == (min(times, default=None), max(times, default=None))
+        if (
+            question.rules.times == "mean_of_runs"
+            and not question.rules.open_entry
+            and question.rules.entry != "all"
+        ):
+            means, middles = (oracle.times_of_runs(units, question, k, of) for of in (average, median))
+            assert row["time_mean"] == pytest.approx(average(means))
+            assert row["time_median"] == pytest.approx(median(middles), abs=2e-6)
+        elif question.rules.times == "chosen_run":
+            times = oracle.funnel_times(units, question, k)
+            assert row["time_mean"] == pytest.approx(average(times))
+            assert row["time_median"] == pytest.approx(median(times))
+            assert (row["time_min"], row["time_max"]) == (min(times, default=None), max(times, default=None))
         worth = [
             unit.container.rows[run.reached[k]]["amount"]
             for unit in units
@@ -207,3 +212,71 @@ def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later):
             if k in run.reached
         ]
         assert (row["value"], row["value_nulls"]) == (sum(v or 0.0 for v in worth), worth.count(None))
+
+
+GROUPS = ("first", "last", "all", "step:1", "step:2", "each:1", "each:2")
+
+
+def measured(rows, asked, unit, later=0, **options):
+    """Return the answer of the package, and the question of the slow twin."""
+    until = max(row["time"] for row in rows) + later
+    events = jk.read_events(
+        logs.frame(rows), user="user", time="time", event="event", keep=["device", "amount"],
+        observed_until=logs_moment(until),
+    )  # fmt: skip
+    entry = "all" if unit == "totals" else asked.question.rules.entry
+    question = replace(asked.question, until=until, rules=replace(asked.question.rules, entry=entry))
+    return events.sessionize("5s").measure(asked.funnel, **options), question
+
+
+@settings(deadline=None)
+@given(dense_logs(), questions(), st.sampled_from(GROUPS))
+def test_groups_of_a_breakdown_are_those_of_the_slow_twin(rows, asked_unit, at):
+    asked, unit = asked_unit
+    assume(int(at.partition(":")[2] or 0) <= len(asked.question.steps))
+    funnel = replace(asked.funnel, breakdown="device", at=at)
+    answer, question = measured(rows, Asked(funnel, asked.question), unit)
+    groups = oracle.breakdown(with_sessions(rows, 5 * SECOND), question, "device", at, unit)
+    expected = {
+        value: [row.reached for row in oracle.funnel_steps(units, question)]
+        for value, units in groups.items()
+    }
+    found = {}
+    for row in answer.frame.iter_rows(named=True):
+        found.setdefault(row["device"], []).append(row["reached"])
+    assert {value: reached for value, reached in found.items() if any(reached)} == expected
+
+
+@settings(deadline=None)
+@given(dense_logs(), questions())
+def test_a_unit_counts_once_in_each_period_by_its_best_run_there(rows, asked_unit):
+    asked, unit = asked_unit
+    assume(not asked.funnel.rules.open_entry)
+    # Seconds become days, so that runs start in different periods.
+    rows = [{**row, "time": (row["time"] - 10 * SECOND) * 43_200 + 10 * SECOND} for row in rows]
+    answer, question = measured(rows, asked, unit, every="1d")
+    day = 86_400 * SECOND
+    units = oracle.funnel_units(with_sessions(rows, 5 * SECOND), question, unit)
+    last = question.last
+    expected = oracle.trend(units, question, lambda time: time // day * day, [], 1, last)
+    found = {}
+    table = answer.frame.select(pl.col("period").dt.epoch("us"), "step", "reached")
+    for period, step, reached in table.iter_rows():
+        found.setdefault(period, {})[step] = reached
+    assert {p: (r[1], r[last]) for p, r in found.items() if r[1]} == {
+        p: (row.reached_from, row.reached_to) for p, row in expected.items() if row.reached_from
+    }
+
+
+@settings(deadline=None)
+@given(dense_logs(), questions())
+def test_the_run_table_holds_the_runs_that_count(rows, asked_unit):
+    asked, unit = asked_unit
+    answer, question = measured(rows, Asked(replace(asked.funnel, runs=True), asked.question), unit)
+    table = answer.runs.filter("counts")
+    reached = [table.filter(pl.col("step") == k).height for k in range(1, len(question.steps) + 1)]
+    if not question.rules.open_entry:
+        assert reached == answer.frame["reached"].to_list()
+    for row, step in table.select("row", "step").iter_rows():
+        names = question.steps[step - 1].events
+        assert question.rules.order == "unordered" or not names or rows[row]["event"] in names

@@ -60,7 +60,8 @@ class Funnel(Statistic[FunnelAnswer]):
     entry_between : (datetime, datetime), optional
         Only runs that start in ``[from, to)``; either end may be None.
     quantiles : sequence of float
-        Which percentiles of the times to compute; 0.5 is the median.
+        Which percentiles of the times to compute; 0.5 is the median. Without any, and without `bins`, times are only
+        added up, and there is no histogram.
     bins : int, optional
         Bins of the histogram of times; by the number of units without it.
     value : str, optional
@@ -170,6 +171,11 @@ class Funnel(Statistic[FunnelAnswer]):
         return self.unit == "user" and not (self.hold and self.rules.hold_unit == "pair")
 
     @property
+    def keeps_times(self) -> bool:
+        """Whether every time is kept, for percentiles and histograms."""
+        return bool(self.quantiles) or self.bins is not None
+
+    @property
     def tells_open(self) -> bool:
         """Whether a run ends by itself, so that an open one can be told apart. D7.11."""
         timed = self.window is not None and self.window != "session"
@@ -258,11 +264,13 @@ class Funnel(Statistic[FunnelAnswer]):
         group = ("breakdown",) if self.breakdown else ()
         tables: dict[str, Sequence[str]] = {
             "steps": (*group, "step"),
-            "times": (*group, "step", "since", "gap"),
             "ties": (),
             UNITS_TABLE: (),
         }
-        return tables | ({"runs": RUN_KEYS} if self.runs else {})
+        times: dict[str, Sequence[str]] = (
+            {"times": (*group, "step", "since", "gap")} if self.keeps_times else {}
+        )
+        return tables | times | ({"runs": RUN_KEYS} if self.runs else {})
 
     def check(self, context: Context) -> None:
         """Refuse names and properties that the journeys do not have."""

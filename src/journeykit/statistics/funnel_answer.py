@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, floor
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.intervals import GroupSums
+from journeykit.intervals import GroupSums, ratio_bounds
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,
@@ -22,7 +23,8 @@ from journeykit.statistics.base import (
     with_rate,
     with_share,
 )
-from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.statistics.distribution import DISTINCT_BUDGET, Distribution, column_names
+from journeykit.statistics.goals import NEVER as LONGEST
 from journeykit.statistics.goals import Floats, Int64s
 
 if TYPE_CHECKING:
@@ -56,13 +58,12 @@ class FunnelAnswer(Answer):
         rate to report. Null without a window.
         ``time_*``, ``total_time_*``: seconds from the step before, and from the first step.
         ``value``, ``value_nulls``: sum of the property, and how many were null.
-    times : polars.DataFrame
-        How many units took how long: ``step``, ``since``, ``seconds``, ``units``.
     runs : polars.DataFrame, optional
-        The run table.
+        The run table, with ``runs=True``: ``user``, ``session`` (of sessions, from 1), ``run`` (in its unit, from 1),
+        ``step``, ``name``, ``row`` (of the input, from 0), ``time``, ``excluded``, ``open`` and ``counts``: whether its
+        unit counts by it.
     """
 
-    times: pl.DataFrame
     runs: pl.DataFrame | None = None
 
     shown: ClassVar[Sequence[str]] = (
@@ -76,6 +77,22 @@ class FunnelAnswer(Answer):
         return self._tie_sensitive
 
     _tie_sensitive: int = 0
+    _times: pl.LazyFrame | None = None
+
+    @property
+    def times(self) -> pl.DataFrame:
+        """How many units took how long: ``step``, ``since``, ``seconds``, ``units``, after the columns of segments.
+
+        Raises
+        ------
+        ParameterError
+            If the funnel keeps no times.
+        """
+        if self._times is None:
+            raise ParameterError(
+                "this funnel kept no times: it has neither quantiles nor bins. Ask with quantiles=(0.5,)."
+            )
+        return self.context.label(self._times.collect())
 
     def histogram(
         self, step: int | None = None, since: Since = "first", *, bins: int | None = None, min_bins: int = 3
@@ -155,16 +172,29 @@ def funnel_answer(funnel: Funnel, tables: Tables, context: Context) -> FunnelAns
     present = _groups(funnel, tables, frame, context)
     frame = _with_outcomes(funnel, frame)
     frame = _with_rates(funnel, frame, steps, present, context)
-    frame, times = _with_times(funnel, frame, tables, present, context)
+    frame, times = _with_times(funnel, frame, tables, steps, present, context)
     frame = _named(funnel, frame).select(CELL, *_columns(funnel, frame))
     sensitive = int(tables["ties"]["tie_sensitive"].sum())
     group = {"breakdown": funnel.breakdown or "breakdown"}
-    frame, times = (_labelled(context, one.rename(group, strict=False)) for one in (frame, times))
-    return FunnelAnswer(frame, funnel, context, times, None, sensitive)
+    frame = context.label(frame.rename(group, strict=False))
+    times = None if times is None else times.rename(group, strict=False)
+    runs = _run_table(funnel, tables["runs"], context) if funnel.runs else None
+    return FunnelAnswer(frame, funnel, context, runs, sensitive, times)
 
 
-def _labelled(context: Context, frame: pl.DataFrame) -> pl.DataFrame:
-    return context.label(frame)
+def _run_table(funnel: Funnel, table: pl.DataFrame, context: Context) -> pl.DataFrame:
+    """Name what the run table shows. D7.11."""
+    names = pl.Series([step.title for step in funnel.made], dtype=pl.String)
+    moment = pl.col("time").cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(context.tz)
+    table = table.sort(CELL, "user", "session", "run", "step")
+    shown = ("name", "row", "time", "excluded", "open", "counts")
+    named = context.label(table.drop(GROUP)).with_columns(
+        pl.when(pl.col("session") > 0).then(pl.col("session")).alias("session"),
+        pl.lit(names).gather(pl.col("step") - 1).alias("name"),
+        moment.alias("time"),
+        *(pl.col(flag).cast(pl.Boolean) for flag in ("excluded", "open", "counts")),
+    )
+    return named.select(pl.exclude(shown), *shown)
 
 
 def _complete(funnel: Funnel, tables: Tables, context: Context) -> pl.DataFrame:
@@ -184,8 +214,15 @@ def _complete(funnel: Funnel, tables: Tables, context: Context) -> pl.DataFrame:
     asked = asked.join(periods, how="cross").with_columns(pl.col(CELL) + pl.col("of")).join(step, how="cross")
     keys = [CELL, GROUP, *funnel.tables["steps"]]
     numbers = [name for name in table.columns if name not in keys]
-    zero = asked.select(*keys, *(pl.lit(0).cast(table.schema[name]).alias(name) for name in numbers))
+    zero = asked.select(
+        *keys, *(pl.lit(_nothing(name)).cast(table.schema[name]).alias(name) for name in numbers)
+    )
     return sum_rows(pl.concat([table.select(keys + numbers), zero]), keys)
+
+
+def _nothing(name: str) -> int:
+    """Return what a column holds where nothing was counted; extremes have no value of their own."""
+    return LONGEST if name.endswith("_min") else -LONGEST if name.endswith("_max") else 0
 
 
 def _groups(funnel: Funnel, tables: Tables, frame: pl.DataFrame, context: Context) -> dict[int, int]:
@@ -273,30 +310,31 @@ def _with_rate(
 
 
 def _with_times(
-    funnel: Funnel, frame: pl.DataFrame, tables: Tables, present: Mapping[int, int], context: Context
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+    funnel: Funnel,
+    frame: pl.DataFrame,
+    tables: Tables,
+    steps: Grouped,
+    present: Mapping[int, int],
+    context: Context,
+) -> tuple[pl.DataFrame, pl.LazyFrame | None]:
     """Add the times, from the step before and from the first; and return how many units took how long."""
+    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+    for stem in STEMS.values():
+        frame = _with_mean(frame, steps, stem, groups, context.level)
+    if not funnel.keeps_times:
+        return frame, None
     keys = [CELL, *funnel.tables["steps"]]
     table = tables["times"]
-    second = _neighbours(funnel)[0].count(0) > 0
-    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
-    firsts = [k + 1 for k, before in enumerate(_neighbours(funnel)[0]) if before == 0 and k] if second else []
-    both = pl.concat(
-        [
-            table,
-            table.filter(pl.col("step").is_in(firsts) & (pl.col("since") == 0)).with_columns(
-                since=pl.lit(1, pl.Int64)
-            ),
-        ]
-    )
-    for since, number in SINCE.items():
-        own = both.filter(pl.col("since") == number)
-        place = place_of(own, frame, keys)
-        frame = with_floats(
-            frame, _summary(own, place, frame.height, STEMS[since], funnel, groups, context.level)
-        )
-    counted = sum_rows(both, [*keys, "since", "gap"]).sort([*keys, "since", "gap"], nulls_last=True)
+    place = _places(funnel, frame, table, keys)
+    since = table["since"].to_numpy()
+    for name, number in SINCE.items():
+        own = np.flatnonzero(since == number)
+        part = table.select("gap", "count", GROUP)[own]
+        columns = _percentiles(part, place[own], frame.height, STEMS[name], funnel, groups, context.level)
+        frame = with_floats(frame, columns)
     names = pl.Series(list(SINCE), dtype=pl.String)
+    counted = table.lazy().group_by([*keys, "since", "gap"]).agg(pl.col("count").sum())
+    counted = counted.sort([*keys, "since", "gap"], nulls_last=True)
     return frame, counted.select(
         *keys,
         pl.lit(names).gather(pl.col("since")).alias("since"),
@@ -305,31 +343,58 @@ def _with_times(
     )
 
 
-def _summary(
-    table: pl.DataFrame, place: Int64s, rows: int, stem: str, funnel: Funnel, groups: Int64s, level: float
-) -> dict[str, Floats]:
-    """Return mean, percentiles, least and most of the times of each row, in seconds."""
-    from journeykit.intervals import ratio_bounds
+def _places(funnel: Funnel, frame: pl.DataFrame, table: pl.DataFrame, keys: Sequence[str]) -> Int64s:
+    """Return the row of the frame that each time belongs to; without a breakdown its cell and step say it."""
+    if funnel.breakdown:
+        return place_of(table, frame, keys)
+    cells = frame[CELL].to_numpy()[:: len(funnel.made)]
+    block = np.searchsorted(cells, table[CELL].to_numpy())
+    place: Int64s = block * len(funnel.made) + table["step"].to_numpy() - 1
+    return place
 
-    gap, count = table["gap"].to_numpy().astype(np.float64), table["count"].to_numpy()
-    group = table[GROUP].to_numpy()
-    total = GroupSums.of(rows, place, group, gap * count / 1e6)
-    units = GroupSums.of(rows, place, group, count)
+
+def _with_mean(frame: pl.DataFrame, steps: Grouped, stem: str, groups: Int64s, level: float) -> pl.DataFrame:
+    """Add the mean with its jackknife interval, the least and the most. D12.3."""
+    rest, units = steps.sums(f"{stem}_rest"), steps.sums(f"{stem}_count")
+    seconds = steps.sums(f"{stem}_seconds")
+    total = GroupSums(
+        seconds.total + rest.total / 1e6, seconds.row, seconds.group, seconds.value + rest.value / 1e6
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(units.total > 0, total.total / units.total, np.nan)
-    ends = ratio_bounds(total, units, np.arange(rows), groups, units.total, scale="identity", level=level)
-    columns = {f"{stem}_mean": mean, f"{stem}_mean_low": ends.low, f"{stem}_mean_high": ends.high}
-    taken = Distribution.of(rows, place, table, "gap")
+    ends = ratio_bounds(
+        total, units, np.arange(frame.height), groups, units.total, scale="identity", level=level
+    )
+    some = units.total > 0
+    least, most = (np.where(some, frame[f"{stem}_{end}"].to_numpy() / 1e6, np.nan) for end in ("min", "max"))
+    named = {"mean": mean, "mean_low": ends.low, "mean_high": ends.high, "min": least, "max": most}
+    return with_floats(frame, {f"{stem}_{name}": values for name, values in named.items()})
+
+
+def _percentiles(
+    table: pl.DataFrame, place: Int64s, rows: int, stem: str, funnel: Funnel, groups: Int64s, level: float
+) -> dict[str, Floats]:
+    """Return the percentiles of each row, in seconds, with Woodruff intervals. D12.5."""
+    taken = _distribution(rows, place, table)
+    columns: dict[str, Floats] = {}
     for q, name in zip(funnel.quantiles, column_names(funnel.quantiles, stem), strict=True):
         value = taken.quantile(q)
         low, high = taken.bounds(value, groups, level)
         columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
-    least, most = np.full(rows, np.inf), np.full(rows, -np.inf)
-    np.minimum.at(least, place, gap / 1e6)
-    np.maximum.at(most, place, gap / 1e6)
-    some = units.total > 0
-    columns |= {f"{stem}_min": np.where(some, least, np.nan), f"{stem}_max": np.where(some, most, np.nan)}
     return columns
+
+
+def _distribution(rows: int, place: Int64s, table: pl.DataFrame) -> Distribution:
+    """Sort the times of each row; those that are equal need not be joined."""
+    if table.height > DISTINCT_BUDGET:
+        return Distribution.of(rows, place, table, "gap")
+    gap, count = table["gap"].to_numpy(), table["count"].to_numpy()
+    order = np.argsort(place, kind="stable")
+    offsets = np.searchsorted(place[order], np.arange(rows + 1))
+    for first, last in pairwise(offsets.tolist()):
+        order[first:last] = order[first:last][np.argsort(gap[order[first:last]])]
+    parts = table.select(pl.Series("thing", place), pl.col("gap").alias("value"), GROUP, "count")
+    return Distribution(offsets, gap[order], count[order], parts)
 
 
 def _named(funnel: Funnel, frame: pl.DataFrame) -> pl.DataFrame:
@@ -346,7 +411,14 @@ def _columns(funnel: Funnel, frame: pl.DataFrame) -> list[str]:
     group = ["breakdown"] if funnel.breakdown else []
     rates = [f"{name}{end}" for name in ("step_rate", "total_rate") for end in ("", "_low", "_high")]
     matured = ["matured", "matured_converted", "matured_rate", "matured_rate_low", "matured_rate_high"]
-    times = [name for stem in STEMS.values() for name in frame.columns if name.startswith(f"{stem}_")]
+    names = column_names(funnel.quantiles, "")
+    shown = [
+        "_mean",
+        "_mean_low",
+        "_mean_high",
+        *(f"{name}{end}" for name in names for end in ("", "_low", "_high")),
+    ]
+    times = [f"{stem}{name}" for stem in STEMS.values() for name in (*shown, "_min", "_max")]
     value = ["value", "value_nulls"] if funnel.value else []
     counts = ["reached", "converted", "dropped", "open", "users", "entered"]
     return [*group, "step", "name", "optional", *counts, *rates, *matured, *times, *value]

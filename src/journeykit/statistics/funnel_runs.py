@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,9 @@ import polars as pl
 from journeykit.journeys import Journeys
 from journeykit.matchers import symbols_of
 from journeykit.statistics.funnel_machine import START, Machine
-from journeykit.statistics.goals import Int64s, Walk
+from journeykit.statistics.goals import Floats, Int64s, Walk
 
-BLOCK_EVENTS = 1 << 17
+BLOCK_EVENTS = 1 << 18
 """Of a block of paths, unless one path has more: what is made of them stays in the cache."""
 
 
@@ -66,6 +66,12 @@ class Runs:
         The position of the event that excluded it, -1 without one.
     tie_sensitive : numpy.ndarray of int64
         The paths whose level depends on the order of events at one time.
+    every : Runs, optional
+        All runs of the same units, those that do not count too.
+    periods : numpy.ndarray of int64
+        When each period starts in which a unit counts apart; empty without them.
+    cut : bool
+        An excluded run ends, and still counts.
     """
 
     path: Int64s
@@ -76,6 +82,55 @@ class Runs:
     times: Int64s
     excluded_at: Int64s
     tie_sensitive: Int64s
+    every: Runs | None = None
+    periods: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
+    cut: bool = False
+
+    def periods_of(self, runs: Runs) -> Int64s:
+        """Return the number of the period in which each run starts."""
+        return np.searchsorted(self.periods, runs.start_times, side="right")
+
+    def longest_of_units(self) -> tuple[Runs, Int64s]:
+        """Return all runs as long as the one of their unit that counts, and which one that is. D7.11."""
+        from journeykit.kernels.funnel import FIRST_STEP, LEVEL, UNIT
+
+        assert self.every is not None
+        every, size = self.every, int(self.periods_of(self.every).max(initial=0)) + 1
+        own = self.rows[:, UNIT] * size + self.periods_of(self)
+        theirs = every.rows[:, UNIT] * size + self.periods_of(every)
+        place = np.clip(np.searchsorted(own, theirs), 0, max(own.size - 1, 0))
+        length = self.rows[:, LEVEL] - self.rows[:, FIRST_STEP]
+        same = (own[place] == theirs) & (every.rows[:, LEVEL] - every.rows[:, FIRST_STEP] == length[place])
+        kept = np.flatnonzero(same & ((every.excluded_at < 0) | self.cut))
+        return every.some(kept), place[kept]
+
+    def some(self, kept: Int64s) -> Runs:
+        """Return some of the runs."""
+        value = self.value[kept] if self.value.size else self.value
+        return replace(
+            self, path=self.path[kept], value=value, rows=self.rows[kept], start_times=self.start_times[kept],
+            at=self.at[kept], times=self.times[kept], excluded_at=self.excluded_at[kept],
+        )  # fmt: skip
+
+
+def gaps_between(runs: Runs, before: int, step: int) -> tuple[Int64s, Int64s]:
+    """Return the runs that have two steps, and the microseconds between them."""
+    own = np.flatnonzero((runs.at[:, step] >= 0) & (runs.at[:, before] >= 0))
+    return own, runs.times[own, step] - runs.times[own, before]
+
+
+def averages(runs: Runs, of: Int64s, before: int, step: int) -> tuple[Int64s, Floats, Int64s]:
+    """Return whose runs have two steps, and the mean and the median of the microseconds between them. D7.11.
+
+    `of` says which run that counts each of the runs belongs to. Medians are rounded to whole microseconds.
+    """
+    own, gap = gaps_between(runs, before, step)
+    order = np.lexsort((gap, of[own]))
+    whose, gap = of[own][order], gap[order]
+    distinct, first, count = np.unique(whose, return_index=True, return_counts=True)
+    mean = np.add.reduceat(gap, first) / count if first.size else np.empty(0)
+    middle = (gap[first + (count - 1) // 2] + gap[first + count // 2]) / 2
+    return distinct, mean, np.rint(middle).astype(np.int64)
 
 
 class Runner:
@@ -103,12 +158,15 @@ class Runner:
             yield first, last
             first = last
 
-    def runs(self, *, every_run: bool = False) -> Iterator[Runs]:
-        """Yield the runs that count, or every run, block by block."""
+    def runs(self, *, with_every: bool = False) -> Iterator[Runs]:
+        """Yield the runs that count block by block, with every run beside them if asked for."""
+        cut = self.machine.funnel.rules.exclusion == "dropoff"
         for first, last in self.blocks():
             units = self.units(np.arange(first, last), self.machine)
             if units.at.size:
-                yield self.chosen(units, every_run)
+                runs = self.chosen(units, every_run=False)
+                every = self.chosen(units, every_run=True) if with_every else None
+                yield replace(runs, every=every, periods=self.periods, cut=cut)
 
     def units(self, chosen: Int64s, machine: Machine) -> Units:
         """List the relevant events of some paths, by unit."""

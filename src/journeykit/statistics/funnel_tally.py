@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,15 @@ from journeykit.journeys import Journeys
 from journeykit.protocol import CELL, Cells, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.funnel_machine import Machine
-from journeykit.statistics.funnel_runs import Numbered, Runner, Runs
-from journeykit.statistics.goals import Bools, Int64s, Walk
+from journeykit.statistics.funnel_runs import Numbered, Runner, Runs, averages, gaps_between
+from journeykit.statistics.goals import NEVER as LONGEST
+from journeykit.statistics.goals import Bools, Floats, Int64s, Walk
 
 if TYPE_CHECKING:
     from journeykit.statistics.funnel import Funnel
 
 Columns = dict[str, npt.NDArray[Any]]
-FIRST_STEP, LEVEL, OPEN, MATURED = 1, 2, 3, 4
+FIRST_STEP, LEVEL, OPEN, MATURED, START_EVENT = 1, 2, 3, 4, 6
 PREVIOUS, FIRST = 0, 1
 """What a time is since."""
 
@@ -29,7 +31,8 @@ def tally(funnel: Funnel, shard: Journeys, cells: Cells) -> Tables:
     """Count the runs of one shard."""
     walk = Walk(shard, cells, funnel.of, funnel.container)
     counting = Counting(funnel, shard, walk, cells)
-    for runs in counting.runner.runs():
+    averaged = funnel.rules.times == "mean_of_runs"
+    for runs in counting.runner.runs(with_every=funnel.runs or averaged):
         counting.add(runs)
     return counting.tables()
 
@@ -44,9 +47,10 @@ class Counting:
         self.segments = cells.segments(walk.paths, funnel.container).astype(np.int64)
         self.machine = Machine(funnel, funnel.rules.ties)
         self.runner = Runner(self.machine, shard, walk, self.periods)
-        self.steps: list[pl.DataFrame] = [self._steps_frame(np.empty(0, np.int64), 0, {})]
-        self.times: list[pl.DataFrame] = [_times_frame([np.empty(0, np.int64)] * 5, 1, self.values)]
+        self.steps: list[tuple[Int64s, Columns]] = []
+        self.times: list[tuple[Int64s, ...]] = [(np.empty(0, np.int64),) * 4]
         self.ties = np.zeros(cells.count, np.int64)
+        self.run_rows: list[tuple[npt.NDArray[Any], ...]] = []
         self.worth = shard_values(funnel, shard)
 
     @property
@@ -54,21 +58,27 @@ class Counting:
         """The values of the breakdown."""
         return self.runner.values
 
+    @property
+    def width(self) -> int:
+        """How many values of the breakdown a cell can have, null too."""
+        return 1 if self.values is None else self.values.count + 1
+
     def add(self, runs: Runs) -> None:
         """Count the runs of a block."""
         sensitive = self.segments[runs.tie_sensitive]
         self.ties += np.bincount(sensitive, minlength=self.ties.size)
+        if self.funnel.runs and runs.every is not None:
+            self.run_rows.append(self._run_rows(runs, runs.every))
         runs = (
             self.of_step(runs) if self.funnel.place.startswith(("step:", "each:")) and self.values else runs
         )
         if runs.path.size == 0:
             return
         key = self._cell(runs)
-        width = 1 if self.values is None else self.values.count + 1
-        key = key * width + (runs.value if runs.value.size else 0)
+        key = key * self.width + (runs.value if runs.value.size else 0)
         distinct, group = np.unique(key, return_inverse=True)
-        self.steps.append(self._steps_frame(distinct, width, self._counted(runs, group, distinct.size)))
-        self._add_times(runs, group, distinct, width)
+        columns = self._counted(runs, group, distinct.size) | self._timed(runs, group, distinct)
+        self.steps.append((distinct, columns))
 
     def of_step(self, runs: Runs) -> Runs:
         """Give runs the value of their event of a step; those that do not reach it are nowhere. D7.12."""
@@ -77,10 +87,7 @@ class Counting:
         value = runs.value
         if self.funnel.place.startswith("step:") and self.values is not None:
             value = self.values.with_null(at)
-        return replace(
-            runs, path=runs.path[kept], value=value[kept], rows=runs.rows[kept], at=runs.at[kept],
-            start_times=runs.start_times[kept], times=runs.times[kept], excluded_at=runs.excluded_at[kept],
-        )  # fmt: skip
+        return replace(runs, value=value).some(np.flatnonzero(kept))
 
     def _cell(self, runs: Runs) -> Int64s:
         """Return the cell of every run: the segment of its path, the period of its first event."""
@@ -134,40 +141,108 @@ class Counting:
             nulls[:, step] = np.bincount(group[own], unknown, minlength=n).astype(np.int64)
         return {"value": total, "value_nulls": nulls}
 
-    def _steps_frame(self, distinct: Int64s, width: int, columns: Columns) -> pl.DataFrame:
-        """Write groups x steps as rows."""
+    def _steps_frame(self) -> pl.DataFrame:
+        """Write groups x steps as rows, and add those of all blocks up."""
         k = len(self.funnel.made)
-        names = [*COUNTS, *(("value", "value_nulls") if self.funnel.value else ())]
-        empty = {name: np.zeros((0, k), np.float64 if name == "value" else np.int64) for name in names}
-        columns = columns or empty
-        keys = _keys(np.repeat(distinct, k), max(width, 1), self.values)
+        names = [*COUNTS, *TIMES, *(("value", "value_nulls") if self.funnel.value else ())]
+        empty = {name: np.zeros((0, k), self._dtype(name)) for name in names}
+        blocks = [(np.empty(0, np.int64), empty), *self.steps]
+        distinct = np.concatenate([block for block, _ in blocks])
+        columns = {name: np.concatenate([block[name] for _, block in blocks]).ravel() for name in names}
+        keys = _keys(np.repeat(distinct, k), self.width, self.values)
         step = np.tile(np.arange(1, k + 1, dtype=np.int64), distinct.size)
-        return pl.DataFrame({**keys, "step": step, **{name: columns[name].ravel() for name in names}})
+        return sum_rows(pl.DataFrame({**keys, "step": step, **columns}), [CELL, *self.funnel.tables["steps"]])
 
-    def _add_times(self, runs: Runs, group: Int64s, distinct: Int64s, width: int) -> None:
-        """Count the times from the step before and from the first, of runs that have both. D7.11."""
-        parts = []
+    def _dtype(self, name: str) -> type[np.float64 | np.int64]:
+        """Return the type of a column: means over runs are not whole microseconds."""
+        averaged = name.endswith("_rest") and self.funnel.rules.times == "mean_of_runs"
+        return np.float64 if name == "value" or averaged else np.int64
+
+    def _run_rows(self, runs: Runs, every: Runs) -> tuple[npt.NDArray[Any], ...]:
+        """Return the columns of the run table: one row per step that a run made. D7.11."""
+        order = np.argsort(every.path, kind="stable")
+        every = every.some(order)
+        number = np.arange(every.path.size) - np.searchsorted(every.path, every.path) + 1
+        counting = np.isin(every.rows[:, START_EVENT], runs.rows[runs.rows[:, LEVEL] > 0, START_EVENT])
+        if self.funnel.unit == "totals":
+            counting = np.ones(every.path.size, np.bool_)
+        void = every.excluded_at >= 0
+        if self.funnel.rules.exclusion != "dropoff":
+            counting &= ~void
+        run, step = np.nonzero(every.at >= 0)
+        return (
+            self._cell(every)[run], every.path[run], number[run], step + 1, every.at[run, step],
+            void[run], every.rows[run, OPEN] > 0, counting[run],
+        )  # fmt: skip
+
+    def _runs_frame(self) -> pl.DataFrame:
+        """Write the run table, with users, sessions and rows of the input."""
+        nothing = tuple(np.empty(0, np.int64) for _ in range(8))
+        columns = [
+            np.concatenate(column).astype(np.int64) for column in zip(nothing, *self.run_rows, strict=True)
+        ]
+        cell, path, run, step, at, *flags = columns
+        owner, whole = self.walk.owners[path], self.shard.whole
+        first = 0 if self.shard.user_range is None else self.shard.user_range[0]
+        stored = at if whole.time_order is None or self.funnel.unit == "session" else whole.time_order[at]
+        session = (
+            path - self.walk.paths.user_paths[owner] + 1
+            if self.funnel.unit == "session"
+            else np.zeros_like(path)
+        )
+        named = dict(zip(("excluded", "open", "counts"), flags, strict=True))
+        return pl.DataFrame({
+            CELL: cell.astype(np.int32), "user": whole.users.gather(pl.Series(owner + first)), "session": session,
+            "run": run, "step": step, "row": whole.rows[stored].astype(np.int64), "time": whole.times[stored], **named,
+        })  # fmt: skip
+
+    def _times_frame(self) -> pl.DataFrame:
+        """Write one row per time."""
+        key, *rest = (np.concatenate(columns) for columns in zip(*self.times, strict=True))
+        named = dict(zip(("step", "since", "gap"), rest, strict=True))
+        return pl.DataFrame(
+            {**_keys(key, self.width, self.values), **named, "count": np.ones(key.size, np.int64)}
+        )
+
+    def _gaps(self, runs: Runs) -> Iterator[tuple[int, int, Int64s, Int64s | Floats, Int64s]]:
+        """Yield (step, since what, runs that have both, microseconds to add up, those for percentiles)."""
+        longest = runs.longest_of_units() if self.funnel.rules.times == "mean_of_runs" else None
         previous = 0
         for step, made in enumerate(self.funnel.made):
             for since, before in ((PREVIOUS, previous), (FIRST, 0)):
-                own = (runs.at[:, step] >= 0) & (runs.at[:, before] >= 0)
-                if step and (since == PREVIOUS or previous) and own.any():
-                    gap = runs.times[own, step] - runs.times[own, before]
-                    shape = (np.full(gap.size, step + 1), np.full(gap.size, since))
-                    parts.append((distinct[group[own]], *shape, gap, np.ones(gap.size, np.int64)))
+                if step and longest is None:
+                    own, gap = gaps_between(runs, before, step)
+                    yield step, since, own, gap, gap
+                elif step and longest is not None:
+                    yield step, since, *averages(*longest, before, step)
             previous = previous if made.optional else step
-        if parts:
-            columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-            self.times.append(_times_frame(columns, width, self.values))
+
+    def _timed(self, runs: Runs, group: Int64s, distinct: Int64s) -> Columns:
+        """Add times up, whole seconds and the rest apart so that sums are exact; keep each for percentiles. D7.11."""
+        n, k = distinct.size, len(self.funnel.made)
+        columns: Columns = {name: np.zeros((n, k), self._dtype(name)) for name in TIMES}
+        for stem in STEMS:
+            columns[f"{stem}_min"][:], columns[f"{stem}_max"][:] = LONGEST, -LONGEST
+        for step, since, own, added, gap in self._gaps(runs):
+            stem, place = STEMS[since], group[own]
+            seconds, rest = np.divmod(added, 1_000_000)
+            columns[f"{stem}_count"][:, step] = np.bincount(place, minlength=n)
+            columns[f"{stem}_seconds"][:, step] = np.bincount(place, seconds, n)
+            columns[f"{stem}_rest"][:, step] = np.bincount(place, rest, n)
+            np.minimum.at(columns[f"{stem}_min"][:, step], place, np.rint(added).astype(np.int64))
+            np.maximum.at(columns[f"{stem}_max"][:, step], place, np.rint(added).astype(np.int64))
+            if self.funnel.keeps_times and gap.size:
+                shape = (np.full(gap.size, step + 1), np.full(gap.size, since))
+                self.times.append((distinct[place], *shape, gap))
+        return columns
 
     def tables(self) -> Tables:
         """Return the tables."""
-        keys = self.funnel.tables
-        steps = sum_rows(pl.concat(self.steps), [CELL, *keys["steps"]])
-        times = sum_rows(pl.concat(self.times), [CELL, *keys["times"]])
         some = np.flatnonzero(self.ties)
         ties = pl.DataFrame({CELL: some.astype(np.int32), "tie_sensitive": self.ties[some]})
-        return {"steps": steps, "times": times, "ties": ties, UNITS_TABLE: self._units()}
+        tables = {"steps": self._steps_frame(), "ties": ties, UNITS_TABLE: self._units()}
+        tables |= {"times": self._times_frame()} if self.funnel.keeps_times else {}
+        return tables | ({"runs": self._runs_frame()} if self.funnel.runs else {})
 
     def _units(self) -> pl.DataFrame:
         """Count the paths and users of every segment, in its first period."""
@@ -176,6 +251,9 @@ class Counting:
         paths = self.walk.paths
         return count_units(paths, self.segments.astype(np.int32), paths.ends > paths.starts)
 
+
+STEMS = ("time", "total_time")
+TIMES = tuple(f"{stem}_{name}" for stem in STEMS for name in ("count", "seconds", "rest", "min", "max"))
 
 COUNTS = ("reached", "users", "open", "entered", "matured", "matured_converted")
 
@@ -204,13 +282,3 @@ def _keys(key: Int64s, width: int, values: Numbered | None) -> dict[str, Any]:
         return cell
     named = pl.concat([values.values, values.values.clear(1)])
     return {**cell, "breakdown": named.gather(pl.Series(key % width, dtype=pl.UInt32))}
-
-
-def _times_frame(columns: list[Int64s], width: int, values: Numbered | None) -> pl.DataFrame:
-    """Count equal times, given keys, steps, since what, gaps, and counts."""
-    names = ("step", "since", "gap")
-    table = pl.DataFrame(dict(zip(("key", *names, "count"), columns, strict=True)))
-    table = table.group_by("key", *names, maintain_order=True).agg(pl.col("count").sum())
-    return pl.DataFrame(_keys(table["key"].to_numpy(), width, values)).with_columns(
-        table.select(*names, "count")
-    )
