@@ -142,3 +142,21 @@ def test_tallies_of_any_split_add_up(options):
     found = answer_of(made, question, parts[::-1], **options)
     assert found.frame.equals(wanted.frame)
     assert found.examples.equals(wanted.examples)
+
+
+def test_funnels_are_written_without_their_defaults():
+    funnel = jk.Funnel(
+        [
+            "a",
+            jk.Step(["b", "c"], where=pl.col("price") > 3, max_gap="1h"),
+            jk.Match(),
+            jk.Match("d", label="D"),
+        ],
+        exclude="x",
+        rules=jk.FunnelRules(ties="any"),
+    )
+    assert repr(funnel) == (
+        "Funnel(steps=(Step('a'), Step(['b', 'c'], where=price > 3, max_gap='1h'), Step(Match()), "
+        "Step('d', label='D')), exclude=(Exclusion('x', before=4),), rules=FunnelRules(ties='any'))"
+    )
+    assert repr(jk.Funnel(["a"])) == "Funnel(steps=(Step('a'),))"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -169,9 +169,14 @@ def described(statistic: Statistic[Any]) -> str:
     set_ = (
         f"{each.name}={getattr(statistic, each.name)!r}"
         for each in fields(statistic)
-        if getattr(statistic, each.name) != each.default
+        if getattr(statistic, each.name) != default_of(each)
     )
     return f"{type(statistic).__name__}({', '.join(set_)})"
+
+
+def default_of(parameter: Field[Any]) -> Any:
+    """Return what a field of a dataclass is by default; MISSING without a default."""
+    return parameter.default if parameter.default_factory is MISSING else parameter.default_factory()
 
 
 @dataclass(frozen=True)

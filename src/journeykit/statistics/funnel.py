@@ -16,7 +16,7 @@ from journeykit.journeys import Journeys
 from journeykit.matchers import MOST_MATCHERS, Missing, check_matches
 from journeykit.paths import Unit
 from journeykit.protocol import Cells, Context, Tables
-from journeykit.statistics.base import UNITS_TABLE, Statistic
+from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.funnel_answer import RESERVED, FunnelAnswer, funnel_answer
 from journeykit.statistics.funnel_rules import FunnelRules, check_place
@@ -126,6 +126,9 @@ class Funnel(Statistic[FunnelAnswer]):
         for contradicts, message in self._contradictions():
             if contradicts:
                 raise ParameterError(message)
+
+    def __repr__(self) -> str:
+        return described(self)
 
     @property
     def made(self) -> tuple[Step, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 import polars as pl
@@ -78,6 +78,9 @@ class Step:
                 f"Leave them out, or make it required."
             )
 
+    def __repr__(self) -> str:
+        return _shown(self)
+
     @property
     def match(self) -> Match:
         """Which events make it."""
@@ -130,6 +133,9 @@ class Exclusion:
                 f"before={self.before!r} are none. Give, for example, after=1, before=2."
             )
 
+    def __repr__(self) -> str:
+        return _shown(self)
+
     @property
     def match(self) -> Match:
         """Which events exclude."""
@@ -139,6 +145,31 @@ class Exclusion:
 
 StepLike: TypeAlias = MatchLike | Step
 ExclusionLike: TypeAlias = MatchLike | Exclusion
+
+
+def _shown(one: Step | Exclusion) -> str:
+    """Write a step or an exclusion with what differs from the defaults."""
+    match = one.match
+    names = list(match.names)
+    parts = (
+        [repr(names[0] if len(names) == 1 else names)]
+        if names
+        else []
+        if match.where is not None
+        else ["Match()"]
+    )
+    parts += [f"where={_where(match.where)}"] if match.where is not None else []
+    parts += [f"first_time={match.first_time!r}"] if match.first_time is not False else []
+    parts += [f"label={match.label!r}"] if match.label is not None else []
+    own = (each for each in fields(one) if each.name not in {"events", "where", "first_time"})
+    parts += [
+        f"{each.name}={getattr(one, each.name)!r}" for each in own if getattr(one, each.name) != each.default
+    ]
+    return f"{type(one).__name__}({', '.join(parts)})"
+
+
+def _where(where: Any) -> str:
+    return " and ".join(str(part) for part in (where if isinstance(where, tuple) else (where,)))
 
 
 def _matched(events: Any, where: Conditions, first_time: FirstTime, what: str) -> Match:
