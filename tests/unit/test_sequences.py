@@ -66,6 +66,16 @@ def test_ngrams_of_stages_and_segments():
     ]  # fmt: skip
 
 
+def test_every_segment_expects_by_its_own_moves():
+    rows = log("u 0 a; u 1 b; u 2 c; u 100 a; u 101 c; v 0 a; v 1 b; v 2 c; w 0 b; w 1 b")
+    rows = [{**row, "device": "m" if row["user"] == "u" else "d"} for row in rows]
+    frame = journeys_of(rows).measure(jk.NGrams(3), by="device").frame
+    # m: 2 a, of which 1 goes on to b, which always goes on to c. d: 1 a goes on to b; of 3 b 1 goes on to c.
+    assert frame.select("device", "path", "expected").rows() == [
+        ("d", ["a", "b", "c"], pytest.approx(1 / 3)), ("m", ["a", "b", "c"], 1.0),
+    ]  # fmt: skip
+
+
 def test_many_names_need_longer_keys():
     rows = [{"user": 1, "time": i, "event": f"/p/{i % 700}"} for i in range(2_000)]
     frame = journeys_of(rows, None).measure(jk.NGrams((2, 8), 1)).frame
@@ -110,6 +120,14 @@ def test_what_follows_later_in_a_small_shop():
         answer.matrix("lift")
     with pytest.raises(ParameterError, match="matrix takes one segment."):
         journeys_of(SMALL_SHOP).measure(jk.EventuallyFollows(), every="1d").matrix()
+
+
+def test_a_pair_counts_once_per_path_however_often_it_is_there():
+    journeys = journeys_of(log("u 0 a; u 1 b; u 2 b; u 3 a; u 4 b; v 0 b; v 1 b; v 2 b"))
+    frame = journeys.measure(jk.EventuallyFollows("pair")).frame
+    assert frame.select("source", "target", "paths", "users", "pairs", "source_paths").rows() == [
+        ("b", "b", 2, 2, 6, 2), ("a", "b", 1, 1, 4, 1), ("b", "a", 1, 1, 2, 2), ("a", "a", 1, 1, 1, 1),
+    ]  # fmt: skip
 
 
 def test_empty_logs():
