@@ -26,10 +26,7 @@ def agree(found, expected):
 
 @answerers
 @pytest.mark.parametrize(("case", "check"), posthog.checks("funnel"))
-def test_funnel(case, check, answer, request):
-    if (case["id"], answer) == ("funnel-unordered-times-classic", "package"):
-        reason = 'times="mean_of_runs" is a choice that Funnel takes and does not follow yet'
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+def test_funnel(case, check, answer):
     asked, expected = Asked(case, check), check["expected"]
     found = of("", answer)(asked)
     if expected.get("step_counts"):
