@@ -1,0 +1,249 @@
+"""Funnels: worked examples, presets, and what is refused, with the full text of every message. D7."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+import journeykit as jk
+from journeykit.errors import ParameterError, UnknownNameError, UnknownPropertyError
+from tests import logs
+from tests.measuring import journeys_of
+
+PRESETS = (
+    "default", "posthog", "posthog_2021", "mixpanel", "mixpanel_reentry", "amplitude", "ga4", "adobe", "clickhouse",
+)  # fmt: skip
+LOG = logs.log(
+    """
+    ann 0 view; ann 5 cart; ann 6 help; ann 9 buy
+    bob 0 view; bob 50 cart; bob 70 buy
+    cyd 0 cart; cyd 1 view; cyd 90 view; cyd 95 cart
+    dee 97 view
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def journeys():
+    return journeys_of(LOG)
+
+
+def reached(answer):
+    return answer.frame["reached"].to_list()
+
+
+def test_steps_within_an_hour_with_what_is_open(journeys):
+    frame = journeys.measure(jk.Funnel(["view", "cart", "buy"], within="1h")).frame
+    columns = frame.select("step", "reached", "converted", "dropped", "open", "matured", "matured_converted")
+    assert columns.rows() == [(1, 4, 3, 0, 1, 3, 3), (2, 3, 1, 1, 1, 3, 2), (3, 1, None, None, None, 3, 1)]
+    assert frame["time_median"].to_list() == [None, 300.0, 240.0]
+    assert frame["total_time_max"].to_list() == [None, 3000.0, 540.0]
+
+
+def test_every_preset_says_its_number(journeys):
+    steps = ["view", "cart", "buy"]
+    found = {
+        name: reached(journeys.measure(jk.Funnel(steps, rules=getattr(jk.rules, name)())))
+        for name in PRESETS
+    }  # fmt: skip
+    assert found == dict.fromkeys(found, [4, 3, 2])
+    first = jk.Funnel(steps, within="1h", rules=jk.rules.mixpanel())
+    assert reached(journeys.measure(first)) == [4, 2, 1]
+    again = jk.Funnel(steps, within="1h", rules=jk.rules.mixpanel_reentry())
+    assert reached(journeys.measure(again)) == [4, 3, 1]
+
+
+def test_totals_count_every_run_and_exclusions_end_it(journeys):
+    assert reached(journeys.measure(jk.Funnel(["view", "cart"], within="1h", unit="totals"))) == [5, 3]
+    rules = jk.FunnelRules(exclusion="dropoff")
+    without = jk.Funnel(["view", "cart", "buy"], exclude=jk.Exclusion("help", after=2), rules=rules)
+    assert reached(journeys.measure(without)) == [4, 3, 1]
+    assert reached(journeys.measure(jk.Funnel(["view", "cart", "buy"], exclude="help"))) == [3, 2, 1]
+
+
+def test_the_run_table_leads_to_the_rows_of_the_log(journeys):
+    runs = journeys.measure(jk.Funnel(["view", "cart"], within="1h", runs=True)).runs
+    assert runs.filter(user="cyd").select("run", "step", "name", "row", "counts").rows() == [
+        (1, 1, "view", 8, False),
+        (2, 1, "view", 9, True),
+        (2, 2, "cart", 10, True),
+    ]
+    assert [LOG[row]["event"] for row in runs["row"]] == runs["name"].to_list()
+
+
+def test_a_histogram_has_one_row_more_than_bins(journeys):
+    answer = journeys.measure(jk.Funnel(["view", "cart"]))
+    assert answer.histogram(bins=3).rows() == [(300, 2080, 1), (2080, 3860, 1), (3860, 5640, 0), (5640, 7420, 1)]
+    assert answer.times.rows() == [
+        (2, since, seconds, 1) for since in ("previous", "first") for seconds in (300.0, 3000.0, 5640.0)
+    ]  # fmt: skip
+
+
+def test_a_funnel_without_a_window_says_so(journeys):
+    answer = journeys.measure(jk.Funnel(["view", "buy"]))
+    assert "No window: a run may take any time. State one with within=." in answer.notes
+    assert answer.frame["open"].to_list() == [None, None]
+    assert answer.frame["matured_rate"].to_list() == [None, None]
+
+
+def test_ties_that_matter_are_counted():
+    rows = [{"user": "u", "time": 0, "event": name} for name in ("cart", "view")]
+    answer = journeys_of(rows).measure(jk.Funnel(["view", "cart"], within="1h"))
+    assert (answer.tie_sensitive, reached(answer)) == (1, [1, 0])
+    assert "1 of 1 users come further or less far if events at one time change places." in answer.notes
+
+
+def test_stages_are_steps_by_their_visits():
+    model = jk.StageModel([jk.Stage("look", "view"), jk.Stage("want", ["cart", "help"])])
+    staged = journeys_of(LOG).assign_stages(model, missing="ignore")
+    assert reached(staged.measure(jk.Funnel(["want", "want"], of="stage"))) == [3, 1]
+
+
+def step(**options):
+    return lambda: jk.Step("a", **options)
+
+
+def funnel(*steps, **options):
+    return lambda: jk.Funnel(list(steps) or ["a", "b"], **options)
+
+
+REFUSED = [
+    (funnel(within="0s"), "within must be greater than zero, not '0s'."),
+    (lambda: jk.Funnel([]), "a funnel needs at least one step, and steps is empty. Write, for example, ['view']."),
+    (lambda: jk.Funnel("a"), "steps must be a list of steps, not 'a'. Write, for example, ['view', 'purchase']."),
+    (lambda: jk.Funnel(["a"] * 33), "33 steps are more than the 32 that a funnel can have."),
+    (funnel(["a"], []), "a step cannot be []. Give a name, a list of names, a polars expression or a Match."),
+    (funnel(jk.Step("a", optional=True), "b"),
+     "the first step 'a' is optional: a funnel begins with a required one. Put it later, or make it required."),
+    (funnel(jk.Step("a", direct=True), "b"),
+     "the first step 'a' has direct, min_gap or max_gap, and no step comes before it. Leave them out."),
+    (step(min_gap="2h", max_gap="1h"),
+     "min_gap='2h' is longer than max_gap='1h': no event fits between."),
+    (step(optional=True, direct=True),
+     "the optional step 'a' has direct, min_gap or max_gap: these are of required steps. Leave them out, or make "
+     "it required."),
+    (step(name=3), "the name of a step is a text, not 3."),
+    (funnel("a", jk.Step("b", optional=True), "b"),
+     "the optional step 'b' is the same as the required step after it: no event could tell them apart. Leave one "
+     "out."),
+    (lambda: jk.Exclusion("x", after=2, before=2),
+     "an exclusion lies between two steps, counted from 1: after=2, before=2 are none. Give, for example, after=1, "
+     "before=2."),
+    (funnel(exclude=jk.Exclusion("x", after=1, before=5)),
+     "the exclusion of 'x' lies between the steps 1 and 5, and the funnel has 2. Give two of them, the first before "
+     "the second."),
+    (funnel("a", jk.Step("b", optional=True), "c", exclude=jk.Exclusion("x", before=2)),
+     "the exclusion of 'x' lies between the steps 1 and 2, and step 2, 'b', is optional. Give required steps."),
+    (lambda: jk.FunnelRules(grace="2s"),
+     "grace= needs ties=\"any\", not ties='input': only there times alone decide what follows."),
+    (lambda: jk.FunnelRules(entry="first", pick="latest"),
+     "pick=\"latest\" needs entry=\"any\", not entry='first': it chooses among the runs of a unit."),
+    (lambda: jk.FunnelRules(open_entry=True, order="unordered"),
+     'open_entry=True does not go with order="unordered": without an order every step may come first.'),
+    (lambda: jk.FunnelRules(open_entry=True, entry="all"),
+     'open_entry=True does not go with entry="all": runs that begin anywhere do not follow each other.'),
+    (lambda: jk.FunnelRules(open_entry=True, pick="latest"),
+     'open_entry=True does not go with pick="latest": it takes the most steps, then the earliest.'),
+    (lambda: jk.FunnelRules(reuse_event=True, order="strict"),
+     "reuse_event=True does not go with order='strict': each step needs an event of its own."),
+    (lambda: jk.FunnelRules(reuse_event=True, ties="strict"),
+     'reuse_event=True does not go with ties="strict": one event is not later than itself.'),
+    (funnel(rules=jk.FunnelRules(entry="all")),
+     "entry=\"all\" counts runs, and unit='user' counts each unit once. Pass unit=\"totals\"."),
+    (funnel(unit="totals", rules=jk.rules.mixpanel_reentry()),
+     'unit="totals" counts every run, and pick="latest" chooses one. Leave pick out.'),
+    (funnel(unit="totals", rules=jk.rules.ga4(True)),
+     'unit="totals" does not go with open_entry=True: runs that begin anywhere do not follow each other.'),
+    (funnel("a", jk.Step("b", max_gap="1h"), rules=jk.rules.posthog("unordered")),
+     'order="unordered" knows no step before another: leave direct, min_gap, max_gap and optional out.'),
+    (funnel("a", "b", "c", exclude=jk.Exclusion("x", after=2), rules=jk.rules.posthog("unordered")),
+     'order="unordered" can exclude only from the first to the last step: leave after and before out.'),
+    (funnel("a", jk.Step("b", optional=True), "c", rules=jk.rules.ga4(True)),
+     "open_entry=True does not go with optional steps: before the entry, one left out looks the same."),
+    (funnel("a", jk.Step("b", direct=True), rules=jk.rules.clickhouse()),
+     "reuse_event=True does not go with direct=True: an event is not the next one after itself."),
+    (funnel(breakdown="device", at="step:3"),
+     "at='step:3' names a step that the funnel of 2 steps does not have."),
+    (funnel(at="first"),
+     "at='first' says where a breakdown takes its value, and there is none. Pass breakdown=<property>."),
+    (funnel(breakdown="step"),
+     "the breakdown 'step' has the name of a column of the answer. Rename the property."),
+    (funnel(*["a"] * 32, exclude=["x"] * 32),
+     "64 steps and exclusions are more than the 63 that a funnel can have."),
+    (funnel(rules="mixpanel"), "rules must be FunnelRules, such as jk.rules.posthog(), not 'mixpanel'."),
+    (funnel(hold=[3]), "hold, breakdown and value are names of properties, not [3]."),
+    (funnel(bins=0), "bins must be a whole number from 1 to 10,000, not 0."),
+    (funnel(entry_between=(datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC))),
+     "entry_between must start before it ends, and 2024-01-02T00:00:00+00:00 does not lie before "
+     "2024-01-01T00:00:00+00:00."),
+    (funnel(entry_between=(datetime(2024, 1, 2), None)),
+     "entry_between needs datetimes with a time zone, not datetime.datetime(2024, 1, 2, 0, 0)."),
+    (funnel(entry_between="2024"), "entry_between must be a pair (from, to) of datetimes, not '2024'."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED, ids=range(len(REFUSED)))
+def test_what_cannot_be_asked_is_refused_when_it_is_made(make, message):
+    with pytest.raises(ParameterError) as raised:
+        make()
+    assert str(raised.value) == message
+
+
+def test_choices_are_named():
+    for make in (
+        lambda: jk.FunnelRules(order="any"), lambda: jk.FunnelRules(at="step:0"), funnel(unit="users"),
+        lambda: jk.rules.clickhouse("strict_order"), funnel(breakdown="device", at="middle"), funnel(of="page"),
+    ):  # fmt: skip
+        with pytest.raises(ParameterError, match="must be one of|one of"):
+            make()
+
+
+def test_names_and_properties_are_looked_for_before_any_work(journeys):
+    with pytest.raises(UnknownNameError, match="no event 'veiw'.*'view'"):
+        journeys.measure(jk.Funnel(["veiw", "buy"]))
+    with pytest.raises(UnknownPropertyError, match="no property 'device'"):
+        journeys.measure(jk.Funnel(["view", "buy"], hold="device"))
+    with pytest.warns(jk.JourneykitWarning, match="veiw"):
+        assert reached(journeys.measure(jk.Funnel(["veiw", "buy"], missing="warn"))) == [0, 0]
+
+
+def test_a_funnel_that_keeps_no_times_has_none(journeys):
+    answer = journeys.measure(jk.Funnel(["view", "cart"], quantiles=()))
+    assert answer.frame["time_mean"].to_list() == [None, 2980.0]
+    with pytest.raises(ParameterError) as raised:
+        answer.histogram()
+    assert str(raised.value) == (
+        "this funnel kept no times: it has neither quantiles nor bins. Ask with quantiles=(0.5,)."
+    )
+
+
+def test_many_equal_events_at_one_time_do_not_take_for_ever():
+    rows = [{"user": "u", "time": 0, "event": "a"} for _ in range(30)]
+    for rules in (jk.rules.posthog(), jk.rules.mixpanel()):
+        answer = journeys_of(rows).measure(jk.Funnel(["a"] * 31, rules=rules))
+        assert answer.frame["reached"].to_list() == [1] * 30 + [0]
+
+
+def test_hostile_names_are_steps():
+    names = ["<script>alert(1)</script>", "two\nlines", "🛒"]
+    rows = [{"user": "u", "time": k, "event": name} for k, name in enumerate(names)]
+    answer = journeys_of(rows).measure(jk.Funnel(names))
+    assert answer.frame["name"].to_list() == names
+    assert "<script>" not in answer._repr_html_()
+
+
+def test_conditions_and_a_value_per_step():
+    rows = [
+        {"user": "u", "time": 0, "event": "see", "price": 1.0},
+        {"user": "u", "time": 1, "event": "buy", "price": None},
+        {"user": "u", "time": 2, "event": "buy", "price": 7.5},
+    ]
+    dear = jk.Step("buy", where=pl.col("price") > 5, name="dear")
+    frame = journeys_of(rows).measure(jk.Funnel(["see", "buy", dear], value="price")).frame
+    assert frame.select("name", "reached", "value", "value_nulls").rows() == [
+        ("see", 1, 1.0, 0), ("buy", 1, 0.0, 1), ("dear", 1, 7.5, 0)
+    ]  # fmt: skip
+
+
