@@ -48,7 +48,7 @@ def test_every_preset_says_its_number(journeys):
         name: reached(journeys.measure(jk.Funnel(steps, rules=getattr(jk.rules, name)())))
         for name in PRESETS
     }  # fmt: skip
-    assert found == dict.fromkeys(found, [4, 3, 2])
+    assert found == {key: [4, 3, 2] for key in found}
     first = jk.Funnel(steps, within="1h", rules=jk.rules.mixpanel())
     assert reached(journeys.measure(first)) == [4, 2, 1]
     again = jk.Funnel(steps, within="1h", rules=jk.rules.mixpanel_reentry())
@@ -75,7 +75,12 @@ def test_the_run_table_leads_to_the_rows_of_the_log(journeys):
 
 def test_a_histogram_has_one_row_more_than_bins(journeys):
     answer = journeys.measure(jk.Funnel(["view", "cart"]))
-    assert answer.histogram(bins=3).rows() == [(300, 2080, 1), (2080, 3860, 1), (3860, 5640, 0), (5640, 7420, 1)]
+    assert answer.histogram(bins=3).rows() == [
+        (300, 2080, 1),
+        (2080, 3860, 1),
+        (3860, 5640, 0),
+        (5640, 7420, 1),
+    ]
     assert answer.times.rows() == [
         (2, since, seconds, 1) for since in ("previous", "first") for seconds in (300.0, 3000.0, 5640.0)
     ]  # fmt: skip
@@ -122,18 +127,18 @@ REFUSED = [
     (step(min_gap="2h", max_gap="1h"),
      "min_gap='2h' is longer than max_gap='1h': no event fits between."),
     (step(optional=True, direct=True),
-     "the optional step 'a' has direct, min_gap or max_gap: these are of required steps. Leave them out, or make "
-     "it required."),
+     ("the optional step 'a' has direct, min_gap or max_gap: these are of required steps. Leave them out, or make "
+     "it required.")),
     (step(name=3), "the name of a step is a text, not 3."),
     (funnel("a", jk.Step("b", optional=True), "b"),
-     "the optional step 'b' is the same as the required step after it: no event could tell them apart. Leave one "
-     "out."),
+     ("the optional step 'b' is the same as the required step after it: no event could tell them apart. Leave one "
+     "out.")),
     (lambda: jk.Exclusion("x", after=2, before=2),
-     "an exclusion lies between two steps, counted from 1: after=2, before=2 are none. Give, for example, after=1, "
-     "before=2."),
+     ("an exclusion lies between two steps, counted from 1: after=2, before=2 are none. Give, for example, after=1, "
+     "before=2.")),
     (funnel(exclude=jk.Exclusion("x", after=1, before=5)),
-     "the exclusion of 'x' lies between the steps 1 and 5, and the funnel has 2. Give two of them, the first before "
-     "the second."),
+     ("the exclusion of 'x' lies between the steps 1 and 5, and the funnel has 2. Give two of them, the first before "
+     "the second.")),
     (funnel("a", jk.Step("b", optional=True), "c", exclude=jk.Exclusion("x", before=2)),
      "the exclusion of 'x' lies between the steps 1 and 2, and step 2, 'b', is optional. Give required steps."),
     (lambda: jk.FunnelRules(grace="2s"),
@@ -176,8 +181,8 @@ REFUSED = [
     (funnel(hold=[3]), "hold, breakdown and value are names of properties, not [3]."),
     (funnel(bins=0), "bins must be a whole number from 1 to 10,000, not 0."),
     (funnel(entry_between=(datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC))),
-     "entry_between must start before it ends, and 2024-01-02T00:00:00+00:00 does not lie before "
-     "2024-01-01T00:00:00+00:00."),
+     ("entry_between must start before it ends, and 2024-01-02T00:00:00+00:00 does not lie before "
+     "2024-01-01T00:00:00+00:00.")),
     (funnel(entry_between=(datetime(2024, 1, 2), None)),
      "entry_between needs datetimes with a time zone, not datetime.datetime(2024, 1, 2, 0, 0)."),
     (funnel(entry_between="2024"), "entry_between must be a pair (from, to) of datetimes, not '2024'."),
@@ -245,5 +250,3 @@ def test_conditions_and_a_value_per_step():
     assert frame.select("name", "reached", "value", "value_nulls").rows() == [
         ("see", 1, 1.0, 0), ("buy", 1, 0.0, 1), ("dear", 1, 7.5, 0)
     ]  # fmt: skip
-
-
