@@ -218,3 +218,27 @@ def test_unknown_names_can_be_nobody():
         warned = journeys_of(THREE_WEEKS).measure(jk.Retention("vew", period="1w", missing="warn"))
     assert warned.frame["size"].sum() == 0
     assert warned.frame["rate"].is_null().all()
+
+
+def test_a_period_starts_with_its_first_microsecond():
+    """Months of different lengths: the first guess at the period of an event lies beside it, on both sides."""
+    starts = [datetime(2024, month, 1, tzinfo=UTC) for month in range(1, 13)]
+    first = [round(start.timestamp()) * 1_000_000 for start in starts]
+    for shift, offsets in ((0, range(12)), (-1, range(-1, 11))):
+        rows = [
+            {"user": "u", "time": first[0] - 1, "event": "s"},
+            {"user": "v", "time": first[11] + DAY, "event": "r"},
+        ]
+        rows += [{"user": month, "time": first[0], "event": "s"} for month in map(str, range(12))]
+        rows += [
+            {"user": str(month), "time": max(first[0], time + shift), "event": "r"}
+            for month, time in enumerate(first)
+        ]
+        frame = (
+            journeys_of(rows)
+            .measure(jk.Retention("s", "r", period="1mo", between=(starts[0].date(), None)))
+            .frame
+        )
+        table = frame.filter(pl.col("cohort") == starts[0]).select("offset", "returned")
+        wanted = [sum(max(0, offset) == k for offset in offsets) for k in range(12)]
+        assert table["returned"].to_list() == [12, *wanted[1:]]
