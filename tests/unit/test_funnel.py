@@ -250,3 +250,16 @@ def test_conditions_and_a_value_per_step():
     assert frame.select("name", "reached", "value", "value_nulls").rows() == [
         ("see", 1, 1.0, 0), ("buy", 1, 0.0, 1), ("dear", 1, 7.5, 0)
     ]  # fmt: skip
+
+
+def test_the_window_holds_its_end_for_any_start():
+    """A first start that is too early leaves it to a later one, exactly an hour before."""
+    one = journeys_of(logs.log("u 0 view; u 10 view; u 70 cart"))
+    two = journeys_of(logs.log("u 0 view; u 10 view; u 20 view; u 70 cart"))
+    for journeys in (one, two):
+        frame = journeys.measure(jk.Funnel(["view", "cart"], within="1h")).frame
+        assert (frame["reached"].to_list(), frame["time_mean"][1]) == ([1, 1], 3600.0)
+    latest = jk.Funnel(["view", "cart"], within="1h", rules=jk.FunnelRules(pick="latest"))
+    assert two.measure(latest).frame["time_mean"][1] == 3000.0
+    latest = jk.Funnel(["view", "cart"], within="1h", rules=jk.rules.mixpanel_reentry())
+    assert two.measure(latest).frame["time_mean"][1] == 3000.0
