@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,38 @@ MOST_MATCHERS = 64
 BUILT_IN = ("event", "time", "user")
 
 
-@dataclass(frozen=True)
+@runtime_checkable
+class EventSearch(Protocol):
+    """What finds events by those around them: a `Pattern`."""
+
+    @property
+    def text(self) -> str:
+        """What it is called."""
+
+    def check(self, context: Context, /) -> None:
+        """Refuse what the journeys do not have."""
+
+    def check_one_event(self) -> None:
+        """Refuse what does not say which event of a match is meant."""
+
+    def events_meant(self, journeys: Any, /) -> Bools:
+        """Mark the events that are meant, in stored order."""
+
+
+def written(value: Any) -> str:
+    """Write a value whose first field needs no name, with the fields that differ from their defaults."""
+    first, *others = fields(value)
+    own = getattr(value, first.name)
+    parts = [repr(own)] if own != first.default else []
+    parts += [
+        f"{each.name}={getattr(value, each.name)!r}"
+        for each in others
+        if getattr(value, each.name) is not each.default
+    ]
+    return f"{type(value).__name__}({', '.join(parts)})"
+
+
+@dataclass(frozen=True, repr=False)
 class Match:
     """Which events are meant: any of these names, whose properties fulfil a condition. D7.1.
 
@@ -46,14 +77,18 @@ class Match:
         What must be true of the event's properties; also of ``event``, ``time``, ``user``. Null is no match (D0.3).
     first_time : bool or "filtered"
         True: only the user's first event of these names in the whole log, if it fulfils `where`. ``"filtered"``:
-        only the user's first event that fulfils `where` too.
+        only the user's first event that fulfils `where` too. Of a pattern, both mean the first that is meant.
     label : str, optional
         What it is called in answers; the names by default.
+    pattern : Pattern, optional
+        Instead of names and conditions: the event that is captured in a match of the pattern, or without a capture the
+        last event of it, with which the pattern is fulfilled. Of all matches, which do not overlap. D8.11.
 
     Raises
     ------
     ParameterError
-        If a name is not a text, or `where` is no condition on one event.
+        If a name is not a text, `where` is no condition on one event, `pattern` is no pattern, stands beside names or
+        conditions, or captures events under several names.
 
     Examples
     --------
@@ -67,6 +102,7 @@ class Match:
     where: pl.Expr | Condition | Sequence[Condition] | Where | None = None
     first_time: FirstTime = False
     label: str | None = None
+    pattern: EventSearch | None = None
 
     def __post_init__(self) -> None:
         names = (self.names,) if isinstance(self.names, str) else self.names
@@ -77,6 +113,22 @@ class Match:
         object.__setattr__(self, "names", tuple(dict.fromkeys(names)))
         if self.where is not None:
             object.__setattr__(self, "where", _condition(self.where))
+        if self.pattern is not None:
+            self._check_pattern(self.pattern)
+
+    def __repr__(self) -> str:
+        return written(self)
+
+    def _check_pattern(self, pattern: object) -> None:
+        if not isinstance(pattern, EventSearch):
+            raise ParameterError(
+                f"pattern must be a Pattern, such as jk.Pattern('view -> buy'), not {pattern!r}."
+            )
+        if self.names or self.where is not None:
+            raise ParameterError(
+                "a Match has names and conditions or a pattern, not both. Put them into the pattern, with its where=."
+            )
+        pattern.check_one_event()
 
     @property
     def title(self) -> str:
@@ -84,6 +136,8 @@ class Match:
         if self.label is not None:
             return self.label
         title = " | ".join(self.names) or "any event"
+        if self.pattern is not None:
+            title = self.pattern.text
         if self.where is not None:
             parts = self.where if isinstance(self.where, tuple) else (self.where,)
             title += f" where {' and '.join(str(part) for part in parts)}"
@@ -92,7 +146,7 @@ class Match:
     @property
     def by_name(self) -> bool:
         """Whether the name of an event alone decides."""
-        return self.where is None and self.first_time is False
+        return self.where is None and self.first_time is False and self.pattern is None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -103,7 +157,7 @@ class Match:
         return tuple(dict.fromkeys(name for name in roots if name not in BUILT_IN))
 
 
-MatchLike: TypeAlias = str | Sequence[str] | Match | pl.Expr
+MatchLike: TypeAlias = str | Sequence[str] | Match | pl.Expr | EventSearch
 
 
 class Symbols(NamedTuple):
@@ -122,7 +176,7 @@ class Symbols(NamedTuple):
 
 
 def as_match(given: MatchLike, parameter: str) -> Match:
-    """Accept a name, several names, a condition or a matcher.
+    """Accept a name, several names, a condition, a pattern or a matcher.
 
     Raises
     ------
@@ -133,10 +187,13 @@ def as_match(given: MatchLike, parameter: str) -> Match:
         return given
     if isinstance(given, pl.Expr | Condition):
         return Match(where=given)
+    if isinstance(given, EventSearch):
+        return Match(pattern=given)
     if isinstance(given, str) or (isinstance(given, Sequence) and given):
         return Match(given)
     raise ParameterError(
-        f"{parameter} cannot be {given!r}. Give a name, a list of names, a polars expression or a Match."
+        f"{parameter} cannot be {given!r}. Give a name, a list of names, a polars expression, a Pattern or a "
+        f"Match."
     )
 
 
@@ -154,6 +211,8 @@ def check_matches(matches: Iterable[Match], of: str, missing: str, context: Cont
     if of == "stage" and not context.stages:
         raise ParameterError('of="stage" needs stages. Call assign_stages(model) first.')
     for match in matches:
+        if match.pattern is not None:
+            match.pattern.check(context)
         for column in match.columns:
             if column not in context.kept:
                 raise UnknownPropertyError(column, context.kept)
@@ -252,9 +311,11 @@ def _refined(journeys: Ragged, matches: Sequence[Match], of: Of, unit: Unit) -> 
     for bit, match in enumerate(matches):
         if match.by_name:
             continue
-        fits = _fits(match, log, of)
-        if unit == "session":
-            fits = journeys.as_stored(fits)
+        if match.pattern is not None:
+            fits = _searched(match, journeys, of, unit)
+        else:
+            fits = _fits(match, log, of)
+            fits = journeys.as_stored(fits) if unit == "session" else fits
         symbols, masks = _cut(symbols, masks, fits, np.uint64(1 << bit))
     return Symbols(symbols, masks)
 
@@ -293,6 +354,22 @@ def _fits(match: Match, log: Ragged, of: Of) -> Bools:
     once: dict[str, Any] = {"nth": 1, "nth_exact": True} if match.first_time else {}
     where = match.where if match.names or match.where is not None else _ANY
     return _evaluated(Rule(names=match.names, where=where, **once), log)
+
+
+def _searched(match: Match, journeys: Ragged, of: Of, unit: Unit) -> Bools:
+    """Mark the events that a pattern means, in the order of the unit's paths."""
+    assert match.pattern is not None
+    # Of a copy: searching asks for symbols itself, and the memo of these journeys is in use.
+    fits = match.pattern.events_meant(replace(journeys))
+    if of == "stage":
+        fits &= journeys.states("stage", "session") > 0
+    if journeys.time_order is not None:
+        fits = fits[journeys.time_order]
+    if match.first_time is not False:
+        at = np.flatnonzero(fits)
+        user = np.searchsorted(journeys.user_offsets, at, side="right")
+        fits[at[np.append(False, user[1:] == user[:-1])[: at.size]]] = False
+    return fits if unit == "user" else journeys.as_stored(fits)
 
 
 _ANY = pl.col("event").is_not_null()

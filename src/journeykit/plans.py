@@ -17,9 +17,10 @@ from journeykit.engines import Engine
 from journeykit.errors import ParameterError
 from journeykit.events import Events, session_rule
 from journeykit.journeys import Journeys
+from journeykit.patterns import Matches, Occurrence, Pattern
 from journeykit.protocol import Statistic
 from journeykit.reading import read_events, roles_of
-from journeykit.selection import Keep, Missing, Selection, Users
+from journeykit.selection import Keep, Matching, Missing, Selection, Users
 from journeykit.sessions import SessionRule
 from journeykit.sources import open_source, source_format
 from journeykit.sources.canonical import Duplicates, OnInvalid
@@ -138,6 +139,7 @@ class JourneysPlan(_Plan):
         events: str | Iterable[str] | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
+        matching: Matching | None = None,
         missing: Missing = "raise",
     ) -> JourneysPlan:
         """Plan to keep some events, sessions or users; see ``Journeys.filter``.
@@ -147,10 +149,43 @@ class JourneysPlan(_Plan):
         ParameterError
             If a parameter has a value it cannot take. Names are looked up when the plan is run.
         """
-        asked = Selection(where, keep, users, events, start, end, missing)
+        asked = Selection(where, keep, users, events, start, end, missing, matching)
         arguments = {each.name: getattr(asked, each.name) for each in fields(asked)}
         defaults = {**dict.fromkeys(arguments), "keep": "events", "missing": "raise"}
         return self._then("filter", arguments, defaults)
+
+    def mark(
+        self, name: str, matches: Pattern | str, *, of: str = "event", capture: str | None = None
+    ) -> JourneysPlan:
+        """Plan to keep where a pattern matches as a property; see ``Journeys.mark``.
+
+        Raises
+        ------
+        ParameterError
+            If `matches` are not a pattern: those of other journeys are not of these.
+        PatternError
+            If a text is no pattern.
+        """
+        pattern = Pattern(matches) if isinstance(matches, str) else matches
+        if not isinstance(pattern, Pattern):
+            raise ParameterError(
+                f"a plan can mark where a pattern matches, and not what was matched elsewhere: "
+                f"{type(pattern).__name__} is no pattern."
+            )
+        arguments = {"name": name, "matches": pattern, "of": of, "capture": capture}
+        return self._then("mark", arguments, {"of": "event", "capture": None})
+
+    def match(
+        self,
+        pattern: Pattern | str,
+        occurrence: Occurrence = "first",
+        *,
+        overlapping: bool = False,
+        prefixes: bool = False,
+    ) -> Matches:
+        """Run the plan and find where a pattern matches; see ``Journeys.match``."""
+        pattern = pattern if isinstance(pattern, Pattern) else Pattern(pattern)
+        return self.collect().match(pattern, occurrence, overlapping=overlapping, prefixes=prefixes)
 
     @overload
     def measure(

@@ -13,12 +13,14 @@ import polars as pl
 
 from journeykit.errors import ParameterError, UnknownNameError, UnknownUserError
 from journeykit.ordering import hash_ids
+from journeykit.patterns import OTHER_JOURNEYS, Matches, Pattern, match
 from journeykit.ragged import Int64s, Ragged
 from journeykit.taking import Flags, J, taken
 from journeykit.views import column_names, columns_of
 
 Keep: TypeAlias = Literal["events", "sessions", "users"]
 Missing: TypeAlias = Literal["raise", "ignore"]
+Matching: TypeAlias = Pattern | Matches | str
 Users: TypeAlias = Iterable[str] | Iterable[int] | pl.Series | str | int
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,12 +39,19 @@ class Selection:
     start: datetime | None = None
     end: datetime | None = None
     missing: Missing = "raise"
+    matching: Matching | None = None
 
     def __post_init__(self) -> None:
         if self.where is not None and not isinstance(self.where, pl.Expr):
             raise ParameterError(
                 f"where must be a polars expression, not {self.where!r}. Write, for example, "
                 f"where=pl.col('device') == 'mobile'."
+            )
+        if isinstance(self.matching, str):
+            object.__setattr__(self, "matching", Pattern(self.matching))
+        if self.matching is not None and not isinstance(self.matching, Pattern | Matches):
+            raise ParameterError(
+                f"matching must be a pattern, such as 'view ~> buy', or the matches of one, not {self.matching!r}."
             )
         if self.keep not in get_args(Keep):
             raise ParameterError.choice("keep", self.keep, get_args(Keep))
@@ -67,6 +76,8 @@ class Selection:
             shown.append(f"users=<{len(self.users):,} ids>")  # type: ignore[arg-type]
         if self.events is not None:
             shown.append(f"events={list(self.events)!r}")
+        if self.matching is not None:
+            shown.append(f"matching={_text(self.matching)!r}")
         shown += [f"{end}={getattr(self, end).isoformat()}" for end in ("start", "end") if getattr(self, end)]
         short = [one if len(one) <= SHOWN_CHARACTERS else f"{one[:SHOWN_CHARACTERS]}..." for one in shown]
         return f"filter({', '.join([*short, f'keep={self.keep!r}'])})"
@@ -81,6 +92,7 @@ def select(
     events: str | Iterable[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    matching: Matching | None = None,
     missing: Missing = "raise",
 ) -> J:
     """Keep the events that match everything asked for, or the sessions or users that have such an event.
@@ -98,8 +110,10 @@ def select(
         Names of events that match.
     start, end : datetime, optional
         Events in ``[start, end)`` match. With a time zone.
+    matching : Pattern, str or Matches, optional
+        The events of all matches of a pattern match, or those of these matches. D8.11.
     missing : {"raise", "ignore"}
-        What to do about names and users that are not there (D0.9).
+        What to do about names and users that are not there (D0.9). A pattern has a choice of its own.
 
     Returns
     -------
@@ -120,13 +134,16 @@ def select(
     UnknownPropertyError
         If `where` names a column that is not there.
     ParameterError
-        If a parameter has a value it cannot take, or `where` is not true or false of every event.
+        If a parameter has a value it cannot take, `where` is not true or false of every event, or matches are those
+        of other journeys.
+    PatternError
+        If the text of `matching` is no pattern.
 
     Notes
     -----
     O(n). The properties are shared with the journeys before.
     """
-    asked = Selection(where, keep, users, events, start, end, missing)
+    asked = Selection(where, keep, users, events, start, end, missing, matching)
     return apply(asked, journeys)
 
 
@@ -208,7 +225,22 @@ def _matches(asked: Selection, journeys: Ragged) -> Flags:
         matches &= journeys.times < _micro(asked.end)
     if asked.where is not None:
         matches &= _evaluated(asked.where, journeys)
+    if asked.matching is not None:
+        matches &= _matching(asked.matching, journeys)
     return matches
+
+
+def _text(matching: Matching | None) -> str:
+    pattern = matching.pattern if isinstance(matching, Matches) else matching
+    return pattern.text if isinstance(pattern, Pattern) else str(pattern)
+
+
+def _matching(matching: Matching, journeys: Ragged) -> Flags:
+    if not isinstance(matching, Matches):
+        matching = match(journeys, matching, "all")
+    elif matching.journeys is not journeys:
+        raise ParameterError(OTHER_JOURNEYS)
+    return matching.marks()
 
 
 def _evaluated(where: pl.Expr, journeys: Ragged) -> Flags:

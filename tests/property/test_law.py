@@ -18,6 +18,7 @@ from tests.measuring import answer_of, journeys_of, many_users
 pytestmark = pytest.mark.property
 
 NAMES = ("home", "view", "cart", "buy")
+IT = jk.Pattern("it=buy -> .", missing="ignore")
 MODEL = jk.StageModel([jk.Stage("look", ["home", "view"]), jk.Stage("want", "cart"), jk.Stage("own", "buy")])
 
 
@@ -41,6 +42,9 @@ def statistics():
             3, unit="user", start="view", end=["cart", "buy"], edge_limit=3, open_paths="censor", horizon="2h"
         ),
         jk.Flow.posthog(of="stage", min_weight=2),
+        jk.Flow(start=jk.Pattern("view ~> cart", missing="ignore"), end=IT, unit="user"),
+        jk.StepMatrix(anchor=jk.Pattern("look -> want", of="stage", unit="user"), before=1, after=1),
+        jk.Funnel([jk.Pattern("view -> cart", missing="ignore"), "buy"], exclude=IT),
         jk.NGrams((1, 3), 5),
         jk.SequentialPatterns(9, min_length=2, max_length=3),
         jk.SequentialPatterns(None, min_support=0.3, closed=True, unit="user", max_length=3),

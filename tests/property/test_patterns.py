@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 import journeykit as jk
 from journeykit.patterns import Pattern
@@ -161,3 +163,43 @@ def test_prefixes_are_those_of_the_slow_twin(paths, drawn, within):
         rows = found[found[:, 0] == place]
         assert tuple((rows[:, 2] - starts[place]).tolist()) == wanted
         assert set(rows[:, 1].tolist()) <= {1 if len(wanted) == len(elements) else 0}
+
+
+@settings(max_examples=60, deadline=None)
+@given(PATHS, patterns(), st.integers(0, 3), st.sampled_from(("session", "user")), st.booleans())
+def test_a_step_or_an_anchor_is_the_captured_or_the_last_event_of_every_match(
+    paths, drawn, place, unit, capture
+):
+    """And the journeys marked with it give the same answers."""
+    elements, connectors, at_start, at_end = drawn
+    place %= len(elements)
+    parts = written(*drawn).split(" ")
+    if capture:
+        parts[2 * place + at_start] = f"it={parts[2 * place + at_start]}"
+    try:
+        pattern = Pattern(" ".join(parts), unit=unit, missing="ignore")
+    except jk.errors.PatternError:
+        return
+    journeys = journeys_of_paths(paths)
+    users, starts = journeys.users.to_list(), journeys.paths("user").starts
+    wanted = set()
+    for user, start in zip(users, starts.tolist(), strict=True):
+        for positions, of in oracle.matches(
+            timed(paths[user]), elements, connectors, at_start=at_start, at_end=at_end
+        ):
+            meant = [at for at, element in zip(positions, of, strict=True) if element == place]
+            wanted |= {start + at for at in (meant if capture else positions[-1:])}
+    meant = pattern.events_meant(journeys)
+    assert set(np.flatnonzero(meant).tolist()) == wanted
+    row = pl.Series("row", journeys.rows).filter(pl.Series(meant))
+    log = journeys.frame.with_columns(pl.Series("row", journeys.rows)).with_columns(
+        is_meant=pl.col("row").is_in(row.implode()), time=pl.col("time").dt.epoch("us")
+    )
+    read = jk.read_events(log, user="user", time="time", event="event", unit="us", keep=["is_meant"])
+    marked, match = read.sessionize("30m"), jk.Match(where=pl.col("is_meant"), label=pattern.text)
+    for ask in (
+        lambda one: jk.Funnel([one, "a"], unit=unit, missing="ignore"),
+        lambda one: jk.Flow(start=one, unit=unit),
+        lambda one: jk.StepMatrix(anchor=one, occurrence="last", unit=unit),
+    ):
+        assert_frame_equal(journeys.measure(ask(pattern)).frame, marked.measure(ask(match)).frame)

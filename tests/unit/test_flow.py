@@ -162,7 +162,10 @@ def test_presets_are_values_that_can_be_changed():
         ({"sort": "name"}, "sort cannot be 'name'. Choose one of: 'step', 'weight'."),
         ({"keep": "any"}, "keep cannot be 'any'. Choose one of: 'first', 'last'."),
         ({"open_paths": "drop"}, "open_paths cannot be 'drop'. Choose one of: 'end', 'censor'."),
-        ({"start": []}, "start cannot be []. Give a name, a list of names, a polars expression or a Match."),
+        (
+            {"start": []},
+            "start cannot be []. Give a name, a list of names, a polars expression, a Pattern or a Match.",
+        ),
         ({"occurrence": -1}, "occurrence cannot be -1. Choose 'first', 'last', or a whole number from 1 on."),
     ],
 )

@@ -203,7 +203,7 @@ def tap(**options):
 
 
 REFUSED = {
-    "trouble cannot be []. Give a name, a list of names, a polars expression or a Match.": lambda: (
+    "trouble cannot be []. Give a name, a list of names, a polars expression, a Pattern or a Match.": lambda: (
         jk.Friction([])
     ),
     "rage cannot be 3. Give a RageRule, such as RageRule.mixpanel(), or None.": lambda: jk.Friction(rage=3),

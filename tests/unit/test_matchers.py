@@ -127,7 +127,7 @@ def test_what_can_be_given():
     assert as_match(pl.col("value") > 1, "step") == Match(where=Condition("value", ">", 1))
     for wrong in ([], 3, None):
         with pytest.raises(
-            ParameterError, match="Give a name, a list of names, a polars expression or a Match."
+            ParameterError, match="Give a name, a list of names, a polars expression, a Pattern or a Match."
         ):
             as_match(wrong, "step")
 

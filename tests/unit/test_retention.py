@@ -173,7 +173,7 @@ REFUSED = [
      "window cannot be 0. Give how many periods it has, from 1 to 10,000, such as 30."),
     (lambda: jk.TimeBetween("a", "b", pairing="all"), "pairing cannot be 'all'. Choose one of: 'first', 'each'."),
     (lambda: jk.TimeBetween("a", []),
-     "end cannot be []. Give a name, a list of names, a polars expression or a Match."),
+     "end cannot be []. Give a name, a list of names, a polars expression, a Pattern or a Match."),
     (lambda: jk.SessionLengths(("1h", "1m")),
      "bounds cannot be ('1h', '1m'). Give durations, each longer than the one before."),
     (lambda: jk.SessionLengths("1h"), "bounds cannot be '1h'. Give a list of durations, such as ('1m', '1h')."),

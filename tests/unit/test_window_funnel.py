@@ -78,7 +78,7 @@ def test_conditions_may_look_at_properties():
         ({"conditions": ["a"] * 33}, "33 conditions are more than the 32 there can be."),
         (
             {"conditions": [3]},
-            "a condition cannot be 3. Give a name, a list of names, a polars expression or a Match.",
+            "a condition cannot be 3. Give a name, a list of names, a polars expression, a Pattern or a Match.",
         ),
         ({"within": "0s"}, "within must be greater than zero, not '0s'."),
         (

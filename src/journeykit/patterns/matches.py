@@ -22,6 +22,7 @@ Bools = npt.NDArray[np.bool_]
 J = TypeVar("J", bound=Ragged)
 
 SHOWN_ROWS = 10
+OTHER_JOURNEYS = "these matches are not of these journeys: positions in one are not those in another."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -281,9 +282,7 @@ def mark(
     if not isinstance(matches, Matches):
         matches = match(journeys, matches, "all")
     elif matches.journeys is not journeys:
-        raise ParameterError(
-            "these matches are not of these journeys: positions in one are not those in another."
-        )
+        raise ParameterError(OTHER_JOURNEYS)
     flags = matches.marks(of, capture)
     size = int(journeys.rows.max(initial=0)) + 1
     by_row = np.zeros(size, np.bool_)

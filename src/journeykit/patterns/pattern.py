@@ -21,9 +21,10 @@ from journeykit.matchers import (
     as_match,
     check_matches,
     symbols_of,
+    written,
 )
 from journeykit.paths import UNITS, Unit
-from journeykit.patterns import clickhouse_grammar
+from journeykit.patterns import clickhouse_grammar, searching
 from journeykit.patterns.automaton import Compiled, compiled
 from journeykit.patterns.parsing import checked, parse, quoted
 from journeykit.patterns.syntax import UNBOUNDED, Names
@@ -36,7 +37,7 @@ Bools = npt.NDArray[np.bool_]
 Bindings = tuple[tuple[str, Match], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pattern:
     r"""A sequence of events to look for in paths. D8.11.
 
@@ -115,7 +116,7 @@ class Pattern:
     within: Duration | None = None
     of: Of = "event"
     unit: Unit = "session"
-    where: Mapping[str, MatchLike] | Bindings | None = None
+    where: Mapping[str, MatchLike] | Bindings | None = ()
     missing: Missing = "raise"
 
     def __post_init__(self) -> None:
@@ -135,6 +136,9 @@ class Pattern:
         if self.within is not None:
             microseconds(self.within, "within")
         _ = self.compiled, self.matchers
+
+    def __repr__(self) -> str:
+        return written(self)
 
     @classmethod
     def clickhouse(
@@ -249,6 +253,19 @@ class Pattern:
     def check(self, context: Context) -> None:
         """Refuse names, stages and properties that the journeys do not have, before any work. D0.9."""
         check_matches(self.matchers, self.of, self.missing, context)
+
+    def check_one_event(self) -> None:
+        """Refuse several captures, where one event of a match is wanted."""
+        names = sorted({name for name in self.captures if name is not None})
+        if len(names) > 1:
+            raise ParameterError(
+                f"the pattern {self.text!r} captures {', '.join(map(repr, names))}, and only one event of a match can "
+                f"be meant. Keep one capture."
+            )
+
+    def events_meant(self, journeys: Ragged) -> Bools:
+        """Mark the captured event of every match, or else its last one, in stored order; see `Match`."""
+        return searching.events_meant(journeys, self)
 
     def symbols(self, journeys: Ragged, also: Sequence[Match] = ()) -> tuple[Codes, Masks, Masks, Bools]:
         """Return a symbol for every event; and for every symbol the states it fits, what it blocks, if it is left out.

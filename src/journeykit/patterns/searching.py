@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,14 @@ import numpy.typing as npt
 from journeykit.errors import ParameterError
 from journeykit.paths import Paths
 from journeykit.patterns.automaton import Automaton
-from journeykit.patterns.pattern import Pattern
 from journeykit.ragged import Ragged
 from journeykit.threads import cores, on_all_cores
 
+if TYPE_CHECKING:
+    from journeykit.patterns.pattern import Pattern
+
 Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Occurrence: TypeAlias = Literal["first", "last", "all"]
 OCCURRENCES = get_args(Occurrence)
 SHARDS_PER_CORE = 4
@@ -213,3 +216,18 @@ def _prefixes(search: Search, matched: Int64s) -> list[Int64s]:
         found[:, 1] = 0
         parts.append(found)
     return parts
+
+
+def events_meant(journeys: Ragged, pattern: Pattern) -> Bools:
+    """Mark the captured events of all matches, or without captures the last event of each, in stored order."""
+    found = found_in(journeys, pattern, "all")
+    captured = np.array([name is not None for name in pattern.captures])[list(pattern.compiled.elements)]
+    meant = captured[found[:, 3]]
+    if not captured.any():
+        meant = np.append((found[1:, :2] != found[:-1, :2]).any(axis=1), True)[: len(found)]
+    positions = found[meant, 2]
+    if pattern.unit == "user" and journeys.time_order is not None:
+        positions = journeys.time_order[positions]
+    marks = np.zeros(journeys.event_codes.size, np.bool_)
+    marks[positions] = True
+    return marks

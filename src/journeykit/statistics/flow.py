@@ -41,7 +41,7 @@ class Flow(Statistic[FlowTable]):
     ----------
     max_steps : int
         How many steps of a path to show. END takes one too: a path of `max_steps` events shows no END.
-    start, end : str, sequence of str, polars expression or Match, optional
+    start, end : str, sequence of str, polars expression, Pattern or Match, optional
         Cut each path before its `start` and after the first `end` behind it; paths without are left out and counted in
         the notes. With an `end` the last `max_steps` events are shown; with both, of a longer path, the first and the
         last ``max_steps // 2``, and ``<OTHER>`` between them. D3.4.

@@ -10,7 +10,7 @@ import polars as pl
 
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.matchers import FirstTime, Match, MatchLike, as_match
+from journeykit.matchers import EventSearch, FirstTime, Match, MatchLike, as_match
 from journeykit.stages.conditions import Condition, Where
 
 MOST_STEPS = 32
@@ -23,7 +23,7 @@ class Step:
 
     Parameters
     ----------
-    events : str, sequence of str, polars expression or Match
+    events : str, sequence of str, polars expression, Pattern or Match
         Which events make it: any of these names.
     where : polars expression or conditions, optional
         What must be true of the event's properties.
@@ -99,7 +99,7 @@ class Exclusion:
 
     Parameters
     ----------
-    events : str, sequence of str, polars expression or Match
+    events : str, sequence of str, polars expression, Pattern or Match
         Which events exclude.
     where : polars expression or conditions, optional
         What must be true of the event's properties.
@@ -156,7 +156,7 @@ def _shown(one: Step | Exclusion) -> str:
         if names
         else []
         if match.where is not None
-        else ["Match()"]
+        else [repr(match.pattern or Match())]
     )
     parts += [f"where={_where(match.where)}"] if match.where is not None else []
     parts += [f"first_time={match.first_time!r}"] if match.first_time is not False else []
@@ -194,7 +194,7 @@ def as_steps(steps: Any) -> tuple[Step, ...]:
     ParameterError
         If there is none, there are too many, or the first is optional.
     """
-    if isinstance(steps, str | Step | Match | pl.Expr) or not isinstance(steps, Sequence):
+    if isinstance(steps, str | Step | Match | pl.Expr | EventSearch) or not isinstance(steps, Sequence):
         raise ParameterError(
             f"steps must be a list of steps, not {steps!r}. Write, for example, ['view', 'purchase']."
         )
@@ -233,7 +233,7 @@ def as_exclusions(given: Any, steps: Sequence[Step]) -> tuple[Exclusion, ...]:
     ParameterError
         If an end is no step, or an optional one.
     """
-    single = isinstance(given, str | Exclusion | Match | pl.Expr)
+    single = isinstance(given, str | Exclusion | Match | pl.Expr | EventSearch)
     listed = (given,) if single else tuple(given)
     made = tuple(one if isinstance(one, Exclusion) else Exclusion(one) for one in listed)
     last = max(k for k, step in enumerate(steps, 1) if not step.optional)

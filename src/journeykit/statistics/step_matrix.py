@@ -103,7 +103,7 @@ class StepMatrix(Statistic[StepTable]):
         What a step is. Events before the first stage are left out of a stage path.
     unit : {"session", "user"}
         What a path is.
-    anchor : str, sequence of str, polars expression or Match, optional
+    anchor : str, sequence of str, polars expression, Pattern or Match, optional
         The event that is step 0 of every path; paths without it are left out and counted in the notes.
     before, after : int
         How many steps to show on both sides of the anchor. Before a path's first event it is at START, behind its
