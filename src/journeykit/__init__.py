@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from journeykit.engines import InMemory
     from journeykit.errors import JourneykitError, JourneykitWarning
     from journeykit.events import Events
+    from journeykit.growing import Store, open_store
     from journeykit.journeys import Journeys, open_journeys
     from journeykit.matchers import Match
     from journeykit.patterns import Matches, Pattern
@@ -72,6 +73,8 @@ _HOMES = {
     "StageModel": "stages",
     "Journeys": "journeys",
     "open_journeys": "journeys",
+    "Store": "growing",
+    "open_store": "growing",
     "PathCleaning": "cleaning",
     "path_transforms": "",
     "Segment": "cells",
@@ -163,6 +166,7 @@ __all__ = [
     "Step",
     "StepMatrix",
     "Stickiness",
+    "Store",
     "TimeBetween",
     "TopPaths",
     "Transitions",
@@ -173,6 +177,7 @@ __all__ = [
     "errors",
     "explain_difference",
     "open_journeys",
+    "open_store",
     "path_transforms",
     "read_events",
     "rules",

@@ -326,6 +326,30 @@ class StoreError(JourneykitError, ValueError):
         )
 
     @classmethod
+    def older(cls, path: str, version: int, known: int, writer: object) -> StoreError:
+        """Refuse a format that is no longer read."""
+        return cls(
+            f"the journeys at {path!r} have format {version!r}, written by journeykit {writer}; this version "
+            f"reads format {known}. Write them again from the log with this version."
+        )
+
+    @classmethod
+    def locked(cls, path: str, file: str, holder: Mapping[str, object]) -> StoreError:
+        """Refuse to write while another does."""
+        who = "an unknown process"
+        if holder:
+            who = f"process {holder['process']} on {holder['machine']!r} (since {holder['since']})"
+        return cls(
+            f"the journeys at {path!r} are being written by {who}. Wait until it has finished; if it is gone for "
+            f"certain, remove {file!r}."
+        )
+
+    @classmethod
+    def not_appended(cls, path: str, reason: str, remedy: str) -> StoreError:
+        """Say why new events do not fit a store."""
+        return cls(f"nothing was appended to {path!r}: {sentence(reason)} {remedy}")
+
+    @classmethod
     def broken(cls, path: str, file: str, reason: str) -> StoreError:
         """Refuse a file that is missing, cut short or changed."""
         return cls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -232,12 +232,16 @@ def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Jour
         sessions_inside=found.inside,
         time_order=time_order,
         source=events.frame.drop(COLUMNS, strict=False),
-        provenance=Provenance(
-            ordered.tied_pairs,
-            ordered.tied_pairs_distinct,
-            ordered.out_of_order,
-            outside,
-            _notes(events, ordered, outside),
+        tie_breaks=events.frame.select(each for each in ("order",) if each in events.frame.columns),
+        provenance=log_provenance(
+            Provenance(
+                tied_pairs=ordered.tied_pairs,
+                tied_pairs_distinct=ordered.tied_pairs_distinct,
+                out_of_order=ordered.out_of_order,
+                events_outside=outside,
+                rows_dropped=events.counts.dropped,
+                duplicates_dropped=events.duplicates_dropped,
+            )
         ),
     )
 
@@ -246,13 +250,13 @@ def _micro(moment: datetime) -> int:
     return int(pl.Series([moment]).dt.epoch("us")[0])
 
 
-def _notes(events: Events, ordered: OrderedEvents, outside: int) -> tuple[str, ...]:
-    """Say what a reader of any answer should know of the log."""
+def log_provenance(found: Provenance) -> Provenance:
+    """Add what a reader of any answer should know of the log."""
     said = {
-        f"{events.counts.dropped:,} rows without a valid user, time or event were dropped": events.counts.dropped,
-        f"{events.duplicates_dropped:,} duplicate rows were dropped": events.duplicates_dropped,
-        f"{ordered.tied_pairs_distinct:,} pairs of different events share user and time: "
-        f"their order is that of the log": ordered.tied_pairs_distinct,
-        f"{outside:,} events lie outside any session": outside,
+        f"{found.rows_dropped:,} rows without a valid user, time or event were dropped": found.rows_dropped,
+        f"{found.duplicates_dropped:,} duplicate rows were dropped": found.duplicates_dropped,
+        f"{found.tied_pairs_distinct:,} pairs of different events share user and time: "
+        f"their order is that of the log": found.tied_pairs_distinct,
+        f"{found.events_outside:,} events lie outside any session": found.events_outside,
     }
-    return tuple(f"{text}." for text, count in said.items() if count)
+    return replace(found, notes=tuple(f"{text}." for text, count in said.items() if count))

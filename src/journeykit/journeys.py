@@ -16,7 +16,7 @@ from journeykit.errors import SHOWN_NAMES, NotAStatisticError, ParameterError
 from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic
 from journeykit.ragged import Provenance, Ragged, Staged
-from journeykit.stages import StageAssignment, StageModel
+from journeykit.stages import StageModel
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -85,7 +85,7 @@ class Journeys(Ragged):
         found = model.assign(self.in_time_order(), missing=missing)
         current, furthest = self.as_stored(found.current), self.as_stored(found.furthest)
         notes = [note for note in self.provenance.notes if not note.startswith(UNMAPPED)]
-        notes += [_unmapped_note(found)] if found.unmapped.height else []
+        notes += [unmapped_note(found.unmapped, self.n_events)] if found.unmapped.height else []
         provenance = replace(self.provenance, notes=tuple(notes))
         return replace(self, staged=Staged(model, current, furthest), provenance=provenance)
 
@@ -211,15 +211,14 @@ class Journeys(Ragged):
         )
 
 
-def _unmapped_note(found: StageAssignment) -> str:
-    """Say how many events are in no stage, and which. D6.3."""
-    events, unmapped = found.matched.size, int(found.unmapped["events"].sum())
-    named = ", ".join(
-        f"{name!r} ({count:,})" for name, count, _ in found.unmapped.head(SHOWN_NAMES).iter_rows()
-    )
-    more = f" and {found.unmapped.height - SHOWN_NAMES:,} more" if found.unmapped.height > SHOWN_NAMES else ""
-    share = f" ({found.unmapped_share:.1%})".replace("%", " %") if found.unmapped_share is not None else ""
-    return f"{UNMAPPED}{unmapped:,} of {events:,} events{share}{': ' if named else ''}{named}{more}."
+def unmapped_note(unmapped: pl.DataFrame, n_events: int) -> str:
+    """Say how many of `n_events` (at least one) events are in no stage, and which, the most frequent first. D6.3."""
+    missed = int(unmapped["events"].sum())
+    first = unmapped.select("event", "events").head(SHOWN_NAMES)
+    named = ", ".join(f"{name!r} ({count:,})" for name, count in first.iter_rows())
+    more = f" and {unmapped.height - SHOWN_NAMES:,} more" if unmapped.height > SHOWN_NAMES else ""
+    share = f" ({missed / n_events:.1%})".replace("%", " %")
+    return f"{UNMAPPED}{missed:,} of {n_events:,} events{share}: {named}{more}."
 
 
 def open_journeys(path: str | Path, *, verify: bool = False) -> Journeys:
@@ -242,6 +241,10 @@ def open_journeys(path: str | Path, *, verify: bool = False) -> Journeys:
     StoreError
         If there are no journeys, if they are damaged, or if a newer version wrote them.
     """
-    stored = store.read(path, verify=verify)
+    return journeys_of(store.read(path, verify=verify))
+
+
+def journeys_of(stored: store.Stored) -> Journeys:
+    """Put together what was read from a store."""
     staged = None if stored.stages is None else Staged(*stored.stages)
     return Journeys(**stored.parts, staged=staged, provenance=Provenance(**stored.provenance))

@@ -36,13 +36,30 @@ class Columns(Protocol):
 
 @dataclass(frozen=True)
 class Provenance:
-    """What happened on the way from the log to the journeys. D0.6."""
+    """What happened on the way from the log to the journeys. D0.6.
+
+    Attributes
+    ----------
+    tied_pairs, tied_pairs_distinct, out_of_order : int
+        See D1.9.
+    events_outside : int
+        Events outside any session.
+    rows_dropped, duplicates_dropped : int
+        Rows of the log that were left out.
+    notes : tuple of str
+        What a reader of any answer should know of the log.
+    verbs : tuple of str
+        What left out or renamed events afterwards.
+    """
 
     tied_pairs: int = 0
     tied_pairs_distinct: int = 0
     out_of_order: int = 0
     events_outside: int = 0
+    rows_dropped: int = 0
+    duplicates_dropped: int = 0
     notes: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,8 @@ class Ragged:
         Which users belong to each jackknife group.
     rows : numpy.ndarray of uint32 or uint64
         Where each event stood in the input.
+    tie_breaks : Columns
+        The column ``order`` by input row, if the log has one (D1.3).
     """
 
     users: pl.Series
@@ -98,6 +117,7 @@ class Ragged:
     time_order: Int64s | None = None
     staged: Staged | None = None
     source: Columns = field(default_factory=pl.DataFrame)
+    tie_breaks: Columns = field(default_factory=pl.DataFrame)
     provenance: Provenance = field(default_factory=Provenance)
     user_range: tuple[int, int] | None = None
 

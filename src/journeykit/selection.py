@@ -319,12 +319,13 @@ def noted(before: J, after: J, verb: str) -> J:
         "users": (before.n_users, after.n_users),
     }
     lost = [f"{had - has:,} of {had:,} {kind}" for kind, (had, has) in counts.items() if had > has]
-    if not lost:
-        return after
-    *others, last = lost
-    said = f"{', '.join(others)} and {last}" if others else last
-    notes = (*after.provenance.notes, f"{verb} left out {said}.")
-    return replace(after, provenance=replace(after.provenance, notes=notes))
+    notes = after.provenance.notes
+    if lost:
+        *others, last = lost
+        said = f"{', '.join(others)} and {last}" if others else last
+        notes = (*notes, f"{verb} left out {said}.")
+    verbs = (*after.provenance.verbs, verb)
+    return replace(after, provenance=replace(after.provenance, notes=notes, verbs=verbs))
 
 
 def _spanned(asked: Selection, journeys: J) -> J:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,30 @@ from polars.testing import assert_frame_equal
 
 import journeykit as jk
 from journeykit.errors import StageModelError, StoreError
+from journeykit.ordering import group_of
 from tests import logs
 from tests.unit.test_journeys import MODEL, minute, shop
 
-FILES = ["events.parquet", "manifest.json", "sessions.parquet", "users.parquet"]
+
+def files(store: Path) -> dict[str, bytes]:
+    return {str(each.relative_to(store)): each.read_bytes() for each in store.rglob("*") if each.is_file()}
+
+
+def file(store: Path, kind: str) -> Path:
+    """The first file of a kind."""
+    return min((store / kind).iterdir())
+
+
+def named(store: Path, kind: str) -> str:
+    return f"{kind}/{file(store, kind).name}"
+
+
+def edit_shard(store: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Change what the manifest says of the first shard."""
+    manifest = json.loads((store / "manifest.json").read_text(encoding="utf-8"))
+    change(manifest["shards"][0])
+    (store / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return dict(manifest["shards"][0])
 
 
 @pytest.fixture
@@ -136,15 +157,20 @@ def test_large_vocabularies_keep_their_code_width(tmp_path: Path) -> None:
 
 
 def test_the_files_are_plain_parquet(store: Path) -> None:
-    assert sorted(file.name for file in store.iterdir()) == FILES
-    assert_frame_equal(pl.read_parquet(store / "events.parquet"), jk.open_journeys(store).frame)
+    assert sorted(each.name for each in store.iterdir()) == ["events", "manifest.json", "sessions", "users"]
+    plain = pl.read_parquet(store / "events/*.parquet")
+    journeys = jk.open_journeys(store)
+    assert_frame_equal(plain.with_columns(pl.col("event").cast(pl.Enum(journeys.names))), journeys.frame)
+    assert_frame_equal(jk.open_store(store).scan().collect(), plain)
     with duckdb.connect() as connection:
         found = connection.sql(
-            f"select stage, count(*) from '{store}/events.parquet' group by all order by all"
+            f"select stage, count(*) from '{store}/events/*.parquet' group by all order by all"
         ).fetchall()
-        totals = connection.sql(f"select sum(events), sum(sessions) from '{store}/users.parquet'").fetchall()
+        totals = connection.sql(
+            f"select sum(events), sum(sessions) from '{store}/users/*.parquet'"
+        ).fetchall()
         causes = connection.sql(
-            f"select cause, count(*) from '{store}/sessions.parquet' group by all order by all"
+            f"select cause, count(*) from '{store}/sessions/*.parquet' group by all order by all"
         )
         assert found == [("look", 6), ("own", 1), ("want", 2)]
         assert totals == [(9, 4)]
@@ -153,10 +179,15 @@ def test_the_files_are_plain_parquet(store: Path) -> None:
 
 def test_the_manifest_says_what_is_there(store: Path) -> None:
     manifest = json.loads((store / "manifest.json").read_text(encoding="utf-8"))
-    files = manifest.pop("files")
-    assert sorted(files) == [name for name in FILES if name != "manifest.json"]
-    assert files["users.parquet"]["bytes"] == (store / "users.parquet").stat().st_size
-    assert len(files["users.parquet"]["sha256"]) == 64
+    shards = manifest.pop("shards")
+    assert [shard["number"] for shard in shards] == sorted(group_of(jk.open_journeys(store).users).tolist())
+    assert sum(shard["events"] for shard in shards) == 9
+    for shard in shards:
+        assert sorted(shard["files"]) == ["events", "sessions", "users"]
+        for each in shard["files"].values():
+            assert (store / each["file"]).stat().st_size == each["bytes"]
+            assert each["sha256"][:16] in each["file"]
+            assert len(each["sha256"]) == 64
     assert jk.StageModel.loads(manifest.pop("stages")) == MODEL
     rule = manifest.pop("session_rule")
     assert rule["timeout"] == "30m"
@@ -165,7 +196,7 @@ def test_the_manifest_says_what_is_there(store: Path) -> None:
     start = int(minute(0).timestamp()) * logs.SECOND
     assert manifest == {
         "format": "journeykit journeys",
-        "version": 1,
+        "version": 2,
         "journeykit": jk.__version__,
         "users": 3,
         "sessions": 4,
@@ -174,15 +205,25 @@ def test_the_manifest_says_what_is_there(store: Path) -> None:
         "observed_from": start,
         "observed_until": start + 200 * logs.MINUTE,
         "properties": {"session": "session_property", "device": "device"},
-        "provenance": {"tied_pairs": 1, "tied_pairs_distinct": 1, "out_of_order": 0, "events_outside": 0},
+        "provenance": {
+            "tied_pairs": 1,
+            "tied_pairs_distinct": 1,
+            "out_of_order": 0,
+            "events_outside": 0,
+            "rows_dropped": 0,
+            "duplicates_dropped": 0,
+            "verbs": [],
+        },
+        "n_shards": 64,
+        "tie_break": False,
+        "unmapped": {},
         "names": ["cart", "purchase", "search", "view"],
     }
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     one, other = (shop().assign_stages(MODEL).write(tmp_path / name) for name in "ab")
-    for name in FILES:
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert files(one) == files(other)
 
 
 def test_properties_are_read_when_they_are_asked_for(store: Path) -> None:
@@ -214,7 +255,7 @@ def test_what_is_there_is_not_replaced_unasked(store: Path) -> None:
     assert shop("interleaved").write(store, overwrite=True) == store
     assert jk.open_journeys(store, verify=True).staged is None
     shop().write(store, overwrite=True)
-    assert sorted(file.name for file in store.iterdir()) == FILES
+    assert sorted(each.name for each in store.iterdir()) == ["events", "manifest.json", "sessions", "users"]
     assert [each.name for each in store.parent.iterdir()] == [store.name]
 
 
@@ -239,7 +280,7 @@ def test_an_interrupted_write_leaves_what_was_there(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("journeykit.store._fingerprint", fail)
+    monkeypatch.setattr("journeykit.store.writing.checksum", fail)
     with pytest.raises(StoreError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
         shop().write(store.parent / "other")
     if isinstance(error, OSError):
@@ -299,7 +340,7 @@ def test_a_path_without_journeys_is_refused(store: Path) -> None:
         "{!r} does not hold journeys: it has no manifest.json of journeykit. Pass the folder that "
         "Journeys.write made, or read a log with read_events."
     )
-    assert refusal(store / "events.parquet") == foreign.format(str(store / "events.parquet"))
+    assert refusal(store / "manifest.json") == foreign.format(str(store / "manifest.json"))
     assert refusal(store.parent) == foreign.format(str(store.parent))
     edit(store, format="other")
     assert refusal(store) == foreign.format(str(store))
@@ -307,11 +348,19 @@ def test_a_path_without_journeys_is_refused(store: Path) -> None:
     assert refusal(store) == foreign.format(str(store))
 
 
-def test_a_newer_format_is_refused(store: Path) -> None:
-    edit(store, version=2, journeykit="9.9.0")
+def test_an_older_format_is_refused(store: Path) -> None:
+    edit(store, version=1, journeykit="0.0.9")
     assert refusal(store) == (
-        f"the journeys at {str(store)!r} have format 2, written by journeykit 9.9.0; this version reads formats "
-        f"up to 1. Upgrade journeykit, or write them again with this version."
+        f"the journeys at {str(store)!r} have format 1, written by journeykit 0.0.9; this version reads format 2. "
+        f"Write them again from the log with this version."
+    )
+
+
+def test_a_newer_format_is_refused(store: Path) -> None:
+    edit(store, version=3, journeykit="9.9.0")
+    assert refusal(store) == (
+        f"the journeys at {str(store)!r} have format 3, written by journeykit 9.9.0; this version reads formats "
+        f"up to 2. Upgrade journeykit, or write them again with this version."
     )
 
 
@@ -323,33 +372,32 @@ def damaged(store: Path, file: str, reason: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("changes", "file", "reason"),
+    ("changes", "where", "reason"),
     [
         ({"names": ...}, "manifest.json", "has no 'names'"),
         (
-            {"names": ["cart", "purchase", "view"]},
-            "events.parquet",
+            {"names": ["cart", "purchase", "search"]},
+            "events",
             "has other event names than the manifest",
         ),
-        ({"events": 8}, "events.parquet", "has 9 rows, not 8"),
-        ({"users": 8}, "users.parquet", "has 3 rows, not 8"),
         ({"session_rule": {"timeout": "soon"}}, "manifest.json", None),
         (
             {"session_rule": {"timeuot": "1h"}},
             "manifest.json",
             "has a wrong value: session_rule has the unknown option 'timeuot'",
         ),
-        ({"files": 3}, "manifest.json", "has a wrong value: 'int' object has no attribute 'items'"),
+        ({"shards": 3}, "manifest.json", "has a wrong value: 'int' object is not iterable"),
     ],
 )
-def test_a_wrong_manifest_is_refused(changes: Any, file: str, reason: str | None, store: Path) -> None:
+def test_a_wrong_manifest_is_refused(changes: Any, where: str, reason: str | None, store: Path) -> None:
     edit(store, **changes)
     if reason is None:
         assert refusal(store).startswith(
-            f"the journeys at {str(store)!r} are damaged: {file} has a wrong value:"
+            f"the journeys at {str(store)!r} are damaged: {where} has a wrong value:"
         )
     else:
-        assert refusal(store) == damaged(store, file, reason)
+        shown = named(store, where) if where == "events" else where
+        assert refusal(store) == damaged(store, shown, reason)
 
 
 def test_a_cut_manifest_is_refused(store: Path) -> None:
@@ -360,29 +408,43 @@ def test_a_cut_manifest_is_refused(store: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["events", "users"])
+def test_wrong_counts_are_refused(kind: str, store: Path) -> None:
+    def change(shard: dict[str, Any]) -> None:
+        shard[kind] += 1
+
+    rows = edit_shard(store, change)[kind]
+    assert refusal(store) == damaged(store, named(store, kind), f"has {rows - 1:,} rows, not {rows:,}")
+
+
 def test_files_that_do_not_fit_together_are_refused(store: Path) -> None:
-    users = pl.read_parquet(store / "users.parquet").with_columns(pl.col("events") + 1)
-    users.write_parquet(store / "users.parquet")
-    files = json.loads((store / "manifest.json").read_text(encoding="utf-8"))["files"]
-    files["users.parquet"]["bytes"] = (store / "users.parquet").stat().st_size
-    edit(store, files=files)
+    users = file(store, "users")
+    pl.read_parquet(users).with_columns(pl.col("events") + 1).write_parquet(users)
+
+    def change(shard: dict[str, Any]) -> None:
+        shard["files"]["users"]["bytes"] = users.stat().st_size
+
+    edit_shard(store, change)
     assert refusal(store) == damaged(
-        store, "users.parquet", "and sessions.parquet count other events or sessions than there are"
+        store, "users", "and sessions count other events or sessions than there are"
     )
 
 
-@pytest.mark.parametrize("name", ["events.parquet", "users.parquet", "sessions.parquet"])
-def test_damaged_files_are_refused(name: str, store: Path) -> None:
-    content = (store / name).read_bytes()
+@pytest.mark.parametrize("kind", ["events", "users", "sessions"])
+def test_damaged_files_are_refused(kind: str, store: Path) -> None:
+    damage, name = file(store, kind), named(store, kind)
+    content = damage.read_bytes()
     changed = bytearray(content)
     changed[len(content) // 2] ^= 255
-    (store / name).write_bytes(changed)
-    assert refusal(store, verify=True) == damaged(
-        store, name, "has another checksum than when it was written"
-    )
-    (store / name).write_bytes(b"x" * len(content))
+    damage.write_bytes(changed)
+    expected = damaged(store, name, "has another checksum than when it was written")
+    assert refusal(store, verify=True) == expected
+    with pytest.raises(StoreError) as caught:
+        jk.open_store(store, verify=True)
+    assert str(caught.value) == expected
+    damage.write_bytes(b"x" * len(content))
     assert refusal(store).startswith(f"the journeys at {str(store)!r} are damaged: {name} cannot be read: ")
-    (store / name).write_bytes(content[:-1])
+    damage.write_bytes(content[:-1])
     assert refusal(store) == damaged(store, name, f"has {len(content) - 1:,} bytes, not {len(content):,}")
-    (store / name).unlink()
+    damage.unlink()
     assert refusal(store) == damaged(store, name, "is missing")

@@ -1,0 +1,283 @@
+"""The store as a user sees it: a folder that is asked, and added to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import polars as pl
+
+from journeykit.cells import By
+from journeykit.errors import NotAStatisticError, ParameterError, StoreError
+from journeykit.events import Events
+from journeykit.growing.appending import append
+from journeykit.growing.counting import Counter
+from journeykit.growing.tallies import forget
+from journeykit.journeys import Journeys, open_journeys
+from journeykit.plans import EventsPlan
+from journeykit.protocol import Context, Statistic
+from journeykit.reading import read_events
+from journeykit.stages import StageModel
+from journeykit.store import EVENTS, Manifest, check_files, read_manifest
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+ROLES = ("session", "value")
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Store:
+    """Journeys in a folder, to which new events are appended and which keeps what was counted.
+
+    Made by `open_store`. Nothing of the journeys is held in memory: every call looks at the folder as it is.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The folder that ``Journeys.write`` made.
+    """
+
+    path: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """The Parquet files of the events, for any tool that takes a list of files."""
+        return read_manifest(self.path).paths(EVENTS)
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the table of ``journeys.frame`` as a lazy polars frame, with event names as Categorical."""
+        return pl.scan_parquet(self.files, glob=False)
+
+    def journeys(self, *, verify: bool = False) -> Journeys:
+        """Open all journeys; see ``open_journeys``."""
+        return open_journeys(self.path, verify=verify)
+
+    def append(self, events: Any, **options: Any) -> Store:
+        """Add events, as if they had been read together with those that are there.
+
+        Parameters
+        ----------
+        events : Events or source
+            Events, or what ``read_events`` reads.
+        **options
+            Of ``read_events``, if it is a source: ``user=``, ``time=``, ``event=`` and so on. `keep` and `tz` are
+            by default those of the store.
+
+        Returns
+        -------
+        Store
+            The same store.
+
+        Raises
+        ------
+        StoreError
+            If the events were not read as those of the store (other properties, types, ids or time zone), if its
+            journeys were filtered or cleaned before they were written, or if another process is writing.
+            The store is as it was.
+
+        Notes
+        -----
+        The journeys are those that reading everything at once would give, in the order of the appends: events may
+        come late, and of equal times those read first come first (D1.3). Users of one group may stand in
+        another order. Only shards that users of the new events belong to are read, ordered, cut, staged and
+        written again; names of events may be new. The new files stand beside the old ones until the manifest is
+        replaced in one step: a crash leaves the old store, and the next append clears what it left.
+        ``out_of_order`` counts an appended event against the user's latest one so far (D1.9). Rows that were
+        appended twice are counted twice.
+
+        Examples
+        --------
+        >>> import journeykit as jk
+        >>> first = pl.DataFrame({"user": ["a", "b"], "time": [0, 60], "event": ["view", "view"]})
+        >>> roles = {"user": "user", "time": "time", "event": "event", "unit": "s"}
+        >>> folder = getfixture("tmp_path") / "shop"
+        >>> store = jk.open_store(jk.read_events(first, **roles).sessionize("30m").write(folder))
+        >>> store.append(pl.DataFrame({"user": ["a"], "time": [30], "event": ["buy"]}), **roles)
+        Store of 2 users, 2 sessions, 3 events, 1970-01-01 00:00:00 .. 1970-01-01 00:01:00 (UTC)
+        """
+        append(self.path, self._read(events, options))
+        return self
+
+    def _read(self, events: Any, options: dict[str, Any]) -> Events:
+        if isinstance(events, Events | EventsPlan):
+            if options:
+                raise ParameterError(
+                    f"append takes events or a source with options, not both: {sorted(options)} belong into "
+                    f"read_events."
+                )
+            return events if isinstance(events, Events) else events.collect()
+        about = read_manifest(self.path).about
+        defaults = {"keep": [name for name in about["properties"] if name not in ROLES]}
+        if about["tz"] != "UTC":
+            defaults["tz"] = about["tz"]
+        return read_events(events, **{**defaults, **options})
+
+    @overload
+    def measure(
+        self, statistic: Statistic[Any, A], /, *, by: By = ..., every: str | None = ..., level: float = ...
+    ) -> A: ...
+    @overload
+    def measure(
+        self,
+        first: Statistic[Any, A],
+        second: Statistic[Any, B],
+        /,
+        *,
+        by: By = ...,
+        every: str | None = ...,
+        level: float = ...,
+    ) -> tuple[A, B]: ...
+    @overload
+    def measure(
+        self,
+        first: Statistic[Any, A],
+        second: Statistic[Any, B],
+        third: Statistic[Any, C],
+        /,
+        *,
+        by: By = ...,
+        every: str | None = ...,
+        level: float = ...,
+    ) -> tuple[A, B, C]: ...
+    @overload
+    def measure(
+        self, *statistics: Statistic[Any, Any], by: By = ..., every: str | None = ..., level: float = ...
+    ) -> Any: ...
+
+    def measure(
+        self,
+        *statistics: Statistic[Any, Any],
+        by: By = None,
+        every: str | None = None,
+        level: float = 0.95,
+    ) -> Any:
+        """Answer one or more questions, counting only the shards that changed since they were last asked.
+
+        Parameters
+        ----------
+        *statistics : Statistic
+            The questions.
+        by, every, level
+            See ``Journeys.measure``.
+
+        Returns
+        -------
+        Answer or tuple of Answer
+            Those that ``store.journeys().measure`` would give.
+
+        Raises
+        ------
+        ParameterError
+            If no statistic is given, or a parameter has a value it cannot take.
+        UnknownPropertyError
+            If `by` names a property that was not kept.
+        StoreError
+            If a shard that has to be counted is damaged.
+
+        Notes
+        -----
+        What was counted is kept in ``tallies/`` of the store, by the question, its segments and periods, the content
+        of the shard, and the versions of journeykit and polars. A new event name renumbers the others, and
+        everything is counted again; so are the statistics that look at the end of the observation (open
+        sessions, abandonment) whenever it moves. Statistics of other packages are counted each time: their code
+        may have changed. No more than one shard per core is in memory.
+        """
+        if not statistics:
+            raise ParameterError("measure needs at least one statistic, such as Transitions().")
+        if not 0 < level < 1:
+            raise ParameterError(f"level must lie between 0 and 1, not {level!r}.")
+        for statistic in statistics:
+            if isinstance(statistic, type) or not hasattr(statistic, "tally"):
+                raise NotAStatisticError(statistic)
+        manifest = read_manifest(self.path)
+        for _ in range(TRIES):
+            try:
+                return _answers(manifest, statistics, by, every, level)
+            except StoreError:
+                before, manifest = manifest, read_manifest(self.path)
+                if manifest.about == before.about:
+                    raise
+        raise StoreError.replaced(str(self.path))
+
+    def forget(self) -> Store:
+        """Remove all that was counted, so that it is counted again; the journeys stay."""
+        forget(self.path)
+        return self
+
+    def __repr__(self) -> str:
+        about = read_manifest(self.path).about
+        counts = ((kind, about[f"{kind}s"]) for kind in ("user", "session", "event"))
+        size = ", ".join(f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counts)
+        ends = pl.Series([about["observed_from"], about["observed_until"]]).cast(pl.Datetime("us", "UTC"))
+        first, last = ends.dt.convert_time_zone(about["tz"]).dt.to_string("%Y-%m-%d %H:%M:%S")
+        return f"Store of {size}, {first} .. {last} ({about['tz']})"
+
+
+def open_store(path: str | Path, *, verify: bool = False) -> Store:
+    """Open journeys that ``Journeys.write`` wrote, to add to them and to ask them day by day.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The folder.
+    verify : bool
+        Compare the checksum of every file, which takes as long as reading them; otherwise their sizes only.
+
+    Returns
+    -------
+    Store
+        With ``append``, ``measure`` and ``journeys``.
+
+    Raises
+    ------
+    StoreError
+        If there are no journeys, if they are damaged, or if another version wrote them.
+    """
+    check_files(read_manifest(path), verify)
+    return Store(Path(path))
+
+
+def _answers(
+    manifest: Manifest, statistics: tuple[Statistic[Any, Any], ...], by: By, every: str | None, level: float
+) -> Any:
+    counter = Counter(manifest, by, every)
+    context = _context(manifest, counter.segmentation.labels, level)
+    for statistic in statistics:
+        statistic.check(context)
+    answers = tuple(
+        _answer(counter, statistic, dict(tables), context)
+        for statistic, tables in zip(statistics, counter.tables(statistics), strict=True)
+    )
+    return answers[0] if len(answers) == 1 else answers
+
+
+def _answer(
+    counter: Counter, statistic: Statistic[Any, Any], tables: dict[str, Any], context: Context
+) -> Any:
+    while (following := statistic.follow_up(tables, context)) is not None:
+        statistic, tables = following, {**tables, **counter.tables([following])[0]}
+    return statistic.answer(tables, context)
+
+
+def _context(manifest: Manifest, labels: pl.DataFrame, level: float) -> Context:
+    """Say where an answer comes from, as the journeys would."""
+    about = manifest.about
+    stages = () if about["stages"] is None else StageModel.loads(about["stages"]).names
+    return Context(
+        names=pl.Series("event", about["names"], dtype=pl.String),
+        stages=stages,
+        labels=labels,
+        observed_from=about["observed_from"],
+        observed_until=about["observed_until"],
+        tz=about["tz"],
+        n_users=about["users"],
+        n_sessions=about["sessions"],
+        n_events=about["events"],
+        tied_pairs=about["provenance"]["tied_pairs"],
+        kept=tuple(about["properties"]),
+        level=level,
+        notes=tuple(about["provenance"]["notes"]),
+    )
