@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,11 @@ RULES = (
     SessionRule.from_column("rule"),
     SessionRule.from_column("outside"),
 )
-QUESTIONS: tuple[Any, ...] = (jk.Transitions(), jk.Overview(), jk.Abandonment("view", "purchase", horizon="3d", missing="ignore"))
+QUESTIONS: tuple[Any, ...] = (
+    jk.Transitions(),
+    jk.Overview(),
+    jk.Abandonment("view", "purchase", horizon="3d", missing="ignore"),
+)
 
 
 def read(rows: list[logs.Row], like: pl.DataType) -> jk.Events:
@@ -58,13 +63,11 @@ def read(rows: list[logs.Row], like: pl.DataType) -> jk.Events:
 def parts(draw: st.DrawFn) -> tuple[list[logs.Row], list[list[logs.Row]]]:
     """A log, and the same cut at random places: late events, ties and new names fall where they will."""
     rows = draw(
-        logs.logs(
-            1, 30, names=logs.PLAIN_NAMES, with_order=True, with_session=True, with_properties=True
-        )
+        logs.logs(1, 30, names=logs.PLAIN_NAMES, with_order=True, with_session=True, with_properties=True)
     )
     cuts = sorted(draw(st.lists(st.integers(1, len(rows)), max_size=3)))
     bounds = [0, *cuts, len(rows)]
-    return rows, [rows[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+    return rows, [rows[a:b] for a, b in pairwise(bounds) if a < b]
 
 
 def by_user(journeys: jk.Journeys) -> pl.DataFrame:
