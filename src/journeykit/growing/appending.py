@@ -164,7 +164,8 @@ def _cast(path: str, new: pl.Series, stored: pl.Series) -> pl.Series:
         common = pl.concat([stored.to_frame(), new.clear().to_frame()], how="vertical_relaxed").dtypes[0]
     except pl.exceptions.PolarsError:
         common = pl.Null()
-    if common != stored.dtype:
+    numbers_as_texts = stored.dtype == pl.String and new.dtype.is_numeric()
+    if common != stored.dtype or numbers_as_texts:
         raise StoreError.not_appended(
             path,
             f"{new.name!r} has the type {new.dtype} in the new events and {stored.dtype} in the store",

@@ -1,0 +1,94 @@
+"""What a store refuses to append, and what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import journeykit as jk
+from journeykit.errors import JourneykitWarning, StoreError
+from tests import logs
+
+
+def events(rows: list[logs.Row], **options: Any) -> jk.Events:
+    return jk.read_events(logs.frame(rows), user="user", time="time", event="event", **options)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> jk.Store:
+    return jk.open_store(events(logs.SMALL_SHOP[:4]).sessionize("30m").write(tmp_path / "shop"))
+
+
+def refusal(store: jk.Store, new: jk.Events) -> str:
+    before = (store.path / "manifest.json").read_bytes()
+    with pytest.raises(StoreError) as caught:
+        store.append(new)
+    assert (store.path / "manifest.json").read_bytes() == before
+    return str(caught.value)
+
+
+def hold(store: jk.Store, **owner: Any) -> None:
+    held = {"process": os.getpid(), "machine": socket.gethostname(), "since": "noon", "token": "x"} | owner
+    (store.path / "writing.lock").write_text(json.dumps(held))
+
+
+@pytest.mark.parametrize("owner", [{}, {"process": 2**22 + 1, "machine": "elsewhere"}])
+def test_a_second_writer_is_told_who_is_first(owner: dict[str, Any], store: jk.Store) -> None:
+    hold(store, **owner)
+    who = {"process": os.getpid(), "machine": socket.gethostname()} | owner
+    assert refusal(store, events(logs.SMALL_SHOP[4:])) == (
+        f"the journeys at {str(store.path)!r} are being written by process {who['process']} on {who['machine']!r} "
+        f"(since noon). Wait until it has finished; if it is gone for certain, remove "
+        f"{str(store.path / 'writing.lock')!r}."
+    )
+
+
+def test_the_lock_of_a_process_that_is_gone_is_taken_over(store: jk.Store) -> None:
+    hold(store, process=2**22 + 1)
+    with pytest.warns(JourneykitWarning, match="process 4194305 stopped while it wrote"):
+        store.append(events(logs.SMALL_SHOP[4:]))
+    assert store.journeys(verify=True).n_events == len(logs.SMALL_SHOP)
+    assert not (store.path / "writing.lock").exists()
+
+
+def test_an_interrupted_append_leaves_the_old_store(store: jk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    (store.path / "events" / "99-left.parquet").write_text("half")
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("journeykit.growing.appending.replace_manifest", fail)
+    with pytest.raises(KeyboardInterrupt):
+        store.append(events(logs.SMALL_SHOP[4:]))
+    assert store.journeys(verify=True).n_events == 4
+    assert sorted((store.path / "events").iterdir()) == sorted(store.files)
+
+
+def test_events_that_do_not_fit_are_refused(store: jk.Store) -> None:
+    start = f"nothing was appended to {str(store.path)!r}: "
+    assert refusal(store, events(logs.SMALL_SHOP, tz="Europe/Berlin")) == (
+        f"{start}its days are those of 'UTC', and the new events were read with tz='Europe/Berlin'. Read them "
+        f"with tz='UTC'."
+    )
+    assert refusal(store, events([{"user": 1, "time": 0, "event": "view"}])) == (
+        f"{start}'user' has the type Int64 in the new events and String in the store. Convert it before reading."
+    )
+    session = [row | {"session": "s"} for row in logs.SMALL_SHOP]
+    assert refusal(store, events(session, session="session")) == (
+        f"{start}the new events hold 'session', which the store does not. Leave that out, or write the store again "
+        f"from the whole log."
+    )
+
+
+def test_filtered_journeys_are_not_added_to(store: jk.Store) -> None:
+    seen = jk.open_store(store.journeys().filter(events="view").write(store.path.parent / "seen"))
+    assert refusal(seen, events(logs.SMALL_SHOP)) == (
+        f"nothing was appended to {str(seen.path)!r}: its journeys are what filter(events=['view'], keep='events') "
+        f"left, and new events have not gone that way. Append to a store of the whole log, open it, and apply the "
+        f"verbs to the journeys."
+    )
