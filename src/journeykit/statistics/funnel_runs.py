@@ -113,24 +113,16 @@ class Runs:
         )  # fmt: skip
 
 
-def gaps_between(runs: Runs, before: int, step: int) -> tuple[Int64s, Int64s]:
-    """Return the runs that have two steps, and the microseconds between them."""
-    own = np.flatnonzero((runs.at[:, step] >= 0) & (runs.at[:, before] >= 0))
-    return own, runs.times[own, step] - runs.times[own, before]
-
-
 def averages(runs: Runs, of: Int64s, before: int, step: int) -> tuple[Int64s, Floats, Int64s]:
     """Return whose runs have two steps, and the mean and the median of the microseconds between them. D7.11.
 
     `of` says which run that counts each of the runs belongs to. Medians are rounded to whole microseconds.
     """
-    own, gap = gaps_between(runs, before, step)
-    order = np.lexsort((gap, of[own]))
-    whose, gap = of[own][order], gap[order]
-    distinct, first, count = np.unique(whose, return_index=True, return_counts=True)
-    mean = np.add.reduceat(gap, first) / count if first.size else np.empty(0)
-    middle = (gap[first + (count - 1) // 2] + gap[first + count // 2]) / 2
-    return distinct, mean, np.rint(middle).astype(np.int64)
+    from journeykit.kernels.funnel_counts import average_gaps
+
+    whose, mean, middle = np.empty(of.size, np.int64), np.empty(of.size), np.empty(of.size)
+    n = average_gaps(of, runs.at, runs.times, step, before, whose, mean, middle)
+    return whose[:n], mean[:n], middle[:n].astype(np.int64)
 
 
 class Runner:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +13,15 @@ from journeykit.journeys import Journeys
 from journeykit.protocol import CELL, Cells, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.funnel_machine import Machine
-from journeykit.statistics.funnel_runs import Numbered, Runner, Runs, averages, gaps_between
+from journeykit.statistics.funnel_runs import Numbered, Runner, Runs, averages
 from journeykit.statistics.goals import NEVER as LONGEST
-from journeykit.statistics.goals import Bools, Floats, Int64s, Walk
+from journeykit.statistics.goals import Floats, Int64s, Walk
 
 if TYPE_CHECKING:
     from journeykit.statistics.funnel import Funnel
 
 Columns = dict[str, npt.NDArray[Any]]
-FIRST_STEP, LEVEL, OPEN, MATURED, START_EVENT = 1, 2, 3, 4, 6
+LEVEL, OPEN, START_EVENT = 2, 3, 6
 PREVIOUS, FIRST = 0, 1
 """What a time is since."""
 
@@ -98,35 +97,15 @@ class Counting:
 
     def _counted(self, runs: Runs, group: Int64s, n: int) -> Columns:
         """Return the columns of the table of steps, each groups x steps."""
-        machine, made = self.machine, self.funnel.made
-        k = len(made)
-        columns = {name: np.zeros((n, k), np.int64) for name in COUNTS}
-        reached = runs.at >= 0
-        required = machine.required
-        level, first = runs.rows[:, LEVEL], runs.rows[:, FIRST_STEP]
-        some = level > first
-        last = required[np.maximum(level - 1, 0)]
-        key = group * k
-        columns["open"] = _bincount(key + last, n, k, some & (runs.rows[:, OPEN] > 0))
-        columns["entered"] = _bincount(key + required[first], n, k, some)
-        matured = runs.rows[:, MATURED]
-        for step in range(k):
-            columns["reached"][:, step] = np.bincount(group[reached[:, step]], minlength=n)
-            columns["users"][:, step] = self._users(runs, group, reached[:, step], n)
-            columns["matured"][:, step] = np.bincount(group[matured > 0], minlength=n)
-            place = np.searchsorted(required, step)
-            if not made[step].optional:
-                columns["matured_converted"][:, step] = np.bincount(group[matured > place], minlength=n)
-        columns |= self._worth(runs, group, n)
-        return columns
+        from journeykit.kernels.funnel_counts import count_runs
 
-    def _users(self, runs: Runs, group: Int64s, counted: Bools, n: int) -> Int64s:
-        """Count the distinct users of some runs in each group."""
-        if self.funnel.counts_users_once:
-            return np.bincount(group[counted], minlength=n)
-        users = self.walk.owners[runs.path[counted]]
-        pairs = np.unique(group[counted] * (self.walk.paths.n_users + 1) + users)
-        return np.bincount(pairs // (self.walk.paths.n_users + 1), minlength=n)
+        k, required = len(self.funnel.made), self.machine.required
+        place = np.full(k, -1, np.int64)
+        place[required] = np.arange(required.size)
+        counts, last = np.zeros((len(COUNTS), n, k), np.int64), np.full((n, k), -1, np.int64)
+        owner = runs.path if self.funnel.counts_users_once else self.walk.owners[runs.path]
+        count_runs(group, owner, runs.rows, runs.at, required, place, last, counts)
+        return dict(zip(COUNTS, counts, strict=True)) | self._worth(runs, group, n)
 
     def _worth(self, runs: Runs, group: Int64s, n: int) -> Columns:
         """Add the values of the matched events up; null counts 0, and is counted."""
@@ -204,36 +183,27 @@ class Counting:
             {**_keys(key, self.width, self.values), **named, "count": np.ones(key.size, np.int64)}
         )
 
-    def _gaps(self, runs: Runs) -> Iterator[tuple[int, int, Int64s, Int64s | Floats, Int64s]]:
-        """Yield (step, since what, runs that have both, microseconds to add up, those for percentiles)."""
-        longest = runs.longest_of_units() if self.funnel.rules.times == "mean_of_runs" else None
-        previous = 0
-        for step, made in enumerate(self.funnel.made):
-            for since, before in ((PREVIOUS, previous), (FIRST, 0)):
-                if step and longest is None:
-                    own, gap = gaps_between(runs, before, step)
-                    yield step, since, own, gap, gap
-                elif step and longest is not None:
-                    yield step, since, *averages(*longest, before, step)
-            previous = previous if made.optional else step
-
     def _timed(self, runs: Runs, group: Int64s, distinct: Int64s) -> Columns:
         """Add times up, whole seconds and the rest apart so that sums are exact; keep each for percentiles. D7.11."""
         n, k = distinct.size, len(self.funnel.made)
         columns: Columns = {name: np.zeros((n, k), self._dtype(name)) for name in TIMES}
         for stem in STEMS:
             columns[f"{stem}_min"][:], columns[f"{stem}_max"][:] = LONGEST, -LONGEST
-        for step, since, own, added, gap in self._gaps(runs):
-            stem, place = STEMS[since], group[own]
-            seconds, rest = np.divmod(added, 1_000_000)
-            columns[f"{stem}_count"][:, step] = np.bincount(place, minlength=n)
-            columns[f"{stem}_seconds"][:, step] = np.bincount(place, seconds, n)
-            columns[f"{stem}_rest"][:, step] = np.bincount(place, rest, n)
-            np.minimum.at(columns[f"{stem}_min"][:, step], place, np.rint(added).astype(np.int64))
-            np.maximum.at(columns[f"{stem}_max"][:, step], place, np.rint(added).astype(np.int64))
-            if self.funnel.keeps_times and gap.size:
-                shape = (np.full(gap.size, step + 1), np.full(gap.size, since))
-                self.times.append((distinct[place], *shape, gap))
+        longest = runs.longest_of_units() if self.funnel.rules.times == "mean_of_runs" else None
+        previous = 0
+        for step, made in enumerate(self.funnel.made):
+            for since, before in ((PREVIOUS, previous), (FIRST, 0)) if step else ():
+                if longest is None:
+                    sums, whose, gaps = added(runs, group, n, before, step)
+                else:
+                    own, mean, gaps = averages(*longest, before, step)
+                    sums, whose = averaged_sums(group[own], mean, n), group[own]
+                for name, column in zip(SUMS, sums, strict=True):
+                    columns[f"{STEMS[since]}_{name}"][:, step] = column
+                if self.funnel.keeps_times and gaps.size:
+                    shape = (np.full(gaps.size, step + 1), np.full(gaps.size, since))
+                    self.times.append((distinct[whose], *shape, gaps))
+            previous = previous if made.optional else step
         return columns
 
     def tables(self) -> Tables:
@@ -253,9 +223,35 @@ class Counting:
 
 
 STEMS = ("time", "total_time")
-TIMES = tuple(f"{stem}_{name}" for stem in STEMS for name in ("count", "seconds", "rest", "min", "max"))
+SUMS = ("count", "seconds", "rest", "min", "max")
+TIMES = tuple(f"{stem}_{name}" for stem in STEMS for name in SUMS)
 
 COUNTS = ("reached", "users", "open", "entered", "matured", "matured_converted")
+
+
+def added(runs: Runs, group: Int64s, n: int, before: int, step: int) -> tuple[Int64s, Int64s, Int64s]:
+    """Return the sums of the times between two steps, `SUMS` x groups; whose each is, and the times."""
+    from journeykit.kernels.funnel_counts import add_gaps
+
+    sums = np.zeros((len(SUMS), n), np.int64)
+    sums[-2], sums[-1] = LONGEST, -LONGEST
+    whose, gaps = np.empty(group.size, np.int64), np.empty(group.size, np.int64)
+    some = add_gaps(group, runs.at, runs.times, step, before, sums, whose, gaps)
+    return sums, whose[:some], gaps[:some]
+
+
+def averaged_sums(place: Int64s, mean: Floats, n: int) -> tuple[npt.NDArray[Any], ...]:
+    """Return the sums of means, one array of groups for each of `SUMS`."""
+    seconds, rest = np.divmod(mean, 1_000_000)
+    least, most = np.full(n, LONGEST, np.int64), np.full(n, -LONGEST, np.int64)
+    np.minimum.at(least, place, np.rint(mean).astype(np.int64))
+    np.maximum.at(most, place, np.rint(mean).astype(np.int64))
+    return (
+        np.bincount(place, minlength=n),
+        *(np.bincount(place, part, n) for part in (seconds, rest)),
+        least,
+        most,
+    )
 
 
 def shard_values(funnel: Funnel, shard: Journeys) -> npt.NDArray[np.float64] | None:
@@ -269,10 +265,6 @@ def shard_values(funnel: Funnel, shard: Journeys) -> npt.NDArray[np.float64] | N
         return log.property(funnel.value or "").cast(pl.Float64).fill_null(np.nan).to_numpy()
 
     return whole.memo.get(("floats", funnel.value, funnel.container), make)
-
-
-def _bincount(key: Int64s, n: int, k: int, counted: Bools) -> Int64s:
-    return np.bincount(key[counted], minlength=n * k).reshape(n, k)
 
 
 def _keys(key: Int64s, width: int, values: Numbered | None) -> dict[str, Any]:
