@@ -113,11 +113,11 @@ def earliest_start(
 @kernel
 def furthest(
     events: Int64s, steps: Int64s, how: How, rules: Rules, opens: Bools, first: int, stop: int, lo: int, hi: int,
-    scratch: Int64s, best: Int64s,
+    scratch: Int64s, chain: Int64s, best: Int64s,
 ) -> int:  # fmt: skip
     """Choose the best of the runs that start from `first` to `stop`; return its start. Linear."""
     n_steps, start = steps.shape[0], first
-    level = greedy_chain(events, steps, how, 0, first, lo, hi, scratch)
+    level = greedy_chain(events, steps, how, 0, first, lo, hi, chain)
     last = stop - 1
     while not events[last, MASK] & START:
         last -= 1
@@ -135,6 +135,8 @@ def furthest(
         while opens[last] or not events[last, MASK] & START:
             last -= 1
         best[MATURED] = latest_start(events, steps, first, last + 1, hi, scratch)
+    if start != first:
+        greedy_chain(events, steps, how, 0, start, lo, hi, chain)
     return start
 
 
@@ -366,8 +368,7 @@ def choose_runs(
         while first < hi:
             stop = end_of_group(events, rules, periods, first, hi)
             if rules.method == LINEAR:
-                start = furthest(events, steps, how, rules, opens, first, stop, lo, hi, scratch, best)
-                greedy_chain(events, steps, how, 0, start, lo, hi, chain)
+                start = furthest(events, steps, how, rules, opens, first, stop, lo, hi, scratch, chain, best)
             else:
                 start = best_run(
                     events, steps, how, rules, exclusions, opens, first, stop, lo, hi, reach, chain, states

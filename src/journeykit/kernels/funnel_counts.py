@@ -95,3 +95,11 @@ def average_gaps(
             middle[n] = np.rint((gaps[(some - 1) // 2] + gaps[some // 2]) / 2)
             n += 1
     return n
+
+
+@kernel
+def group_places(place: Int64s, values: Int64s, next_of: Int64s, grouped: Int64s) -> None:
+    """Put values together by their places; ``next_of[p]`` is where the next one of place p goes."""
+    for i in range(values.size):
+        grouped[next_of[place[i]]] = values[i]
+        next_of[place[i]] += 1

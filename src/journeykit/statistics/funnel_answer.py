@@ -26,6 +26,7 @@ from journeykit.statistics.base import (
 from journeykit.statistics.distribution import DISTINCT_BUDGET, Distribution, column_names
 from journeykit.statistics.goals import NEVER as LONGEST
 from journeykit.statistics.goals import Floats, Int64s
+from journeykit.threads import on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.statistics.funnel import Funnel
@@ -388,13 +389,20 @@ def _distribution(rows: int, place: Int64s, table: pl.DataFrame) -> Distribution
     """Sort the times of each row; those that are equal need not be joined."""
     if table.height > DISTINCT_BUDGET:
         return Distribution.of(rows, place, table, "gap")
+    from journeykit.kernels.funnel_counts import group_places
+
     gap, count = table["gap"].to_numpy(), table["count"].to_numpy()
-    order = np.argsort(place, kind="stable")
-    offsets = np.searchsorted(place[order], np.arange(rows + 1))
-    for first, last in pairwise(offsets.tolist()):
-        order[first:last] = order[first:last][np.argsort(gap[order[first:last]])]
+    offsets = np.concatenate([[0], np.bincount(place, minlength=rows).cumsum()])
+    if not (count == 1).all():
+        order = np.lexsort((gap, place))
+        gap, count = gap[order], count[order]
+    else:
+        grouped = np.empty(gap.size, np.int64)
+        group_places(place, gap, offsets[:-1].copy(), grouped)
+        gap = grouped
+        on_all_cores(lambda span: gap[span[0] : span[1]].sort(), pairwise(offsets.tolist()))
     parts = table.select(pl.Series("thing", place), pl.col("gap").alias("value"), GROUP, "count")
-    return Distribution(offsets, gap[order], count[order], parts)
+    return Distribution(offsets, gap, count, parts)
 
 
 def _named(funnel: Funnel, frame: pl.DataFrame) -> pl.DataFrame:
