@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import journeykit as jk
 from journeykit.errors import ParameterError, UnknownNameError, UnknownPropertyError
 from tests import logs
+from tests.logs import MINUTE
 from tests.measuring import journeys_of
 
 PRESETS = (
@@ -238,6 +240,23 @@ def test_hostile_names_are_steps():
     answer = journeys_of(rows).measure(jk.Funnel(names))
     assert answer.frame["name"].to_list() == names
     assert "<script>" not in answer._repr_html_()
+
+
+def test_a_user_is_counted_once_where_the_work_is_cut_into_blocks(monkeypatch):
+    """Two sessions of one user, more events than a block has room for, and users before and after."""
+    rows = [
+        {"user": user, "time": 100 * session * MINUTE + i, "event": name}
+        for user in ("a", "b", "c")
+        for session in range(2)
+        for i, name in enumerate(("view", "buy"))
+    ]
+    asked = jk.Funnel(["view", "buy"], unit="session")
+    whole = journeys_of(rows).measure(asked).frame
+    assert whole["users"].to_list() == [3, 3]
+    assert whole["reached"].to_list() == [6, 6]
+    for size in (1, 2, 3, 5, 9):
+        monkeypatch.setattr("journeykit.statistics.funnel_runs.BLOCK_EVENTS", size)
+        assert_frame_equal(journeys_of(rows).measure(asked).frame, whole)
 
 
 def test_conditions_and_a_value_per_step():

@@ -141,13 +141,15 @@ class Runner:
         self.values = numbers_of(shard, (funnel.breakdown,), self.unit) if funnel.breakdown else None
 
     def blocks(self) -> Iterator[tuple[int, int]]:
-        """Yield ranges of paths with about `BLOCK_EVENTS` events."""
-        ends = np.cumsum(self.walk.paths.ends - self.walk.paths.starts)
+        """Yield ranges of the paths of whole users with about `BLOCK_EVENTS` events: a user is counted in one."""
+        paths = self.walk.paths
+        events = np.concatenate([[0], np.cumsum(paths.ends - paths.starts)])
+        ends = events[paths.user_paths]
         first = 0
-        while first < ends.size:
-            before = ends[first - 1] if first else 0
-            last = max(first + 1, int(np.searchsorted(ends, before + BLOCK_EVENTS, side="right")))
-            yield first, last
+        while first < paths.n_users:
+            last = int(np.searchsorted(ends, ends[first] + BLOCK_EVENTS, side="right")) - 1
+            last = max(first + 1, last)
+            yield int(paths.user_paths[first]), int(paths.user_paths[last])
             first = last
 
     def runs(self, *, with_every: bool = False) -> Iterator[Runs]:

@@ -229,7 +229,9 @@ TIMES = tuple(f"{stem}_{name}" for stem in STEMS for name in SUMS)
 COUNTS = ("reached", "users", "open", "entered", "matured", "matured_converted")
 
 
-def added(runs: Runs, group: Int64s, n: int, before: int, step: int) -> tuple[Int64s, Int64s, Int64s]:
+def added(
+    runs: Runs, group: Int64s, n: int, before: int, step: int
+) -> tuple[tuple[npt.NDArray[Any], ...], Int64s, Int64s]:
     """Return the sums of the times between two steps, `SUMS` x groups; whose each is, and the times."""
     from journeykit.kernels.funnel_counts import add_gaps
 
@@ -237,7 +239,7 @@ def added(runs: Runs, group: Int64s, n: int, before: int, step: int) -> tuple[In
     sums[-2], sums[-1] = LONGEST, -LONGEST
     whose, gaps = np.empty(group.size, np.int64), np.empty(group.size, np.int64)
     some = add_gaps(group, runs.at, runs.times, step, before, sums, whose, gaps)
-    return sums, whose[:some], gaps[:some]
+    return tuple(sums), whose[:some], gaps[:some]
 
 
 def averaged_sums(place: Int64s, mean: Floats, n: int) -> tuple[npt.NDArray[Any], ...]:
