@@ -178,7 +178,7 @@ class Journeys(Ragged):
             raise ParameterError(f"level must lie between 0 and 1, not {level!r}.")
         engine = engine or InMemory()
         cells = make_cells(self, by, every)
-        context = self.context(cells.labels, level)
+        context = replace(self.context(cells.labels, level), every=every)
         for statistic in statistics:
             if isinstance(statistic, type) or not hasattr(statistic, "tally"):
                 raise NotAStatisticError(statistic)

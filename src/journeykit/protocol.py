@@ -111,7 +111,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Context:
-    """Where an answer comes from. D0.6."""
+    """Where an answer comes from; `every` is the calendar period that it is given by, None for none. D0.6."""
 
     names: pl.Series
     stages: tuple[str, ...]
@@ -125,6 +125,7 @@ class Context:
     tied_pairs: int
     kept: tuple[str, ...] = ()
     level: float = 0.95
+    every: str | None = None
     notes: tuple[str, ...] = ()
 
     def label(self, frame: pl.DataFrame) -> pl.DataFrame:

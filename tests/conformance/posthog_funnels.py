@@ -202,14 +202,31 @@ def next_period(start: datetime, interval: str) -> datetime:
     return start + {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}[interval]
 
 
-def trend_of_twin(asked: Asked) -> dict[datetime, Any]:
+@dataclass(frozen=True)
+class Trended:
+    """What a trend says of a period."""
+
+    reached_from: int
+    reached_to: int
+    rate: float | None
+    units: Mapping[str, bool]
+    final: bool
+
+
+def trend_of_twin(asked: Asked) -> dict[datetime, Trended]:
     """Ask the slow twin for a trend."""
     mine = question(asked)
     interval = asked.query["interval"]
-    return oracle.trend(
+    found = oracle.trend(
         oracle.funnel_units(asked.rows, mine), mine, lambda time: period_start(time, interval, asked.zone),
         periods(asked), asked.number("from_step", 1), asked.number("to_step", asked.last),
     )  # fmt: skip
+    last = posthog.span(asked.query)[1]
+    window = posthog.duration(asked.query["window"])
+    return {
+        start: Trended(*own, final=last is not None and next_period(start, interval) + window <= last)
+        for start, own in found.items()
+    }
 
 
 def correlates_of_twin(asked: Asked) -> dict[str, Any]:
@@ -261,17 +278,27 @@ def journeys_of(asked: Asked) -> jk.Journeys:
 
 
 def of_package(asked: Asked) -> Funnelled:
-    """Ask `jk.Funnel`, as a whole and by person."""
-    made, question = journeys_of(asked), funnel(asked)
-    return measured(made.measure(question).frame, made.measure(question, by="person").frame)
+    """Ask `jk.Funnel`, with its run table, and by person."""
+    made, question = journeys_of(asked), funnel(asked, runs=True)
+    answer = made.measure(question)
+    assert persons_of(answer) == by_person(made.measure(question, by="person").frame)
+    return measured(answer.frame, persons_of(answer))
 
 
-def measured(whole: pl.DataFrame, by_person: pl.DataFrame) -> Funnelled:
-    """Read the rows of one funnel, and of the same by person."""
-    reached = [
-        sorted(by_person.filter((pl.col("step") == k) & (pl.col("reached") > 0))["person"])
-        for k in whole["step"]
-    ]
+def persons_of(answer: Any) -> list[list[str]]:
+    """Return who reached each step, from the run table."""
+    counts = answer.runs.filter("counts")
+    return [sorted(map(str, counts.filter(pl.col("step") == k)["user"])) for k in answer.frame["step"]]
+
+
+def by_person(frame: pl.DataFrame) -> list[list[str]]:
+    """Return who reached each step, from the rows of a funnel by person."""
+    steps = frame["step"].unique().sort()
+    return [sorted(frame.filter((pl.col("step") == k) & (pl.col("reached") > 0))["person"]) for k in steps]
+
+
+def measured(whole: pl.DataFrame, reached: list[list[str]]) -> Funnelled:
+    """Read the rows of one funnel, and who reached each of its steps."""
     assert [len(persons) for persons in reached] == whole["reached"].to_list()
     return Funnelled(reached, whole["time_mean"].to_list(), whole["time_median"].to_list())
 
@@ -279,39 +306,39 @@ def measured(whole: pl.DataFrame, by_person: pl.DataFrame) -> Funnelled:
 def groups_of_package(asked: Asked) -> dict[str, Funnelled]:
     """Ask `jk.Funnel` for a breakdown; what is missing is named by an empty text."""
     made, question = journeys_of(asked), funnel(asked, breakdown=asked.column, at=asked.at)
-    whole, by_person = (made.measure(question, by=by).frame for by in (None, "person"))
+    whole, persons = (made.measure(question, by=by).frame for by in (None, "person"))
     found = {}
     for value in whole[asked.column].unique():
-        own = [frame.filter(pl.col(asked.column).eq_missing(pl.lit(value))) for frame in (whole, by_person)]
-        found[value or ""] = measured(*own)
+        own = [frame.filter(pl.col(asked.column).eq_missing(pl.lit(value))) for frame in (whole, persons)]
+        found[value or ""] = measured(own[0], by_person(own[1]))
     return found
 
 
 def seconds_of_package(asked: Asked) -> list[float]:
     """Ask `jk.Funnel` for the seconds between two steps, one value per person."""
     since, to = asked.number("from_step", 1), asked.number("to_step", asked.last)
-    times = journeys_of(asked).measure(funnel(asked)).times
-    own = times.filter((pl.col("step") == to) & (pl.col("since") == ("first" if since == 1 else "previous")))
-    assert since in (1, to - 1), "the answer has the times from the first step and from the one before"
+    answer = journeys_of(asked).measure(funnel(asked, times_between=[(since, to)]))
+    own = answer.times.filter((pl.col("step") == to) & (pl.col("since") == f"step:{since}"))
     return [seconds for seconds, units in own.select("seconds", "units").rows() for _ in range(units)]
 
 
 EVERY = {"day": "1d", "week": "1w-sunday", "month": "1mo"}
 
 
-def trend_of_package(asked: Asked) -> dict[datetime, Any]:
-    """Ask `jk.Funnel` for every period; those without events are rows of zeros here."""
+def trend_of_package(asked: Asked) -> dict[datetime, Trended]:
+    """Ask `jk.Funnel` for every period of the range."""
     since, to = asked.number("from_step", 1), asked.number("to_step", asked.last)
-    frame = journeys_of(asked).measure(funnel(asked), by="person", every=EVERY[asked.query["interval"]]).frame
+    question = funnel(asked, entry_between=posthog.span(asked.query), runs=True)
+    answer = journeys_of(asked).measure(question, every=EVERY[asked.query["interval"]])
     found = {}
-    for start in periods(asked):
-        own = frame.filter(pl.col("period") == start)
-        came, went = (
-            own.filter((pl.col("step") == k) & (pl.col("reached") > 0))["person"].to_list()
-            for k in (since, to)
-        )
+    for (start,), own in answer.frame.partition_by("period", as_dict=True, maintain_order=True).items():
+        runs = answer.runs.filter(pl.col("counts") & (pl.col("period") == start))
+        came, went = (sorted(map(str, runs.filter(pl.col("step") == k)["user"])) for k in (since, to))
+        steps = {row["step"]: row for row in own.to_dicts()}
+        assert (steps[since]["reached"], steps[to]["reached"]) == (len(came), len(went))
         rate = len(went) / len(came) if came else None
-        found[start] = oracle.Period(len(came), len(went), rate, {person: person in went for person in came})
+        units = {person: person in went for person in came}
+        found[start] = Trended(len(came), len(went), rate, units, own["final"][0])
     return found
 
 

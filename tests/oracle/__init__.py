@@ -22,7 +22,16 @@ from tests.oracle.conversion import absorption, chain_counts, conversion, conver
 from tests.oracle.following import Following, closed, eventually_follows, sequential_patterns
 from tests.oracle.funnel_breakdown import breakdown
 from tests.oracle.funnel_correlation import Correlate, benjamini_hochberg, correlates
-from tests.oracle.funnel_numbers import Period, histogram, matured, times_of_runs, total_times, trend
+from tests.oracle.funnel_numbers import (
+    Period,
+    frequency,
+    histogram,
+    matured,
+    span_times,
+    times_of_runs,
+    total_times,
+    trend,
+)
 from tests.oracle.funnel_numbers import steps as funnel_steps
 from tests.oracle.funnel_numbers import times as funnel_times
 from tests.oracle.funnel_rules import Exclusion, Question, Rules, Step
@@ -120,6 +129,7 @@ __all__ = [
     "flags",
     "floor_day",
     "flow",
+    "frequency",
     "funnel",
     "funnel_steps",
     "funnel_times",
@@ -146,6 +156,7 @@ __all__ = [
     "session_paths",
     "sessions",
     "shape",
+    "span_times",
     "stage_numbers",
     "status",
     "step_matrix",

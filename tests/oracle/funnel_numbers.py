@@ -193,8 +193,8 @@ def trend(
     rows = {}
     for name, own in found.items():
         came = {unit: last in run.reached for unit, run in own if from_step in run.reached}
-        to = sum(last in run.reached for _, run in own)
-        rows[name] = Period(len(came), to, rate(to, len(came)), came)
+        start, to = (sum(k in run.reached for _, run in own) for k in (from_step, last))
+        rows[name] = Period(start, to, rate(to, start), came)
     return rows
 
 

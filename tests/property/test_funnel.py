@@ -258,14 +258,42 @@ def test_a_unit_counts_once_in_each_period_by_its_best_run_there(rows, asked_uni
     day = 86_400 * SECOND
     units = oracle.funnel_units(with_sessions(rows, 5 * SECOND), question, unit)
     last = question.last
-    expected = oracle.trend(units, question, lambda time: time // day * day, [], 1, last)
+    start, _ = question.entry_between
+    first = (min(row["time"] for row in rows) if start is None else start) // day
+    days = [number * day for number in range(first, question.until // day + 1)]
+    expected = oracle.trend(units, question, lambda time: time // day * day, days, 1, last)
     found = {}
     table = answer.frame.select(pl.col("period").dt.epoch("us"), "step", "reached")
     for period, step, reached in table.iter_rows():
         found.setdefault(period, {})[step] = reached
-    assert {p: (r[1], r[last]) for p, r in found.items() if r[1]} == {
-        p: (row.reached_from, row.reached_to) for p, row in expected.items() if row.reached_from
+    assert {p: (r[1], r[last]) for p, r in found.items()} == {
+        p: (row.reached_from, row.reached_to) for p, row in expected.items()
     }
+    assert list(found) == days
+    within = question.within
+    final = [day + start + within <= question.until if isinstance(within, int) else None for start in days]
+    assert answer.frame.filter(step=1)["final"].to_list() == final
+
+
+@settings(deadline=None)
+@given(dense_logs(), questions(), st.data())
+def test_times_between_any_two_steps_are_those_of_the_slow_twin(rows, asked_unit, data):
+    asked, unit = asked_unit
+    assume(len(asked.question.steps) > 1 and asked.question.rules.times == "chosen_run")
+    a, b = sorted(
+        data.draw(st.lists(st.integers(1, len(asked.question.steps)), min_size=2, max_size=2, unique=True))
+    )
+    funnel = replace(asked.funnel, times_between=[(a, b)])
+    answer, question = measured(rows, replace(asked, funnel=funnel), unit)
+    units = oracle.funnel_units(with_sessions(rows, 5 * SECOND), question, unit)
+    expected = oracle.span_times(units, question, a, b)
+    (row,) = answer.between.to_dicts() or [dict.fromkeys(answer.between.columns) | {"units": 0}]
+    assert row["units"] == len(expected)
+    assert row["time_mean"] == pytest.approx(average(expected))
+    assert row["time_median"] == pytest.approx(median(expected))
+    assert (row["time_min"], row["time_max"]) == (min(expected, default=None), max(expected, default=None))
+    kept = answer.times.filter(since=f"step:{a}", step=b)
+    assert [one for one, n in kept.select("seconds", "units").rows() for _ in range(n)] == sorted(expected)
 
 
 @settings(deadline=None)

@@ -59,6 +59,7 @@ def statistics():
         jk.Abandonment("buy", horizon="2h"),
         jk.Funnel(["view", "cart", "buy"], within="2h"),
         jk.Funnel(["view", ["cart", "buy"]], unit="totals", rules=jk.rules.mixpanel(), quantiles=(0.5, 0.9)),
+        jk.Funnel(["view", "cart", "buy"], times_between=[(1, 3), (2, 3)], rules=jk.rules.posthog_2021()),
         jk.Funnel(["home", "cart"], unit="session", exclude="buy", rules=jk.rules.posthog("unordered")),
         jk.Funnel(["view", jk.Step("home", optional=True), "buy"], hold="device", rules=jk.rules.amplitude()),
         jk.Funnel(["view", jk.Step("cart", max_gap="1h")], breakdown="device", at="each:2"),

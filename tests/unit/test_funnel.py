@@ -188,6 +188,10 @@ REFUSED = [
      "2024-01-01T00:00:00+00:00.")),
     (funnel(entry_between=(datetime(2024, 1, 2), None)),
      "entry_between needs datetimes with a time zone, not datetime.datetime(2024, 1, 2, 0, 0)."),
+    (funnel(times_between=[(2, 1)]),
+     ("times_between holds pairs of steps from 1 to 2, the first before the second, and (2, 1) is none. "
+      "Give, for example, times_between=[(1, 2)].")),
+    (funnel(times_between=[(1, 2), (1, 2)]), "times_between names a pair of steps twice: [(1, 2), (1, 2)]."),
     (funnel(entry_between="2024"), "entry_between must be a pair (from, to) of datetimes, not '2024'."),
 ]  # fmt: skip
 
@@ -283,3 +287,72 @@ def test_the_window_holds_its_end_for_any_start():
     assert two.measure(latest).frame["time_mean"][1] == 3000.0
     latest = jk.Funnel(["view", "cart"], within="1h", rules=jk.rules.mixpanel_reentry())
     assert two.measure(latest).frame["time_mean"][1] == 3000.0
+
+
+def test_a_trend_has_a_row_for_every_period_and_says_which_are_final():
+    rows = logs.log("u 0 view; u 10 cart; v 5760 view; v 7500 cart")
+    events = jk.read_events(
+        logs.frame(rows),
+        user="user",
+        time="time",
+        event="event",
+        observed_until=datetime(2024, 1, 8, tzinfo=UTC),
+    )
+    start = pl.Series([rows[0]["time"]]).cast(pl.Datetime("us", "UTC"))[0]
+    question = jk.Funnel(["view", "cart"], within="2d")
+    frame = events.sessionize("30m").measure(question, every="1d").frame
+    assert frame["period"].n_unique() * 2 == frame.height
+    days = frame.filter(step=2).select("period", "final", "reached", "step_rate", "time_mean")
+    found = [((row[0] - start).days, *row[1:]) for row in days.rows()]
+    assert found[:6] == [
+        (0, True, 1, 1.0, 600.0), (1, True, 0, None, None), (2, True, 0, None, None), (3, True, 0, None, None),
+        (4, True, 1, 1.0, 104_400.0), (5, False, 0, None, None),
+    ]  # fmt: skip
+    span = (datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 4, tzinfo=UTC))
+    some = jk.Funnel(["view", "cart"], entry_between=span)
+    frame = events.sessionize("30m").measure(some, every="1d").frame
+    assert frame.select("period", "final", "step", "reached", "converted", "dropped").rows() == [
+        (datetime(2024, 1, day, tzinfo=UTC), None, step, 0, 0 if step == 1 else None, None)
+        for day in (2, 3)
+        for step in (1, 2)
+    ]
+
+
+def test_a_trend_by_segment_keeps_the_order_of_its_rows():
+    rows = [
+        {"user": user, "time": day * 86_400_000_000, "event": "see", "device": device}
+        for user, day, device in (("a", 0, "m"), ("b", 3, "d"), ("c", 3, None))
+    ]
+    journeys = journeys_of(rows)
+    for options, question in (
+        ({"by": "device"}, jk.Funnel(["see"])),
+        ({}, jk.Funnel(["see"], breakdown="device")),
+    ):
+        frame = journeys.measure(question, every="1d", **options).frame
+        assert frame["period"].n_unique() == 4
+        assert frame.height == 12
+        where = frame.filter(reached=1).select(
+            "device", pl.col("period").dt.epoch("d") - frame["period"].dt.epoch("d").min()
+        )
+        assert sorted(where.rows(), key=str) == sorted([("d", 3), ("m", 0), (None, 3)], key=str)
+
+
+def test_a_trend_of_too_many_periods_shows_those_with_events():
+    rows = [{"user": "u", "time": day * 86_400_000_000, "event": "see"} for day in (0, 20_000)]
+    answer = journeys_of(rows).measure(jk.Funnel(["see"], within="1h"), every="1d")
+    assert answer.frame.select("reached", "final").rows() == [(1, True), (1, False)]
+    assert "Periods without events are not shown: there are more than 10,000 periods in all." in answer.notes
+
+
+def test_times_between_inner_steps():
+    journeys = journeys_of(logs.log("u 0 a; u 1 b; u 3 c; u 8 d; v 0 a; v 2 b; v 9 c"))
+    answer = journeys.measure(jk.Funnel(list("abcd"), times_between=[(2, 4), (1, 3)]))
+    assert answer.between.select("from_step", "to_step", "from_name", "to_name", "units", "time_mean").rows() == [
+        (1, 3, "a", "c", 2, 360.0), (2, 4, "b", "d", 1, 420.0)
+    ]  # fmt: skip
+    assert answer.histogram(4, since=2, min_bins=1).rows() == [(420, 480, 1), (480, 540, 0)]
+    with pytest.raises(ParameterError) as raised:
+        answer.histogram(4, since=1)
+    assert str(raised.value) == (
+        "this funnel kept no times from step 1 to step 4. Ask with times_between=[(1, 4)]."
+    )

@@ -20,6 +20,7 @@ from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.funnel_answer import RESERVED, FunnelAnswer, funnel_answer
 from journeykit.statistics.funnel_rules import FunnelRules, check_place
+from journeykit.statistics.funnel_spans import checked_pairs, with_spans
 from journeykit.statistics.funnel_steps import (
     Exclusion,
     ExclusionLike,
@@ -29,6 +30,7 @@ from journeykit.statistics.funnel_steps import (
     as_steps,
 )
 from journeykit.statistics.funnel_tally import tally
+from journeykit.statistics.funnel_trend import trend_notes
 from journeykit.statistics.goals import Of
 
 Span = tuple[datetime | None, datetime | None]
@@ -64,6 +66,9 @@ class Funnel(Statistic[FunnelAnswer]):
         added up, and there is no histogram.
     bins : int, optional
         Bins of the histogram of times; by the number of units without it.
+    times_between : sequence of (int, int)
+        Pairs of steps, counted from 1, whose time from the one to the other the answer has in `between`, besides the
+        times from the step before and from the first step.
     value : str, optional
         A numeric property of the matched events to add up per step.
     of : {"event", "stage"}
@@ -112,6 +117,7 @@ class Funnel(Statistic[FunnelAnswer]):
     entry_between: Span | None = None
     quantiles: Sequence[float] = (0.5,)
     bins: int | None = None
+    times_between: Sequence[tuple[int, int]] = ()
     value: str | None = None
     of: Of = "event"
     runs: bool = False
@@ -122,6 +128,7 @@ class Funnel(Statistic[FunnelAnswer]):
         object.__setattr__(self, "exclude", as_exclusions(self.exclude, self.made))
         object.__setattr__(self, "hold", (self.hold,) if isinstance(self.hold, str) else tuple(self.hold))
         object.__setattr__(self, "quantiles", checked_quantiles(self.quantiles))
+        object.__setattr__(self, "times_between", checked_pairs(self.times_between, self.made))
         self._check_choices()
         for contradicts, message in self._contradictions():
             if contradicts:
@@ -139,6 +146,11 @@ class Funnel(Statistic[FunnelAnswer]):
     def excluded(self) -> tuple[Exclusion, ...]:
         """The exclusions."""
         return self.exclude  # type: ignore[return-value]
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of steps between which times are asked for, from 1."""
+        return self.times_between  # type: ignore[return-value]
 
     @property
     def container(self) -> Unit:
@@ -273,6 +285,8 @@ class Funnel(Statistic[FunnelAnswer]):
         times: dict[str, Sequence[str]] = (
             {"times": (*group, "step", "since", "gap")} if self.keeps_times else {}
         )
+        if self.pairs:
+            times |= {"spans": (*group, "step", "since")}
         return tables | times | ({"runs": RUN_KEYS} if self.runs else {})
 
     def check(self, context: Context) -> None:
@@ -289,7 +303,8 @@ class Funnel(Statistic[FunnelAnswer]):
 
     def answer(self, tables: Tables, context: Context) -> FunnelAnswer:
         """Turn counts into rates and times with intervals."""
-        return funnel_answer(self, tables, replace(context, notes=(*context.notes, *self._notes(tables))))
+        context = replace(context, notes=(*context.notes, *self._notes(tables), *trend_notes(self, context)))
+        return with_spans(self, funnel_answer(self, tables, context), tables, context)
 
     def _notes(self, tables: Tables) -> list[str]:
         notes = []

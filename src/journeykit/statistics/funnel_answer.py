@@ -24,6 +24,7 @@ from journeykit.statistics.base import (
     with_share,
 )
 from journeykit.statistics.distribution import DISTINCT_BUDGET, Distribution, column_names
+from journeykit.statistics.funnel_trend import by_period
 from journeykit.statistics.goals import NEVER as LONGEST
 from journeykit.statistics.goals import Floats, Int64s
 from journeykit.threads import on_all_cores
@@ -37,7 +38,7 @@ STEMS: Mapping[str, str] = {"previous": "time", "first": "total_time"}
 RESERVED = (
     "step", "name", "optional", "reached", "converted", "dropped", "open", "users", "entered", "step_rate",
     "total_rate", "matured", "matured_converted", "matured_rate", "value", "value_nulls",
-    "period", "from", "to", "units",
+    "period", "final", "from", "to", "units", "from_step", "to_step", "from_name", "to_name",
 )  # fmt: skip
 
 
@@ -59,13 +60,19 @@ class FunnelAnswer(Answer):
         rate to report. Null without a window.
         ``time_*``, ``total_time_*``: seconds from the step before, and from the first step.
         ``value``, ``value_nulls``: sum of the property, and how many were null.
+        ``final``, with ``every=``, after ``period``: whether the window of every run that could start in the period
+        was observed: end of the period + window <= end of the observation. Null without a window.
     runs : polars.DataFrame, optional
         The run table, with ``runs=True``: ``user``, ``session`` (of sessions, from 1), ``run`` (in its unit, from 1),
         ``step``, ``name``, ``row`` (of the input, from 0), ``time``, ``excluded``, ``open`` and ``counts``: whether its
         unit counts by it.
+    between : polars.DataFrame, optional
+        With ``times_between``: ``from_step``, ``to_step``, ``from_name``, ``to_name``, ``units`` that have both, and
+        ``time_*`` in seconds, after the columns of segments and of the breakdown.
     """
 
     runs: pl.DataFrame | None = None
+    between: pl.DataFrame | None = None
 
     shown: ClassVar[Sequence[str]] = (
         "step", "name", "reached", "dropped", "open", "step_rate", "total_rate", "total_rate_low", "total_rate_high",
@@ -96,7 +103,12 @@ class FunnelAnswer(Answer):
         return self.context.label(self._times.collect())
 
     def histogram(
-        self, step: int | None = None, since: Since = "first", *, bins: int | None = None, min_bins: int = 3
+        self,
+        step: int | None = None,
+        since: Since | int = "first",
+        *,
+        bins: int | None = None,
+        min_bins: int = 3,
     ) -> pl.DataFrame:
         """Count the units by how long they took to a step. D7.11.
 
@@ -104,8 +116,8 @@ class FunnelAnswer(Answer):
         ----------
         step : int, optional
             From 1; the last one by default.
-        since : {"first", "previous"}
-            From the first step, or from the required step before.
+        since : {"first", "previous"} or int
+            From the first step, from the required step before, or from a step of `times_between`.
         bins : int, optional
             How many; those of the funnel, or by the number of units, by default.
         min_bins : int
@@ -130,14 +142,28 @@ class FunnelAnswer(Answer):
         step = last if step is None else step
         if not isinstance(step, int) or not 2 <= step <= last:
             raise ParameterError(f"step must be a whole number from 2 to {last}, not {step!r}.")
-        if since not in SINCE:
-            raise ParameterError.choice("since", since, tuple(SINCE))
-        chosen = self.times.filter((pl.col("step") == step) & (pl.col("since") == since))
+        chosen = self.times.filter(
+            (pl.col("step") == step) & (pl.col("since") == since_name(funnel, since, step))
+        )
         keys = [name for name in self.times.columns if name not in ("step", "since", "seconds", "units")]
         groups = chosen.partition_by(keys, maintain_order=True) if keys else [chosen]
         tables = [_binned(group, keys, bins or funnel.bins, min_bins) for group in groups if group.height]
         empty = chosen.select(*keys, _int("from"), _int("to"), _int("units")).clear()
         return pl.concat([empty, *tables])
+
+
+def since_name(funnel: Funnel, since: Since | int, step: int) -> str:
+    """Return what times since a step are called in `times`, or refuse a step that was not asked for."""
+    if isinstance(since, int):
+        if (since, step) not in funnel.pairs:
+            raise ParameterError(
+                f"this funnel kept no times from step {since!r} to step {step}. Ask with "
+                f"times_between=[({since!r}, {step})]."
+            )
+        return f"step:{since}"
+    if since not in SINCE:
+        raise ParameterError.choice("since", since, (*SINCE, *(f"{a}" for a, b in funnel.pairs if b == step)))
+    return since
 
 
 def _int(name: str) -> pl.Expr:
@@ -170,17 +196,17 @@ def funnel_answer(funnel: Funnel, tables: Tables, context: Context) -> FunnelAns
     keys = funnel.tables["steps"]
     steps = Grouped(_complete(funnel, tables, context), tuple(keys))
     frame = steps.totals
-    present = _groups(funnel, tables, frame, context)
+    present = groups_of(tables, frame, context)
     frame = _with_outcomes(funnel, frame)
     frame = _with_rates(funnel, frame, steps, present, context)
     frame, times = _with_times(funnel, frame, tables, steps, present, context)
     frame = _named(funnel, frame).select(CELL, *_columns(funnel, frame))
     sensitive = int(tables["ties"]["tie_sensitive"].sum())
     group = {"breakdown": funnel.breakdown or "breakdown"}
-    frame = context.label(frame.rename(group, strict=False))
+    frame = by_period(funnel, frame.rename(group, strict=False), context)
     times = None if times is None else times.rename(group, strict=False)
     runs = _run_table(funnel, tables["runs"], context) if funnel.runs else None
-    return FunnelAnswer(frame, funnel, context, runs, sensitive, times)
+    return FunnelAnswer(frame, funnel, context, runs, None, sensitive, times)
 
 
 def _run_table(funnel: Funnel, table: pl.DataFrame, context: Context) -> pl.DataFrame:
@@ -226,7 +252,7 @@ def _nothing(name: str) -> int:
     return LONGEST if name.endswith("_min") else -LONGEST if name.endswith("_max") else 0
 
 
-def _groups(funnel: Funnel, tables: Tables, frame: pl.DataFrame, context: Context) -> dict[int, int]:
+def groups_of(tables: Tables, frame: pl.DataFrame, context: Context) -> dict[int, int]:
     """Return how many jackknife groups have users in the segment of each cell."""
     size = context.labels["period"].n_unique() if "period" in context.labels.columns else 1
     units = tables[UNITS_TABLE].filter(pl.col("users") > 0)
@@ -321,7 +347,7 @@ def _with_times(
     """Add the times, from the step before and from the first; and return how many units took how long."""
     groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
     for stem in STEMS.values():
-        frame = _with_mean(frame, steps, stem, groups, context.level)
+        frame = with_mean(frame, steps, stem, groups, context.level)
     if not funnel.keeps_times:
         return frame, None
     keys = [CELL, *funnel.tables["steps"]]
@@ -331,10 +357,10 @@ def _with_times(
     for name, number in SINCE.items():
         own = np.flatnonzero(since == number)
         part = table.select("gap", "count", GROUP)[own]
-        columns = _percentiles(part, place[own], frame.height, STEMS[name], funnel, groups, context.level)
+        columns = percentiles(part, place[own], frame.height, STEMS[name], funnel, groups, context.level)
         frame = with_floats(frame, columns)
-    names = pl.Series(list(SINCE), dtype=pl.String)
-    counted = table.lazy().group_by([*keys, "since", "gap"]).agg(pl.col("count").sum())
+    names = pl.Series([*SINCE, *(f"step:{k}" for k in range(1, len(funnel.made)))], dtype=pl.String)
+    counted = shown_times(funnel, table.lazy()).group_by([*keys, "since", "gap"]).agg(pl.col("count").sum())
     counted = counted.sort([*keys, "since", "gap"], nulls_last=True)
     return frame, counted.select(
         *keys,
@@ -342,6 +368,13 @@ def _with_times(
         (pl.col("gap") / 1e6).alias("seconds"),
         pl.col("count").alias("units"),
     )
+
+
+def shown_times(funnel: Funnel, table: pl.LazyFrame) -> pl.LazyFrame:
+    """Leave of times between two steps one per unit: means, with a negative `since`, where runs are averaged. D7.11."""
+    if funnel.rules.times != "mean_of_runs":
+        return table
+    return table.filter(pl.col("since") < 2).with_columns(pl.col("since").abs())
 
 
 def _places(funnel: Funnel, frame: pl.DataFrame, table: pl.DataFrame, keys: Sequence[str]) -> Int64s:
@@ -354,7 +387,7 @@ def _places(funnel: Funnel, frame: pl.DataFrame, table: pl.DataFrame, keys: Sequ
     return place
 
 
-def _with_mean(frame: pl.DataFrame, steps: Grouped, stem: str, groups: Int64s, level: float) -> pl.DataFrame:
+def with_mean(frame: pl.DataFrame, steps: Grouped, stem: str, groups: Int64s, level: float) -> pl.DataFrame:
     """Add the mean with its jackknife interval, the least and the most. D12.3."""
     rest, units = steps.sums(f"{stem}_rest"), steps.sums(f"{stem}_count")
     seconds = steps.sums(f"{stem}_seconds")
@@ -372,7 +405,7 @@ def _with_mean(frame: pl.DataFrame, steps: Grouped, stem: str, groups: Int64s, l
     return with_floats(frame, {f"{stem}_{name}": values for name, values in named.items()})
 
 
-def _percentiles(
+def percentiles(
     table: pl.DataFrame, place: Int64s, rows: int, stem: str, funnel: Funnel, groups: Int64s, level: float
 ) -> dict[str, Floats]:
     """Return the percentiles of each row, in seconds, with Woodruff intervals. D12.5."""

@@ -14,6 +14,7 @@ from journeykit.protocol import CELL, Cells, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.funnel_machine import Machine
 from journeykit.statistics.funnel_runs import Numbered, Runner, Runs, averages
+from journeykit.statistics.funnel_spans import Spans
 from journeykit.statistics.goals import NEVER as LONGEST
 from journeykit.statistics.goals import Floats, Int64s, Walk
 
@@ -49,6 +50,7 @@ class Counting:
         self.steps: list[tuple[Int64s, Columns]] = []
         self.times: list[tuple[Int64s, ...]] = [(np.empty(0, np.int64),) * 4]
         self.ties = np.zeros(cells.count, np.int64)
+        self.spans = Spans(funnel.pairs, funnel.rules.times == "mean_of_runs")
         self.run_rows: list[tuple[npt.NDArray[Any], ...]] = []
         self.worth = shard_values(funnel, shard)
 
@@ -78,6 +80,10 @@ class Counting:
         distinct, group = np.unique(key, return_inverse=True)
         columns = self._counted(runs, group, distinct.size) | self._timed(runs, group, distinct)
         self.steps.append((distinct, columns))
+        if self.funnel.pairs:
+            longest = runs.longest_of_units() if self.funnel.rules.times == "mean_of_runs" else None
+            kept = self.spans.add(runs, longest, distinct, group)
+            self.times += kept if self.funnel.keeps_times else []
 
     def of_step(self, runs: Runs) -> Runs:
         """Give runs the value of their event of a step; those that do not reach it are nowhere. D7.12."""
@@ -212,6 +218,8 @@ class Counting:
         ties = pl.DataFrame({CELL: some.astype(np.int32), "tie_sensitive": self.ties[some]})
         tables = {"steps": self._steps_frame(), "ties": ties, UNITS_TABLE: self._units()}
         tables |= {"times": self._times_frame()} if self.funnel.keeps_times else {}
+        if self.funnel.pairs:
+            tables["spans"] = self.spans.table(lambda key: _keys(key, self.width, self.values))
         return tables | ({"runs": self._runs_frame()} if self.funnel.runs else {})
 
     def _units(self) -> pl.DataFrame:
