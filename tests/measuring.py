@@ -87,7 +87,7 @@ def answer_of(
     from journeykit.protocol import add
 
     cells = make_cells(journeys, options.get("by"), options.get("every"))
-    context = journeys.context(cells.labels)
+    context = journeys.context(cells.labels, every=options.get("every"))
     shards = journeys.shards() if parts is None else parts
     counted = [(shard, cells.by_group(shard.groups)) for shard in shards]
 

@@ -178,7 +178,7 @@ class Journeys(Ragged):
             raise ParameterError(f"level must lie between 0 and 1, not {level!r}.")
         engine = engine or InMemory()
         cells = make_cells(self, by, every)
-        context = replace(self.context(cells.labels, level), every=every)
+        context = self.context(cells.labels, level, every)
         for statistic in statistics:
             if isinstance(statistic, type) or not hasattr(statistic, "tally"):
                 raise NotAStatisticError(statistic)
@@ -192,7 +192,7 @@ class Journeys(Ragged):
             statistic, tables = following, {**tables, **engine.run(self, following, cells)}
         return statistic.answer(tables, context)
 
-    def context(self, labels: pl.DataFrame, level: float = 0.95) -> Context:
+    def context(self, labels: pl.DataFrame, level: float = 0.95, every: str | None = None) -> Context:
         """Return what an answer says of where it comes from. D0.6."""
         return Context(
             names=self.names,
@@ -207,6 +207,7 @@ class Journeys(Ragged):
             tied_pairs=self.provenance.tied_pairs,
             kept=self.kept,
             level=level,
+            every=every,
             notes=self.provenance.notes,
         )
 
