@@ -10,9 +10,8 @@ import polars as pl
 import pytest
 
 import journeykit as jk
-from tests import oracle
-from tests.conformance import posthog
-from tests.conformance.posthog_funnels import Asked, question
+from tests.conformance import posthog, posthog_funnels
+from tests.conformance.posthog_funnels import Asked, funnel
 
 pytestmark = pytest.mark.conformance
 
@@ -41,10 +40,12 @@ def included(row: posthog.Row, include: Any) -> bool:
 def path_rows(case: posthog.Case, check: Mapping[str, Any]) -> list[posthog.Row]:
     """Return the events that paths are made of, under the names of path items."""
     query = check["query"]
-    rows = posthog.within(posthog.rows(case, check), *posthog.span(query))
-    rows = [row for row in rows if posthog.holds(posthog.conditions(query), row)]
+    rows = posthog.rows(case, check)
     if query.get("funnel"):
-        rows = around_funnel(rows, case, check)
+        places = places_around_funnel(case, check)
+        rows = [row for place, row in enumerate(rows) if place in places]
+    rows = posthog.within(rows, *posthog.span(query))
+    rows = [row for row in rows if posthog.holds(posthog.conditions(query), row)]
     kept = [row for row in rows if included(row, query.get("include"))]
     return [{**row, "event": item(row), "person": row["user"]} for row in kept]
 
@@ -156,41 +157,15 @@ def assert_persons(journeys, flow, expected):
             assert sorted(on_it["person"]) == sorted(edge["persons"])
 
 
-def around_funnel(rows: list[posthog.Row], case: posthog.Case, check: Mapping[str, Any]) -> list[posthog.Row]:
-    """Keep the events around the steps of a funnel, of the users it asks for.
-
-    ``funnel_step`` k: those who reached step k (from 1). -k: those who dropped before it, at the step that they reached
-    last; before a drop-off ends a window after that step.
-    """
-    asked, found = check["query"]["funnel"], []
-    step, window = asked["funnel_step"], posthog.duration(conversion_window(asked)) // posthog.MICROSECOND
-    of_user = step_times(case, check)
-    for row in rows:
-        times = of_user.get(row["user"], [])
-        if len(times) != -step - 1 if step < 0 else len(times) < step:
-            continue
-        last = times[step - 1] if step > 0 else times[-1]
-        first = times[step - 2] if asked["mode"] == "between_steps" and step > 0 else last
-        if asked["mode"] == "before_step":
-            first, last = None, last + (window if step < 0 else 0)
-        elif asked["mode"] == "after_step":
-            last = None
-        if (first is None or row["time"] >= first) and (last is None or row["time"] <= last):
-            found.append(row)
-    return found
-
-
-def step_times(case: posthog.Case, check: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Return when every user reached each step of the funnel, in the run that counts."""
+def places_around_funnel(case: posthog.Case, check: Mapping[str, Any]) -> set[int]:
+    """Return which rows are around a step of a funnel: k, who reached it (from 1); -k, who dropped before it."""
     query = check["query"]
     dates = {name: query.get(name) for name in ("date_from", "date_to")}
-    funnel = {"order": "ordered", "window": conversion_window(query["funnel"]), **query["funnel"], **dates}
-    asked = Asked(case, {**check, "query": funnel})
-    return {
-        str(unit.name): [unit.container.rows[place]["time"] for place in unit.chosen[0].positions]
-        for unit in oracle.funnel_units(asked.rows, question(asked))
-        if unit.chosen
-    }
+    given = {"order": "ordered", "window": conversion_window(query["funnel"]), **query["funnel"], **dates}
+    asked = Asked(case, {**check, "query": given})
+    step, part = query["funnel"]["funnel_step"], query["funnel"]["mode"].partition("_")[0]
+    kept = funnel(asked).around(posthog_funnels.journeys_of(asked), abs(step), part, dropped=step < 0)
+    return {*kept.rows.tolist()}
 
 
 def conversion_window(funnel: Mapping[str, Any]) -> Mapping[str, Any]:
