@@ -10,6 +10,7 @@ import pytest
 
 import journeykit as jk
 from journeykit.errors import ParameterError, PatternError, UnknownNameError
+from journeykit.matchers import symbols_of
 from tests.logs import MINUTE
 from tests.measuring import journeys_of
 
@@ -157,12 +158,13 @@ def test_where_sessions_interleave():
     for unit in ("session", "user"):
         asked = (jk.Funnel([pattern], unit=unit, runs=True) for pattern in (of_session, of_user))
         assert [journeys.measure(funnel).runs.height for funnel in asked] == [2, 1]
-    marks = of_session.events_meant(journeys), of_user.events_meant(journeys)
-    names = [journeys.names[int(code)] for code in journeys.event_codes]
-    assert [[name for name, mark in zip(names, each, strict=True) if mark] for each in marks] == [
-        ["help", "buy"],
-        ["help"],
-    ]
+    stored = [journeys.names[int(code)] for code in journeys.event_codes]
+    in_order = {"session": stored, "user": [stored[place] for place in journeys.time_order]}
+    for pattern, wanted in ((of_session, ["help", "buy"]), (of_user, ["help"])):
+        for unit, names in in_order.items():
+            symbols = symbols_of(journeys, [jk.Match(pattern=pattern)], "event", unit)
+            fits = symbols.masks[symbols.codes].tolist()
+            assert [name for name, fit in zip(names, fits, strict=True) if fit] == wanted
 
 
 def test_of_stages():
