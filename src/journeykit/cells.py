@@ -105,6 +105,10 @@ def _segments(by: By) -> tuple[Segment, ...]:
         return ()
     if isinstance(by, str | Segment):
         by = (by,)
+    if not isinstance(by, Sequence) or not all(isinstance(each, str | Segment) for each in by):
+        raise ParameterError(
+            f"by cannot be {by!r}. Give the name of a kept property, a Segment, or a list of these."
+        )
     segments = tuple(each if isinstance(each, Segment) else Segment(each) for each in by)
     if len({segment.property for segment in segments}) < len(segments):
         raise ParameterError(f"by= names a property twice: {[segment.property for segment in segments]}.")

@@ -386,7 +386,14 @@ class NotAStatisticError(JourneykitError, TypeError):
 
     def __init__(self, given: object) -> None:
         self.given = given
-        shown = f"the class {given.__name__}: call it" if isinstance(given, type) else repr(given)
+        if isinstance(given, type):
+            shown = f"the class {given.__name__}: call it"
+        elif isinstance(given, list | tuple):
+            shown = (
+                f"a {type(given).__name__} of {len(given)}: pass them one by one, as in measure(*statistics)"
+            )
+        else:
+            shown = repr(given)
         super().__init__(f"measure takes statistics, such as jk.Transitions(), and was given {shown}.")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.durations import MICROSECONDS, Duration, microseconds
-from journeykit.errors import ParameterError
+from journeykit.errors import ParameterError, suggestion
 from journeykit.matchers import (
     MOST_MATCHERS,
     Match,
@@ -136,6 +136,7 @@ class Pattern:
         if self.within is not None:
             microseconds(self.within, "within")
         _ = self.compiled, self.matchers
+        self._check_bindings()
 
     def __repr__(self) -> str:
         return written(self)
@@ -249,6 +250,16 @@ class Pattern:
                 f"a pattern can name at most {MOST_MATCHERS} different kinds of events, and this one {len(matchers)}."
             )
         return matchers
+
+    def _check_bindings(self) -> None:
+        """Refuse a name of `where` that stands nowhere: a typo would make a condition disappear."""
+        said = {name for names in (*self.compiled.fits, *self.compiled.blocks) for name in names.names}
+        for name, _ in self.where or ():
+            if name not in said and name not in self._alphabet:
+                raise ParameterError(
+                    f"where binds {name!r}, and neither the text nor the alphabet names it. "
+                    f"{suggestion(name, sorted(one for one in said if isinstance(one, str)))}"
+                )
 
     def check(self, context: Context) -> None:
         """Refuse names, stages and properties that the journeys do not have, before any work. D0.9."""

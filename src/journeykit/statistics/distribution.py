@@ -110,6 +110,10 @@ def _binned(value: pl.Expr) -> pl.Expr:
 
 def checked_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
     """Return the quantiles as a tuple, or refuse them."""
+    if isinstance(quantiles, float | int | str):
+        raise ParameterError(
+            f"quantiles must be a list of numbers from 0 to 1, such as [0.5], not {quantiles!r}."
+        )
     if not all(isinstance(q, float | int) and 0 <= q <= 1 for q in quantiles):
         raise ParameterError(f"quantiles must be numbers from 0 to 1, not {tuple(quantiles)!r}.")
     return tuple(quantiles)

@@ -97,7 +97,8 @@ def explain_difference(
     >>> why.examples.rows()
     [(1, 'within', 1, 1, 2)]
     """
-    answer: DifferenceAnswer = journeys.measure(FunnelDifference(a, b, examples), by=by, every=every)
+    question = FunnelDifference(a, b, examples)
+    answer: DifferenceAnswer = journeys.measure(question, by=by, every=every)
     return answer
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.errors import ColumnTypeError
 from journeykit.journeys import Journeys
 from journeykit.protocol import CELL, Cells, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE
@@ -272,7 +273,12 @@ def shard_values(funnel: Funnel, shard: Journeys) -> npt.NDArray[np.float64] | N
 
     def make() -> npt.NDArray[np.float64]:
         log = whole.in_time_order() if funnel.container == "user" else whole
-        return log.property(funnel.value or "").cast(pl.Float64).fill_null(np.nan).to_numpy()
+        values = log.property(funnel.value or "")
+        if not (values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
+            raise ColumnTypeError(
+                "value", values.name, str(values.dtype), "numbers", "Pass value=<a numeric property>."
+            )
+        return values.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
     return whole.memo.get(("floats", funnel.value, funnel.container), make)
 

@@ -100,7 +100,7 @@ class NGrams(Statistic[NGramTable]):
     def __post_init__(self) -> None:
         check_shared(self)
         checked_count("n", self.n)
-        sizes = (self.sizes, self.sizes) if isinstance(self.sizes, int) else tuple(self.sizes)
+        sizes = tuple(self.sizes) if isinstance(self.sizes, list | tuple) else (self.sizes, self.sizes)
         if (
             len(sizes) != 2
             or not all(isinstance(size, int) and size > 0 for size in sizes)
