@@ -38,8 +38,10 @@ def journeys():
         ),
         (
             lambda journeys: jk.Pattern("see -> big", where={"bgi": "buy"}),
-            "where binds 'bgi', and neither the text nor the alphabet names it. Did you mean 'big'? "
-            "Available: 'big', 'see'.",
+            (
+                "where binds 'bgi', and neither the text nor the alphabet names it. Did you mean 'big'? "
+                "Available: 'big', 'see'."
+            ),
         ),
         (
             lambda journeys: jk.explain_difference(
@@ -75,3 +77,8 @@ def test_texts_cannot_be_added_up_in_a_funnel(journeys):
 def test_a_pattern_may_bind_what_only_its_alphabet_names(journeys):
     pattern = jk.Pattern("see -> buy", alphabet=["see", "buy", "big"], where={"big": "buy"})
     assert len(journeys.match(pattern)) == 1
+
+
+def test_one_column_that_is_not_printed_is_one_column(journeys):
+    shown = repr(journeys.measure(jk.StepMatrix(anchor="buy", before=1, after=1)))
+    assert "\n1 more column in .frame." in shown

@@ -254,7 +254,7 @@ class Pattern:
     def _check_bindings(self) -> None:
         """Refuse a name of `where` that stands nowhere: a typo would make a condition disappear."""
         said = {name for names in (*self.compiled.fits, *self.compiled.blocks) for name in names.names}
-        for name, _ in self.where or ():
+        for name in self._bound:
             if name not in said and name not in self._alphabet:
                 raise ParameterError(
                     f"where binds {name!r}, and neither the text nor the alphabet names it. "
@@ -307,6 +307,10 @@ class Pattern:
         return symbols.codes, fits, blocks, left_out
 
     @property
+    def _bound(self) -> dict[str, Match]:
+        return dict(self.where or ())  # type: ignore[arg-type]
+
+    @property
     def _alphabet(self) -> tuple[Any, ...]:
         return tuple(self.alphabet or ())
 
@@ -323,7 +327,7 @@ class Pattern:
 
     def _meant(self, names: Names) -> list[Match]:
         """Return the matchers of some names: those bound, and one for all names of events."""
-        bound: dict[str, Match] = dict(self.where or ())  # type: ignore[arg-type]
+        bound = self._bound
         matchers = [bound[name] for name in names.names if name in bound]
         matchers += [name for name in names.names if isinstance(name, Match)]
         plain = tuple(name for name in names.names if isinstance(name, str) and name not in bound)

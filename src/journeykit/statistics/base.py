@@ -140,7 +140,7 @@ class Answer:
         with pl.Config(**TABLE):
             table = str(self._head())
         left_out = self.frame.width - len(self._columns)
-        more = [f"{left_out} more columns in .frame."] if left_out else []
+        more = [f"{left_out} more column{'s' * (left_out > 1)} in .frame."] if left_out else []
         return "\n".join(
             [f"{described(self.statistic)}: {self.frame.height:,} rows", table, *more, *self.notes]
         )
