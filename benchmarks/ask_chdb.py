@@ -1,6 +1,6 @@
 """What ClickHouse has of the questions of ``questions.py``: chdb asks the file, and prints answers and seconds as JSON.
 
-    PYTHON_WITH_CHDB benchmarks/ask_chdb.py LOG REPEAT STEP STEP STEP STEP
+PYTHON_WITH_CHDB benchmarks/ask_chdb.py LOG REPEAT STEP STEP STEP STEP
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def queries(log: str, steps: list[str]) -> dict[str, str]:
     only = f"FROM {file} WHERE event IN ({among}) GROUP BY assumeNotNull(user_id)"
     all_ = f"FROM {file} GROUP BY assumeNotNull(user_id)"
     counts = ", ".join(f"countIf(n >= {k + 1})" for k in range(len(steps)))
-    pattern = ".*".join(f"(?{k + 1})" for k in range(len(steps)))
+    match = f"sequenceMatch('{'.*'.join(f'(?{k + 1})' for k in range(len(steps)))}')"
     met = ", ".join(f"sum(r[{k + 1}])" for k in range(len(steps)))
 
     def window(mode: str, rows: str) -> str:
@@ -40,7 +40,7 @@ def queries(log: str, steps: list[str]) -> dict[str, str]:
         "windowFunnel": window("", only),
         "windowFunnel, strict_order": window(", 'strict_order'", all_),
         "windowFunnel, strict_increase": window(", 'strict_increase'", only),
-        "sequenceMatch": f"SELECT sum(m) FROM (SELECT sequenceMatch('{pattern}')(toUInt64({US}), {conditions}) AS m {only})",
+        "sequenceMatch": f"SELECT sum(m) FROM (SELECT {match}(toUInt64({US}), {conditions}) AS m {only})",
         "retention": f"SELECT {met} FROM (SELECT retention({conditions}) AS r {only})",
     }
 

@@ -76,8 +76,8 @@ def kernels(peer: Any) -> list[Pass]:
     from journeykit.protocol import Cells
     from journeykit.sessions.cutting import cut
     from journeykit.statistics.counting import CountingRows
-    from journeykit.statistics.funnel_machine import Machine
-    from journeykit.statistics.funnel_runs import Runner
+    from journeykit.statistics.funnels.machine import Machine
+    from journeykit.statistics.funnels.runs import Runner
     from journeykit.statistics.goals import Walk
 
     journeys = peer.journeys

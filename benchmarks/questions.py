@@ -64,14 +64,22 @@ def main() -> int:
             continue
         say(question.name)
         answer = question.ask()
-        seconds, their = repeated(question.ask, options.repeat), theirs.get(question.peer or "")
+        spent, their = repeated(question.ask, options.repeat), theirs.get(question.peer or "")
         if their and question.as_theirs and question.as_theirs(answer) != their["answer"]:
             different.append(f"{question.name}: {question.as_theirs(answer)} is not {their['answer']}")
-        rows.append(_row(question, *seconds, their))
+        rows.append(_row(question, *spent, their))
     if different:
         say("\n".join(["the answers differ, so no times are shown.", *different]))
         return 1
-    columns = ["question", "wall best s", "wall median s", "CPU median s", "aim, wall s", "chdb on the file, s", "chdb / this"]
+    columns = [
+        "question",
+        "wall best s",
+        "wall median s",
+        "CPU median s",
+        "aim, wall s",
+        "chdb on the file, s",
+        "chdb / this",
+    ]
     print(f"### {short(options.events)} events, str ids, {options.repeat} repeats\n\n{machine()}.\n")
     print(markdown(columns, rows))
     per_event = (_peak() - before) / options.events
@@ -91,39 +99,46 @@ def questions(journeys: Any) -> list[Question]:
     def reached(answer: Answer) -> list[int]:
         return answer.frame.filter(pl.col("level") > 0)["reached"].to_list()
 
+    def met(answer: Answer) -> list[int]:
+        return answer.frame["met"].to_list()
+
     def matched(answer: Answer) -> list[int]:
         return answer.frame["matched"].to_list()
 
-    presets = ("clickhouse", "posthog", "posthog_2021", "mixpanel", "mixpanel_reentry", "amplitude", "ga4", "adobe")
-    funnels = [
-        Question(f"Funnel, 4 steps, {name}", measure(jk.Funnel(STEPS, within="7d", rules=getattr(jk.rules, name)())), 0.15)
-        for name in presets
-    ]
-    exclusion = jk.Funnel(STEPS, within="7d", exclude=[jk.Exclusion("help")])
-    modes = {"": (), ", strict_order": ("strict_order",), ", strict_increase": ("strict_increase",)}
-    windows = [
-        Question(
-            f"WindowFunnel{name}", measure(jk.WindowFunnel(STEPS, within="7d", modes=mode)), None, f"windowFunnel{name}", reached
+    presets = ("default", "clickhouse", "posthog", "posthog_2021", "mixpanel", "mixpanel_reentry")
+    presets += ("amplitude", "ga4", "adobe")
+
+    def funnel(name: str, aim: float | None = 0.15, **options: Any) -> Question:
+        asked = measure(jk.Funnel(STEPS, within="7d", **options))
+        return Question(f"Funnel, 4 steps, {name}", asked, aim)
+
+    def window(*modes: str) -> Question:
+        name = ", ".join(["windowFunnel", *modes])
+        return Question(
+            f"W{name[1:]}", measure(jk.WindowFunnel(STEPS, within="7d", modes=modes)), None, name, reached
         )
-        for name, mode in modes.items()
-    ]
+
+    totals, unordered = jk.FunnelRules(entry="all"), jk.FunnelRules(order="unordered")
+    four_tokens = jk.PatternCount(jk.Pattern(PATTERN, unit="user"))
     return [
-        Question("Funnel, 4 steps, default", measure(jk.Funnel(STEPS, within="7d")), 0.15, "windowFunnel", lambda a: a.frame["reached"].to_list()),
-        *funnels,
-        Question("Funnel with an exclusion and times", measure(exclusion), 0.5),
-        Question("Funnel, unordered", measure(jk.Funnel(STEPS, within="7d", rules=jk.FunnelRules(order="unordered")))),
-        Question("Funnel, totals", measure(jk.Funnel(STEPS, within="7d", unit="totals", rules=jk.FunnelRules(entry="all")))),
-        *windows,
+        *(funnel(name, rules=getattr(jk.rules, name)()) for name in presets),
+        funnel("no percentiles", quantiles=()),
+        funnel("an exclusion", 0.5, exclude=[jk.Exclusion("help")]),
+        funnel("unordered", None, rules=unordered),
+        funnel("totals", None, unit="totals", rules=totals),
+        window(),
+        window("strict_order"),
+        window("strict_increase"),
         Question("Retention, weekly", measure(jk.Retention(period="1w")), 0.05),
-        Question("ConditionsMet", measure(jk.ConditionsMet(STEPS)), None, "retention", lambda a: a.frame["met"].to_list()),
+        Question("ConditionsMet", measure(jk.ConditionsMet(STEPS)), None, "retention", met),
         Question("StepMatrix, 10 steps", measure(jk.StepMatrix(10)), 0.15),
-        Question("PatternCount, 4 tokens", measure(jk.PatternCount(jk.Pattern(PATTERN, unit="user"))), 0.15, "sequenceMatch", matched),
+        Question("PatternCount, 4 tokens", measure(four_tokens), 0.15, "sequenceMatch", matched),
         Question("NGrams, 2 to 4", measure(jk.NGrams((2, 4))), 1.5),
         Question("Flow, 5 steps", measure(jk.Flow(5))),
         Question("Lifecycle, weekly", measure(jk.Lifecycle(period="1w"))),
         Question("Friction", measure(jk.Friction())),
         Question("TimeBetween", measure(jk.TimeBetween("product_view", "purchase"))),
-    ]  # fmt: skip
+    ]
 
 
 def repeated(ask: Callable[[], Answer], repeat: int) -> tuple[list[float], list[float]]:
@@ -143,7 +158,14 @@ def _row(
 ) -> list[object]:
     theirs = median(their["wall_s"]) if their else None
     compared = [f"{theirs:.2f}", f"{theirs / median(walls):.1f}"] if theirs else [None, None]
-    return [question.name, f"{min(walls):.3f}", f"{median(walls):.3f}", f"{median(cpus):.3f}", question.aim, *compared]
+    return [
+        question.name,
+        f"{min(walls):.3f}",
+        f"{median(walls):.3f}",
+        f"{median(cpus):.3f}",
+        question.aim,
+        *compared,
+    ]
 
 
 def _ask_chdb(options: argparse.Namespace, log: Path) -> dict[str, dict[str, Any]]:

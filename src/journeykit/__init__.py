@@ -27,38 +27,38 @@ if TYPE_CHECKING:
     from journeykit.reading import read_events
     from journeykit.sessions import SessionRule
     from journeykit.stages import Stage, StageModel
-    from journeykit.statistics.abandonment import Abandonment
-    from journeykit.statistics.active_users import ActiveUsers
     from journeykit.statistics.base import Answer, Statistic
-    from journeykit.statistics.conditions_met import ConditionsMet
-    from journeykit.statistics.conversion import Conversion
-    from journeykit.statistics.eventually_follows import EventuallyFollows
-    from journeykit.statistics.flow import Flow
-    from journeykit.statistics.friction import Friction
-    from journeykit.statistics.friction_before_abandonment import FrictionBeforeAbandonment
-    from journeykit.statistics.funnel import Funnel
-    from journeykit.statistics.funnel_correlation import FunnelCorrelation
-    from journeykit.statistics.funnel_difference import explain_difference
-    from journeykit.statistics.funnel_rules import FunnelRules
-    from journeykit.statistics.funnel_steps import Exclusion, Step
-    from journeykit.statistics.lifecycle import Lifecycle
-    from journeykit.statistics.next_event import NextEvent
-    from journeykit.statistics.ngrams import NGrams
-    from journeykit.statistics.overview import Overview
-    from journeykit.statistics.path_shape import PathShape
-    from journeykit.statistics.pattern_count import PatternCount
-    from journeykit.statistics.rage import RageRule
-    from journeykit.statistics.retention import Retention
-    from journeykit.statistics.sequential_patterns import SequentialPatterns
-    from journeykit.statistics.session_lengths import SessionLengths
-    from journeykit.statistics.stage_flow import StageFlow
-    from journeykit.statistics.step_matrix import StepMatrix
-    from journeykit.statistics.stickiness import Stickiness
-    from journeykit.statistics.time_between import TimeBetween
-    from journeykit.statistics.top_paths import TopPaths
-    from journeykit.statistics.transitions import Transitions
-    from journeykit.statistics.variants import Variants
-    from journeykit.statistics.window_funnel import WindowFunnel
+    from journeykit.statistics.friction.before_abandonment import FrictionBeforeAbandonment
+    from journeykit.statistics.friction.friction import Friction
+    from journeykit.statistics.friction.rage import RageRule
+    from journeykit.statistics.funnels.correlation import FunnelCorrelation
+    from journeykit.statistics.funnels.difference import explain_difference
+    from journeykit.statistics.funnels.funnel import Funnel
+    from journeykit.statistics.funnels.rules import FunnelRules
+    from journeykit.statistics.funnels.steps import Exclusion, Step
+    from journeykit.statistics.funnels.window_funnel import WindowFunnel
+    from journeykit.statistics.matching.conditions_met import ConditionsMet
+    from journeykit.statistics.matching.next_event import NextEvent
+    from journeykit.statistics.matching.pattern_count import PatternCount
+    from journeykit.statistics.outcomes.abandonment import Abandonment
+    from journeykit.statistics.outcomes.conversion import Conversion
+    from journeykit.statistics.outcomes.time_between import TimeBetween
+    from journeykit.statistics.overview.overview import Overview
+    from journeykit.statistics.overview.session_lengths import SessionLengths
+    from journeykit.statistics.paths.eventually_follows import EventuallyFollows
+    from journeykit.statistics.paths.flow import Flow
+    from journeykit.statistics.paths.ngrams import NGrams
+    from journeykit.statistics.paths.sequential_patterns import SequentialPatterns
+    from journeykit.statistics.paths.shape import PathShape
+    from journeykit.statistics.paths.step_matrix import StepMatrix
+    from journeykit.statistics.paths.top_paths import TopPaths
+    from journeykit.statistics.paths.variants import Variants
+    from journeykit.statistics.retention.active_users import ActiveUsers
+    from journeykit.statistics.retention.lifecycle import Lifecycle
+    from journeykit.statistics.retention.retention import Retention
+    from journeykit.statistics.retention.stickiness import Stickiness
+    from journeykit.statistics.stage_flow.stage_flow import StageFlow
+    from journeykit.statistics.transitions.transitions import Transitions
 
 __version__ = "0.1.0"
 
@@ -83,39 +83,39 @@ _HOMES = {
     "Matches": "patterns",
     "Statistic": "statistics.base",
     "Answer": "statistics.base",
-    "Transitions": "statistics.transitions",
-    "TopPaths": "statistics.top_paths",
-    "Variants": "statistics.variants",
-    "NGrams": "statistics.ngrams",
-    "EventuallyFollows": "statistics.eventually_follows",
-    "PathShape": "statistics.path_shape",
-    "SequentialPatterns": "statistics.sequential_patterns",
-    "StepMatrix": "statistics.step_matrix",
-    "Flow": "statistics.flow",
-    "Conversion": "statistics.conversion",
-    "Abandonment": "statistics.abandonment",
-    "StageFlow": "statistics.stage_flow",
-    "Friction": "statistics.friction",
-    "FrictionBeforeAbandonment": "statistics.friction_before_abandonment",
-    "RageRule": "statistics.rage",
-    "Funnel": "statistics.funnel",
-    "Step": "statistics.funnel_steps",
-    "Exclusion": "statistics.funnel_steps",
-    "FunnelRules": "statistics.funnel_rules",
+    "Transitions": "statistics.transitions.transitions",
+    "TopPaths": "statistics.paths.top_paths",
+    "Variants": "statistics.paths.variants",
+    "NGrams": "statistics.paths.ngrams",
+    "EventuallyFollows": "statistics.paths.eventually_follows",
+    "PathShape": "statistics.paths.shape",
+    "SequentialPatterns": "statistics.paths.sequential_patterns",
+    "StepMatrix": "statistics.paths.step_matrix",
+    "Flow": "statistics.paths.flow",
+    "Conversion": "statistics.outcomes.conversion",
+    "Abandonment": "statistics.outcomes.abandonment",
+    "StageFlow": "statistics.stage_flow.stage_flow",
+    "Friction": "statistics.friction.friction",
+    "FrictionBeforeAbandonment": "statistics.friction.before_abandonment",
+    "RageRule": "statistics.friction.rage",
+    "Funnel": "statistics.funnels.funnel",
+    "Step": "statistics.funnels.steps",
+    "Exclusion": "statistics.funnels.steps",
+    "FunnelRules": "statistics.funnels.rules",
     "rules": "",
-    "Overview": "statistics.overview",
-    "WindowFunnel": "statistics.window_funnel",
-    "FunnelCorrelation": "statistics.funnel_correlation",
-    "explain_difference": "statistics.funnel_difference",
-    "Retention": "statistics.retention",
-    "SessionLengths": "statistics.session_lengths",
-    "TimeBetween": "statistics.time_between",
-    "Stickiness": "statistics.stickiness",
-    "Lifecycle": "statistics.lifecycle",
-    "ActiveUsers": "statistics.active_users",
-    "PatternCount": "statistics.pattern_count",
-    "NextEvent": "statistics.next_event",
-    "ConditionsMet": "statistics.conditions_met",
+    "Overview": "statistics.overview.overview",
+    "WindowFunnel": "statistics.funnels.window_funnel",
+    "FunnelCorrelation": "statistics.funnels.correlation",
+    "explain_difference": "statistics.funnels.difference",
+    "Retention": "statistics.retention.retention",
+    "SessionLengths": "statistics.overview.session_lengths",
+    "TimeBetween": "statistics.outcomes.time_between",
+    "Stickiness": "statistics.retention.stickiness",
+    "Lifecycle": "statistics.retention.lifecycle",
+    "ActiveUsers": "statistics.retention.active_users",
+    "PatternCount": "statistics.matching.pattern_count",
+    "NextEvent": "statistics.matching.next_event",
+    "ConditionsMet": "statistics.matching.conditions_met",
     "InMemory": "engines",
     "datasets": "",
     "errors": "",

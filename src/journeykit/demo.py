@@ -14,13 +14,13 @@ from journeykit.events import Events
 from journeykit.journeys import Journeys
 from journeykit.protocol import Statistic
 from journeykit.reading import read_events
-from journeykit.statistics.abandonment import Abandonment
 from journeykit.statistics.base import Answer
-from journeykit.statistics.conversion import Conversion
-from journeykit.statistics.overview import Overview
-from journeykit.statistics.stage_flow import StageFlow
-from journeykit.statistics.top_paths import TopPaths
-from journeykit.statistics.transitions import Transitions
+from journeykit.statistics.outcomes.abandonment import Abandonment
+from journeykit.statistics.outcomes.conversion import Conversion
+from journeykit.statistics.overview.overview import Overview
+from journeykit.statistics.paths.top_paths import TopPaths
+from journeykit.statistics.stage_flow.stage_flow import StageFlow
+from journeykit.statistics.transitions.transitions import Transitions
 
 ANSWERED = (200, 206, 304)
 ASSETS = r"(?i)\.(?:css|js|png|jpe?g|gif|ico|svg|ttf|woff|swf|xsl)$"

@@ -12,8 +12,8 @@ from typing import Literal
 
 from journeykit.errors import ParameterError
 from journeykit.matchers import MatchLike
-from journeykit.statistics.funnel_rules import FunnelRules
-from journeykit.statistics.retention import Cohort, Retention
+from journeykit.statistics.funnels.rules import FunnelRules
+from journeykit.statistics.retention.retention import Cohort, Retention
 
 __all__ = [
     "FunnelRules",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import journeykit as jk
-from journeykit.statistics.retention import RULES
+from journeykit.statistics.retention.retention import RULES
 from tests import logs, oracle
 from tests.measuring import journeys_of, many_users
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import journeykit as jk
-from journeykit.statistics import eventually_follows
+from journeykit.statistics.paths import eventually_follows
 from tests import oracle
 from tests.logs import logs
 from tests.measuring import assert_close, journeys_of, many_users, paths_of, table

@@ -272,7 +272,7 @@ def test_colliding_keys_are_told_apart(monkeypatch, n):
     journeys = journeys_of(rows)
     statistic = jk.TopPaths(n, quantiles=(0.5,))
     wanted = journeys.measure(statistic)
-    from journeykit.statistics import top_paths
+    from journeykit.statistics.paths import top_paths
 
     made = top_paths._Stretches._frame
 
@@ -367,7 +367,7 @@ def test_keys_added_in_parts_are_those_added_at_once(monkeypatch, of):
     ):
         wanted = journeys.measure(statistic)
         with monkeypatch.context() as patched:
-            patched.setattr("journeykit.statistics.path_table.SMALL", 0)
+            patched.setattr("journeykit.statistics.paths.table.SMALL", 0)
             found = journeys.measure(statistic)
         assert found.frame.equals(wanted.frame)
         assert found.distinct.equals(wanted.distinct)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import journeykit as jk
-from journeykit.statistics.window_funnel import MODES
+from journeykit.statistics.funnels.window_funnel import MODES
 from tests import logs, oracle
 
 pytestmark = pytest.mark.property

@@ -14,13 +14,13 @@ import polars as pl
 
 import journeykit as jk
 from journeykit.protocol import Cells, Context, Tables
-from journeykit.statistics.abandonment_answer import AbandonmentAnswer
 from journeykit.statistics.base import Grouped, groups_per_cell, with_rate
-from journeykit.statistics.conversion import ConversionAnswer
-from journeykit.statistics.overview_table import OverviewAnswer
-from journeykit.statistics.path_table import PathTable
-from journeykit.statistics.stage_table import StageFlowAnswer
-from journeykit.statistics.transition_graph import TransitionGraph
+from journeykit.statistics.outcomes.abandonment_answer import AbandonmentAnswer
+from journeykit.statistics.outcomes.conversion import ConversionAnswer
+from journeykit.statistics.overview.table import OverviewAnswer
+from journeykit.statistics.paths.table import PathTable
+from journeykit.statistics.stage_flow.table import StageFlowAnswer
+from journeykit.statistics.transitions.graph import TransitionGraph
 from journeykit.statistics.units import count_units
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import journeykit as jk
-from journeykit.statistics.funnel_difference import FunnelDifference
+from journeykit.statistics.funnels.difference import FunnelDifference
 from tests.logs import log
 from tests.measuring import answer_of, journeys_of, many_users
 

@@ -259,7 +259,7 @@ def test_a_user_is_counted_once_where_the_work_is_cut_into_blocks(monkeypatch):
     assert whole["users"].to_list() == [3, 3]
     assert whole["reached"].to_list() == [6, 6]
     for size in (1, 2, 3, 5, 9):
-        monkeypatch.setattr("journeykit.statistics.funnel_runs.BLOCK_EVENTS", size)
+        monkeypatch.setattr("journeykit.statistics.funnels.runs.BLOCK_EVENTS", size)
         assert_frame_equal(journeys_of(rows).measure(asked).frame, whole)
 
 

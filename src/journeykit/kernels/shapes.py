@@ -54,7 +54,7 @@ def entropy(runs, lengths, counts, events):
 
 @kernel
 def path_shapes(starts, ends, codes, alphabet, size, found):
-    """Measure every path; `found` has a row per path: see `journeykit.statistics.path_shape.MEASURES`."""
+    """Measure every path; `found` has a row per path: see `journeykit.statistics.paths.shape.MEASURES`."""
     longest = 0
     for path in range(starts.size):
         longest = max(longest, ends[path] - starts[path])

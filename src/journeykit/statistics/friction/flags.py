@@ -1,0 +1,107 @@
+"""Which visits of a shard show friction: one byte of flags each. DEFINITIONS D15.4."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from journeykit.durations import microseconds
+from journeykit.journeys import Journeys
+from journeykit.matchers import Symbols, symbols_of
+from journeykit.statistics.counting import CountingRows
+
+if TYPE_CHECKING:
+    from journeykit.statistics.friction.friction import Friction
+
+Bytes = npt.NDArray[np.uint8]
+Int64s = npt.NDArray[np.int64]
+
+FLAGS = ("error", "rage", "backtrack", "quick_backtrack", "repeat", "loop", "slow", "low")
+"""By bit. `low` is for ratings: a visit after a bad one at its stage."""
+CLEAN = "clean"
+CLASSES = ("error", "rage", "backtrack", "repeat", "loop", "slow", "low", CLEAN)
+"""A visit's class is the first that holds."""
+
+
+def class_of_flags() -> Bytes:
+    """Return the number of the class of every set of flags."""
+    classes = np.full(256, CLASSES.index(CLEAN), np.uint8)
+    flags = np.arange(256)
+    for name in reversed(CLASSES[:-1]):
+        classes[flags >> FLAGS.index(name) & 1 == 1] = CLASSES.index(name)
+    return classes
+
+
+@dataclass(frozen=True)
+class ShardVisits:
+    """The visits of one shard: events of its sessions, at places counted from the shard's first event.
+
+    Attributes
+    ----------
+    events : slice
+        The events of the shard among those of all.
+    user_paths, starts, ends : numpy.ndarray of int64
+        The sessions of each user, and where they start and end.
+    codes, times : numpy.ndarray
+        Of every event.
+    """
+
+    events: slice
+    user_paths: Int64s
+    starts: Int64s
+    ends: Int64s
+    codes: npt.NDArray[np.unsignedinteger[Any]]
+    times: Int64s
+
+    @classmethod
+    def of(cls, shard: Journeys) -> ShardVisits:
+        """Take the sessions of a shard."""
+        paths = shard.paths("session")
+        first, last = shard.user_range or (0, shard.n_users)
+        events = slice(int(shard.user_offsets[first]), int(shard.user_offsets[last]))
+        starts, ends = paths.starts - events.start, paths.ends - events.start
+        return cls(events, paths.user_paths, starts, ends, paths.codes[events], paths.times[events])
+
+    @property
+    def n_events(self) -> int:
+        """How many events the shard has, those outside any session included."""
+        return self.codes.size
+
+    def trouble(self, question: Friction, shard: Journeys) -> Symbols:
+        """Return the symbol of every event, and whether a symbol is trouble."""
+        if question.trouble is None:
+            return Symbols(self.codes, np.zeros(len(shard.names), np.uint64))
+        symbols = symbols_of(shard, [question.trouble], "event", "session")  # type: ignore[list-item]
+        return Symbols(symbols.codes[self.events], symbols.masks)
+
+    def flags(self, question: Friction, shard: Journeys, limits: Int64s) -> Bytes:
+        """Return the flags of every event, 0 outside any session."""
+        from journeykit.kernels.friction import flag_visits
+
+        flags = np.zeros(self.n_events, np.uint8)
+        self._mark_rage(question, shard, flags)
+        symbols = self.trouble(question, shard)
+        flag_visits(
+            self.starts, self.ends, self.codes, self.times, symbols.codes, symbols.masks, limits,
+            microseconds(question.quick, "quick"), np.zeros(len(shard.names), np.int64), flags,
+        )  # fmt: skip
+        return flags
+
+    def _mark_rage(self, question: Friction, shard: Journeys, flags: Bytes) -> None:
+        from journeykit.kernels.friction import mark_rage
+
+        rule = question.rage
+        if rule is None:
+            return
+        targets, (x, y) = rule.targets(shard), rule.places(shard)
+        n_targets = int(targets.max(initial=0)) + 1
+        rows = CountingRows.make(len(shard.names) * n_targets, self.n_events)
+        ring = np.full((rows.table.shape[0], rule.repeats - 1), -1, np.int64)
+        mark_rage(
+            self.starts, self.ends, self.codes, self.times, targets[self.events], x[self.events],
+            y[self.events], n_targets, (microseconds(rule.within, "within"), float(rule.distance)),
+            rows.keys, rows.rows, ring, np.zeros(ring.shape[0], np.int64), flags,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""How often a pattern happens, and what comes next."""

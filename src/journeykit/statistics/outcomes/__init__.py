@@ -1,0 +1,1 @@
+"""Whether and when units reach a goal."""

@@ -1,0 +1,154 @@
+"""The time from one event or stage to another, and who never gets there. DEFINITIONS D12.5, D14.1 to D14.3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from journeykit.durations import Duration
+from journeykit.journeys import Journeys
+from journeykit.matchers import Match, MatchLike, Missing, Of, as_match, check_matches, symbols_of
+from journeykit.paths import Unit
+from journeykit.protocol import CELL, Cells, Context, Tables
+from journeykit.statistics.base import UNITS_TABLE, Grouped, Statistic
+from journeykit.statistics.checks import check_choices
+from journeykit.statistics.distribution import checked_quantiles
+from journeykit.statistics.goals import longest
+from journeykit.statistics.outcomes.time_between_answer import TimeBetweenAnswer, time_between_answer
+from journeykit.statistics.retention.activity import MISSING
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+Pairing: TypeAlias = Literal["first", "each"]
+
+
+@dataclass(frozen=True)
+class TimeBetween(Statistic[TimeBetweenAnswer]):
+    """Measure the time from one event or stage to another, of those who get there and of those who do not yet.
+
+    Parameters
+    ----------
+    start, end : str, sequence of str, Match or expression
+        Where the clock starts and stops. They may be the same: the time to the next one.
+    of : {"event", "stage"}
+        What they are names of. An occurrence of a stage is a visit: a run of events in it (D6.4).
+    unit : {"user", "session"}
+        In whose path both lie.
+    pairing : {"first", "each"}
+        A unit's first start, to the first end after it; or every start, each to the next end after it (two starts in a
+        row have the same end).
+    within : str or timedelta, optional
+        The longest time, itself included; who takes longer did not get there. Without it, any.
+    quantiles : sequence of float
+        Which percentiles of the time to compute; 0.5 is the median.
+    missing : {"raise", "ignore", "warn"}
+        What to do about names that the log does not have. D0.9.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter has a value it cannot take.
+
+    Notes
+    -----
+    An end lies strictly after its start in the order of the log; at the same time, it takes 0 seconds. The answer's
+    frame has one row (per segment, and period of the start):
+
+    ``started``, ``users``
+        Starts, and the distinct users who have one.
+    ``ended``, ``censored``
+        Those with an end, and those without: after them the log was watched until the end of the observation (a session
+        that is over: until its last event), or for `within`.
+    ``censored_share``, ``censored_share_low``, ``censored_share_high``
+        censored / started; Wilson for a user's first start, else jackknife.
+    ``time_mean``, ``time_median`` ...
+        Seconds, of the ended alone, each with bounds (jackknife; Woodruff, D12.5). Quick ends weigh too much in them
+        where many are censored.
+    ``survival_median``, ``survival_median_low``, ``survival_median_high``
+        When half of all have got there, those who are censored taken into account: Kaplan-Meier (D14.1); infinite
+        where it is not reached.
+
+    `TimeBetweenAnswer` has the whole distribution. One pass, O(n); 25 bytes per start of those counted.
+
+    Examples
+    --------
+    >>> import journeykit as jk
+    >>> log = pl.DataFrame({"user": [1, 1, 2, 2], "time": [0, 60, 5, 600], "event": ["see", "buy", "see", "see"]})
+    >>> journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30m")
+    >>> answer = journeys.measure(TimeBetween("see", "buy"))
+    >>> answer.frame.select("started", "ended", "censored", "time_median", "survival_median").rows()
+    [(2, 1, 1, 60.0, 60.0)]
+    """
+
+    tables: ClassVar[Mapping[str, Sequence[str]]] = {"waits": ("closed", "wait"), UNITS_TABLE: ()}
+
+    start: MatchLike
+    end: MatchLike
+    of: Of = "event"
+    unit: Unit = "user"
+    pairing: Pairing = "first"
+    within: Duration | None = None
+    quantiles: Sequence[float] = (0.5,)
+    missing: Missing = "raise"
+
+    def __post_init__(self) -> None:
+        check_choices(self, pairing=("first", "each"), missing=MISSING)
+        object.__setattr__(self, "start", as_match(self.start, "start"))
+        object.__setattr__(self, "end", as_match(self.end, "end"))
+        object.__setattr__(self, "quantiles", checked_quantiles(self.quantiles))
+        longest(self.within, "within")
+
+    @property
+    def matches(self) -> tuple[Match, Match]:
+        """Where the clock starts and stops."""
+        return as_match(self.start, "start"), as_match(self.end, "end")
+
+    @property
+    def each_user_once(self) -> bool:
+        """Whether no user has more than one start."""
+        return self.unit == "user" and self.pairing == "first"
+
+    def check(self, context: Context) -> None:
+        """Refuse names and properties that the journeys do not have."""
+        check_matches(self.matches, self.of, self.missing, context)
+
+    def tally(self, shard: Journeys, cells: Cells) -> Tables:
+        """Count the waits of one shard by how long they take."""
+        from journeykit.kernels.time_between import list_waits
+
+        paths = shard.paths(self.unit)
+        symbols = symbols_of(shard, self.matches, self.of, self.unit)
+        most = paths.n_paths if self.pairing == "first" else int(paths.lengths.sum())
+        path, origin, wait = (np.empty(most, np.int64) for _ in range(3))
+        closed = np.empty(most, np.uint8)
+        stops = np.full(paths.n_paths, shard.observed_until)
+        if self.unit == "session":
+            stops = np.where(shard.open_paths("session"), stops, paths.times[paths.ends - 1])
+        rule = (self.of == "stage", self.pairing == "each", longest(self.within, "within"))
+        n = list_waits(
+            paths.starts, paths.ends, paths.times, symbols.codes, symbols.masks.astype(np.uint8), stops, rule,
+            path, origin, wait, closed,
+        )  # fmt: skip
+        path, cell = path[:n], cells.segments(paths, self.unit)[path[:n]]
+        if cells.period_starts is not None:
+            started = paths.times[origin[:n]]
+            cell = cell + np.searchsorted(cells.period_starts, started, side="right") - 1
+        owners = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))
+        listed = pl.DataFrame({CELL: cell.astype(np.int32), "closed": closed[:n], "wait": wait[:n]})
+        users = pl.DataFrame({CELL: cell.astype(np.int32), "user": owners[path]})
+        return {
+            "waits": listed.group_by(CELL, "closed", "wait").agg(pl.len().cast(pl.Int64).alias("count")),
+            UNITS_TABLE: users.group_by(CELL).agg(pl.col("user").n_unique().cast(pl.Int64).alias("users")),
+        }
+
+    def answer(self, tables: Tables, context: Context) -> TimeBetweenAnswer:
+        """Turn counts per wait into shares, means, percentiles and the survival median."""
+        notes = [] if self.within else ["No window: an end at any later time counts."]
+        return time_between_answer(
+            self, tables, replace(context, notes=(*context.notes, *notes)), Grouped(tables[UNITS_TABLE], ())
+        )

@@ -1,0 +1,231 @@
+"""Overview: how many users, sessions and events, how long, how often again. DEFINITIONS D2.5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from journeykit.durations import microseconds
+from journeykit.errors import ParameterError
+from journeykit.journeys import Journeys
+from journeykit.paths import Paths
+from journeykit.protocol import CELL, Cells, Context, Tables
+from journeykit.sessions import CAUSES, SessionRule
+from journeykit.statistics.base import UNITS_TABLE, Statistic
+from journeykit.statistics.checks import check_choices, check_names
+from journeykit.statistics.counting import CountingRows
+from journeykit.statistics.overview.table import OverviewAnswer, overview_answer
+from journeykit.statistics.waiting import distinct
+
+Int64s = npt.NDArray[np.int64]
+LONGEST = int(np.iinfo(np.int64).max)
+COUNTS = (
+    "users",
+    "sessions",
+    "events",
+    "outside",
+    "active",
+    "single_event_users",
+    "bounced",
+    "engaged",
+    "open",
+    "converted_users",
+    "converted_sessions",
+    "duration",
+    "session_users",
+    "returned",
+)
+
+
+@dataclass(frozen=True)
+class Overview(Statistic[OverviewAnswer]):
+    """Give the first numbers of a log. D2.5.
+
+    Parameters
+    ----------
+    goal : str or sequence of str, optional
+        Events of which any counts as a conversion, for the share of users and of sessions that have one.
+    missing : {"raise", "ignore", "warn"}
+        What to do about goals that are not in the log. D0.9.
+
+    Notes
+    -----
+    With ``by=`` and ``every=`` sessions are what is cut: a user belongs to every segment and period that one of
+    the user's sessions belongs to, with the events in it. Passive events are no part of a session's length.
+    One pass, O(n); the medians sort the sessions.
+
+    Examples
+    --------
+    >>> import journeykit as jk
+    >>> log = pl.DataFrame({"user": [1, 1, 1, 2], "time": [0, 60, 9000, 5], "event": ["see", "buy", "see", "see"]})
+    >>> journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30m")
+    >>> journeys.measure(Overview(goal="buy")).value("session_conversion_rate")
+    0.3333333333333333
+    """
+
+    tables: ClassVar[Mapping[str, Sequence[str]]] = {
+        UNITS_TABLE: (),
+        "names": ("name",),
+        "causes": ("cause",),
+        "durations": ("duration",),
+        "gaps": ("gap", "closed"),
+    }
+
+    goal: str | Sequence[str] | None = None
+    missing: Literal["raise", "ignore", "warn"] = "raise"
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if self.goal is not None and not isinstance(self.goal, str):
+            object.__setattr__(self, "goal", tuple(self.goal))
+        if self.goal is not None and not (self.goals and all(isinstance(name, str) for name in self.goals)):
+            raise ParameterError(f"goal cannot be {self.goal!r}. Give the name of an event, or several.")
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """The events of which any is a conversion."""
+        if self.goal is None:
+            return ()
+        return (self.goal,) if isinstance(self.goal, str) else tuple(self.goal)
+
+    def check(self, context: Context) -> None:
+        """Refuse goals that are not in the log. D0.9."""
+        check_names("event", self.goals, self.missing, context)
+
+    def tally(self, shard: Journeys, cells: Cells) -> Tables:
+        """Count the events, sessions and users of one shard."""
+        return _Tally(self, shard, cells).tables()
+
+    def answer(self, tables: Tables, context: Context) -> OverviewAnswer:
+        """Turn counts into means, rates and medians with intervals."""
+        return overview_answer(self, tables, context)
+
+
+class _Tally:
+    """The counting of one shard: runs of events are its sessions and what lies outside any."""
+
+    def __init__(self, statistic: Overview, shard: Journeys, cells: Cells) -> None:
+        from journeykit.kernels import overview as kernels
+
+        self.kernels, self.statistic, self.cell_count = kernels, statistic, cells.count
+        self.shard, self.rule = shard, shard.session_rule
+        first, last = shard.user_range or (0, shard.n_users)
+        self.user_runs = shard.user_sessions[first : last + 1]
+        self.runs = slice(int(self.user_runs[0]), int(self.user_runs[-1]))
+        offsets = shard.session_offsets[self.runs.start : self.runs.stop + 1]
+        self.events = slice(int(offsets[0]), int(offsets[-1]))
+        self.offsets = offsets - self.events.start
+        paths = Paths(
+            self.user_runs - self.runs.start, offsets[:-1], offsets[1:], shard.event_codes, shard.times
+        )
+        self.all_cells, self.cells = cells, cells.of(paths, "session")
+        inside = shard.sessions_inside
+        self.inside = np.empty(0, np.bool_) if inside is None else inside[self.runs]
+
+    def tables(self) -> Tables:
+        """Return all tables of the tally."""
+        k, rule, shard = self.kernels, self.rule, self.shard
+        count = self.offsets.size - 1
+        table = np.zeros((self.cell_count, k.CELL_COLUMNS), np.int64)
+        table[:, k.FIRST], table[:, k.LAST] = LONGEST, -LONGEST
+        durations, gaps = np.empty(count, np.int64), np.empty(count, np.int64)
+        n_names = max(1, len(shard.names))
+        names = CountingRows.make(self.cell_count * n_names, self.events.stop - self.events.start)
+        longest = LONGEST if rule.timeout is None else microseconds(rule.timeout) - rule.timeout_inclusive
+        limits = (longest, shard.observed_until, microseconds(rule.engaged_after), rule.bounce == "ga4")
+        k.overview_pass(
+            (self.user_runs, self.offsets, self.inside),
+            (shard.event_codes[self.events], shard.times[self.events]),
+            self.cells,
+            self._roles(),
+            limits,
+            table,
+            (n_names, names.keys, names.rows, names.table),
+            durations,
+            gaps,
+        )
+        sessions = np.flatnonzero(durations >= 0)
+        cells = self.cells[sessions].astype(np.int64)
+        return {
+            UNITS_TABLE: self._units(table),
+            "names": _names(names, n_names),
+            "causes": self._causes(cells, sessions),
+            "durations": _durations(cells, durations[sessions]),
+            "gaps": _gaps(cells, gaps[sessions]),
+        }
+
+    def _roles(self) -> npt.NDArray[np.uint8]:
+        """Return the bits of every event name; empty if no name plays a role."""
+        k, names = self.kernels, self.shard.names
+        parts = (
+            (k.PASSIVE, self.rule.passive),
+            (k.VIEW, self.rule.views),
+            (k.KEY, self.rule.key_events),
+            (k.GOAL, self.statistic.goals),
+        )
+        if not any(named for _, named in parts):
+            return np.empty(0, np.uint8)
+        roles = np.zeros(len(names), np.uint8)
+        for bit, named in parts:
+            roles[names.is_in(list(named)).to_numpy()] |= np.uint8(bit)
+        return roles
+
+    def _units(self, table: Int64s) -> pl.DataFrame:
+        """List the cells that have events, a single one in any case; the last column says what to show."""
+        k = self.kernels
+        present = self.all_cells.present(table[:, k.USERS])
+        columns: dict[str, Any] = {CELL: present.astype(np.int32)}
+        columns |= {name: table[present, getattr(k, name.upper())] for name in COUNTS}
+        columns |= {"first_min": table[present, k.FIRST], "last_max": table[present, k.LAST]}
+        shown = np.full(present.size, names_engagement(self.rule), np.int64)
+        return pl.DataFrame(columns | {"paths": columns["sessions"], "shows_engaged_max": shown})
+
+    def _causes(self, cells: Int64s, sessions: Int64s) -> pl.DataFrame:
+        """Count the sessions by what opened them."""
+        causes = self.shard.session_causes
+        codes = np.empty(0, np.uint8) if causes is None else causes[self.runs][sessions]
+        counts = np.bincount(cells[: codes.size] * len(CAUSES) + codes, minlength=0)
+        met = np.flatnonzero(counts)
+        return pl.DataFrame(
+            {
+                CELL: (met // len(CAUSES)).astype(np.int32),
+                "cause": (met % len(CAUSES)).astype(np.int32),
+                "count": counts[met].astype(np.int64),
+            }
+        )
+
+
+def names_engagement(rule: SessionRule) -> bool:
+    """Tell whether the rule says what an engaged session is."""
+    return bool(rule.views or rule.key_events or rule.bounce == "ga4")
+
+
+def _names(counted: CountingRows, n_names: int) -> pl.DataFrame:
+    keys, rows = counted.found()
+    columns = {CELL: (keys // n_names).astype(np.int32), "name": (keys % n_names).astype(np.int32)}
+    return pl.DataFrame({**columns, "events": rows[:, 0].copy()})
+
+
+def _durations(cells: Int64s, durations: Int64s) -> pl.DataFrame:
+    """Count the distinct durations of sessions."""
+    cells, durations, counts = distinct(cells, durations)
+    return pl.DataFrame({CELL: cells.astype(np.int32), "duration": durations, "count": counts})
+
+
+def _gaps(cells: Int64s, gaps: Int64s) -> pl.DataFrame:
+    """Count the distinct times to the next session, and from the last session to the end of observation."""
+    returned = gaps >= 0
+    things, gaps, counts = distinct(cells << 1 | returned, np.where(returned, gaps, -1 - gaps))
+    return pl.DataFrame(
+        {
+            CELL: (things >> 1).astype(np.int32),
+            "gap": gaps,
+            "closed": (things & 1).astype(np.int32),
+            "count": counts,
+        }
+    )

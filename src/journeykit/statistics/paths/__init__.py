@@ -1,0 +1,1 @@
+"""Whole paths, their pieces and their steps."""

@@ -1,0 +1,222 @@
+"""Sequential patterns: states in an order, with others between. DEFINITIONS D8.9."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from journeykit.errors import ParameterError
+from journeykit.intervals import GROUPS
+from journeykit.journeys import Journeys
+from journeykit.matchers import Of
+from journeykit.paths import Unit
+from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
+from journeykit.statistics.base import (
+    UNITS_TABLE,
+    Answer,
+    Grouped,
+    Statistic,
+    groups_per_cell,
+    place_of,
+    with_rate,
+    with_wilson,
+)
+from journeykit.statistics.checks import check_states
+from journeykit.statistics.goals import state_names
+from journeykit.statistics.paths.prefix_span import Limits, Sequences, patterns
+from journeykit.statistics.paths.table import bits_per_code, unpacked
+from journeykit.statistics.paths.top_paths import TopPaths
+from journeykit.statistics.paths.walk import UNLIMITED, check_shared, checked_count
+
+PATH = ("key", "codes", "cut")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SequentialPatternTable(Answer):
+    """The frequent patterns.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row per pattern: ``pattern`` (list of names), ``length``, ``paths`` that hold it (its support),
+        ``paths_total``, ``share`` with ``low`` and ``high``. Sorted by paths, then by the names.
+    """
+
+    shown: ClassVar[Sequence[str]] = ("pattern", "paths", "share", "low", "high")
+
+
+@dataclass(frozen=True)
+class SequentialPatterns(Statistic[SequentialPatternTable]):
+    """Find states that come in an order in many paths, whatever lies between. D8.9.
+
+    Parameters
+    ----------
+    n : int or None
+        How many patterns per segment, the most frequent; None for all.
+    min_support : int or float
+        In how many paths a pattern must be: a number, or a share of the paths between 0 and 1.
+    min_length, max_length : int
+        How many states a pattern has.
+    max_gap : int, optional
+        How many events a state may come after the one before it; 1 is directly after.
+    closed : bool
+        Leave out patterns that a longer one holds and that are in no more paths than that one.
+    of : {"event", "stage"}
+        What a path is made of. Events before the first stage are left out of a stage path.
+    unit : {"session", "user"}
+        What a path is.
+    collapse_repeats : bool
+        Whether a run of one state is one state.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter has a value it cannot take, or `closed` and `max_gap` are both asked for: with a limited gap, a
+        part of a pattern can be rarer than the whole.
+
+    Notes
+    -----
+    A path counts once, however often it holds the pattern. Distinct paths are counted in one pass, as `Variants` are,
+    and searched in the answer by PrefixSpan, the most frequent patterns first, so that only patterns at least as
+    frequent as the last one shown are ever grown; the cost is the events of the distinct paths for each of these. With
+    neither `n` nor a high `min_support` there can be exponentially many.
+
+    References
+    ----------
+    PrefixSpan: Pei et al. 2004, IEEE Transactions on Knowledge and Data Engineering 16(11).
+
+    Examples
+    --------
+    >>> import journeykit as jk
+    >>> log = pl.DataFrame({"user": [1] * 3 + [2] * 3, "time": [0, 1, 2] * 2, "event": list("axbayb")})
+    >>> journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30m")
+    >>> journeys.measure(SequentialPatterns(min_support=2, min_length=2)).frame.select("pattern", "paths").rows()
+    [(['a', 'b'], 2)]
+    """
+
+    n: int | None = 20
+    min_support: int | float = 1
+    min_length: int = 1
+    max_length: int | None = None
+    max_gap: int | None = None
+    closed: bool = False
+    of: Of = "event"
+    unit: Unit = "session"
+    collapse_repeats: bool = False
+
+    tables: ClassVar[Mapping[str, Sequence[str]]] = TopPaths.tables
+
+    def __post_init__(self) -> None:
+        check_shared(self)
+        for parameter in ("n", "min_length", "max_length", "max_gap"):
+            checked_count(parameter, getattr(self, parameter))
+        support = self.min_support
+        share = isinstance(support, float) and 0 < support <= 1
+        if not share and (not isinstance(support, int) or isinstance(support, bool) or support < 1):
+            raise ParameterError(
+                f"min_support is a number of paths from 1 on, or a share between 0 and 1, not {support!r}."
+            )
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise ParameterError(f"max_length={self.max_length} is below min_length={self.min_length}.")
+        if self.closed and self.max_gap is not None:
+            raise ParameterError(
+                "closed does not go with max_gap: a part of a pattern can then be rarer than the whole. "
+                "Pass one of them."
+            )
+
+    @property
+    def _paths(self) -> TopPaths:
+        return TopPaths(None, of=self.of, unit=self.unit, collapse_repeats=self.collapse_repeats)
+
+    def check(self, context: Context) -> None:
+        """Refuse stages that were not assigned."""
+        check_states(self.of, context)
+
+    def tally(self, shard: Journeys, cells: Cells) -> Tables:
+        """Count the distinct paths of one shard."""
+        return self._paths.tally(shard, cells)
+
+    def answer(self, tables: Tables, context: Context) -> SequentialPatternTable:
+        """Search the distinct paths for patterns."""
+        names = state_names(self.of, context)
+        units = Grouped(tables[UNITS_TABLE], ())
+        searched = [
+            _searched(self, part, int(paths), names, cell)
+            for cell, paths in units.totals.select(CELL, "paths").iter_rows()
+            if (part := tables["paths"].filter(pl.col(CELL) == cell)).height
+        ]
+        parts = [_nothing(), *searched]
+        found, shown = (pl.concat(tables) for tables in zip(*parts, strict=True))
+        by_pattern = Grouped(found, ("number",))
+        rows = place_of(by_pattern.totals, units.totals, [CELL])
+        total = units.totals[rows]
+        frame = with_rate(
+            by_pattern.totals.with_columns(total["paths"].alias("paths_total")),
+            "share",
+            by_pattern.sums("paths"),
+            units.sums("paths"),
+            rows,
+            groups_per_cell(tables),
+            total["users"],
+            context,
+            bounds=("low", "high"),
+        )
+        if self.unit == "user":
+            frame = with_wilson(frame, ("low", "high"), frame["paths"], total["paths"], context)
+        frame = shown.join(frame, on=[CELL, "number"], how="left", maintain_order="left").drop("number")
+        if self.n is not None and shown.group_by(CELL).len().filter(pl.col("len") == self.n).height:
+            told = f"The {self.n:,} most frequent patterns are shown; there may be more."
+            context = replace(context, notes=(*context.notes, told))
+        return SequentialPatternTable(context.label(frame), self, context)
+
+
+def _nothing() -> tuple[pl.DataFrame, pl.DataFrame]:
+    keys = {CELL: pl.Int32, "number": pl.Int64}
+    counted = pl.DataFrame(schema={CELL: pl.Int32, GROUP: pl.UInt8, "number": pl.Int64, "paths": pl.Int64})
+    return counted, pl.DataFrame(schema={**keys, "pattern": pl.List(pl.String), "length": pl.Int64})
+
+
+def _searched(
+    statistic: SequentialPatterns, part: pl.DataFrame, paths: int, names: pl.Series, cell: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Search the paths of one cell; return the support of every pattern by group, and its names."""
+    distinct = sum_rows(part.select(*PATH, "count"), PATH)
+    row = place_of(part, distinct, PATH)
+    log, order = _sequences(distinct, names)
+    support = statistic.min_support
+    least = support if isinstance(support, int) else int(np.ceil(support * paths - 1e-9))
+    limits = Limits(max(1, least), statistic.max_length or UNLIMITED, statistic.max_gap, statistic.closed)
+    wanted = (one for one in patterns(log, limits) if len(one.pattern) >= statistic.min_length)
+    groups, counts = part[GROUP].to_numpy(), part["count"].to_numpy()
+    shown, counted = [], [np.empty((0, GROUPS), np.int64)]
+    for found in islice(wanted, statistic.n):
+        holds = np.zeros(distinct.height, np.bool_)
+        holds[found.sequences] = True
+        counted.append(np.bincount(groups[holds[row]], counts[holds[row]], GROUPS).astype(np.int64)[None])
+        shown.append([order[state] for state in found.pattern])
+    by_group = np.concatenate(counted)
+    number, group = np.nonzero(by_group)
+    columns = {"number": number, GROUP: group.astype(np.uint8), "paths": by_group[number, group]}
+    supported = pl.DataFrame(columns).select(pl.lit(cell, pl.Int32).alias(CELL), GROUP, "number", "paths")
+    pattern = pl.Series("pattern", shown, dtype=pl.List(pl.String))
+    length = pattern.list.len().cast(pl.Int64).alias("length")
+    numbered = pl.DataFrame([pl.Series("number", range(len(shown)), dtype=pl.Int64), pattern, length])
+    return supported, numbered.select(pl.lit(cell, pl.Int32).alias(CELL), "number", "pattern", "length")
+
+
+def _sequences(distinct: pl.DataFrame, names: pl.Series) -> tuple[Sequences, list[str]]:
+    """Return distinct paths with their states numbered by name, and the names in that order."""
+    listed = unpacked(distinct, bits_per_code(len(names)))
+    rank = names.rank("ordinal").fill_null(0).cast(pl.Int64)
+    flat = [code for path in listed.to_list() for code in path]
+    codes = rank.to_numpy()[np.array(flat, np.int64)]
+    lengths = listed.list.len().cast(pl.Int64).to_numpy()
+    ends = lengths.cumsum()
+    order = ["", *names.drop_nulls().sort().to_list()]
+    weights = distinct["count"].to_numpy()
+    return Sequences(codes, ends - lengths, ends, weights, len(order)), order

@@ -1,0 +1,289 @@
+"""The answer to TopPaths: which rows it shows, and their numbers. DEFINITIONS D8.5 to D8.7."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from journeykit.protocol import CELL, Context, Tables, sum_rows
+from journeykit.statistics.base import (
+    UNITS_TABLE,
+    Answer,
+    Grouped,
+    groups_per_cell,
+    place_of,
+    seconds,
+    with_floats,
+    with_rate,
+    with_wilson,
+)
+from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.threads import on_all_cores
+
+if TYPE_CHECKING:
+    from journeykit.statistics.paths.top_paths import TopPaths
+
+HASHED = 1 << 63
+SMALL = 1 << 16
+CUT_MARK = "..."
+ROW = [CELL, "key", "codes", "cut"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PathTable(Answer):
+    """The most frequent paths.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row per path, the most frequent first, then by name: ``path`` (list of names), ``length``, ``count``
+        (occurrences), ``paths`` and ``users`` with it, ``share`` of all paths that have it, with ``low`` and
+        ``high``, ``cumulative_share`` (whole paths only), ``conversion_rate`` of the paths with it (with
+        a goal), ``duration_mean`` in seconds from its first to its last event, and its percentiles if asked for.
+    distinct : polars.DataFrame
+        Per segment: ``variants`` (how many distinct paths there are), ``count`` of all of them, ``paths``,
+        and ``shown_share`` of the count that is in the rows shown. D0.5.
+    """
+
+    distinct: pl.DataFrame
+
+    shown: ClassVar[Sequence[str]] = (
+        "path",
+        "count",
+        "users",
+        "share",
+        "low",
+        "high",
+        "cumulative_share",
+        "conversion_rate",
+        "duration_mean",
+    )
+
+
+def bits_per_code(names: int) -> int:
+    """Return how many bits a key has for each code of a vocabulary of so many names."""
+    return names.bit_length()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of all that was counted.
+
+    Attributes
+    ----------
+    rows : polars.DataFrame
+        ``cell``, ``key``, ``codes``, ``cut``, ``path`` (codes) and sums, in the order shown.
+    variants : polars.DataFrame
+        ``cell``, ``variants``, ``count``: of all rows.
+    """
+
+    rows: pl.DataFrame
+    variants: pl.DataFrame
+
+
+def shown_paths(statistic: TopPaths, counted: pl.DataFrame, context: Context) -> Shown:
+    """Find the rows to show.
+
+    Only keys that can be among the first n are looked at closely: what a key counts is at least what each
+    of its paths counts.
+    """
+    by_key = _by_key(counted)
+    least = _nth_largest(by_key, statistic.n)
+    while True:
+        wanted = (
+            by_key.join(least, on=CELL).filter(pl.col("count") >= pl.col("limit")).select(CELL, "key", "cut")
+        )
+        candidates = counted.filter(pl.col("key").is_in(wanted["key"].implode()))
+        rows = sum_rows(candidates.join(wanted, on=[CELL, "key", "cut"], how="semi"), ROW)
+        exact = _nth_largest(rows, statistic.n)
+        if exact.equals(least):
+            break
+        least = exact
+    return Shown(_first(statistic, rows, context), _variants(by_key, counted))
+
+
+def _by_key(counted: pl.DataFrame) -> pl.DataFrame:
+    """Add up the counts of every key, cell and cut, and count its rows; a part of the keys on each core."""
+    from journeykit.kernels.paths import add_keys
+
+    size, parts = counted.height, 4 if counted.height > SMALL else 1
+    cells = (counted[CELL].cast(pl.Int32) * 2 + counted["cut"].cast(pl.Int32)).to_numpy()
+    keys, counts = counted["key"].to_numpy(), counted["count"].to_numpy()
+
+    def add(part: int) -> pl.DataFrame:
+        types = (np.uint64, np.int32, np.int64, np.int32)
+        found, sums_of, sums, merged = (np.empty(size, dtype) for dtype in types)
+        places = np.zeros(1 << max(4, (2 * size // parts).bit_length() + 1), np.int32)
+        n = add_keys(keys, cells, counts, (part, parts), places, found, sums_of, sums, merged)
+        columns = {CELL: sums_of[:n] // 2, "key": found[:n], "cut": sums_of[:n] % 2 == 1}
+        return pl.DataFrame({**columns, "count": sums[:n], "rows": merged[:n]})
+
+    return pl.concat(on_all_cores(add, range(parts)))
+
+
+def _variants(by_key: pl.DataFrame, counted: pl.DataFrame) -> pl.DataFrame:
+    """Count the distinct paths of each cell: one per packed key, and one per distinct codes of hashed keys."""
+    several = by_key.filter(pl.col("key") >= HASHED, pl.col("rows") > 1).select(CELL, "key", "cut")
+    collided = (
+        counted.lazy()
+        .filter(pl.col("key") >= HASHED)
+        .join(several.lazy(), on=[CELL, "key", "cut"], how="semi")
+        .select(ROW)
+        .unique()
+        .group_by(CELL)
+        .agg(pl.len().cast(pl.Int64).alias("collided"))
+        .collect()
+    )
+    others = (pl.col("key") < HASHED) | (pl.col("rows") == 1)
+    sums = by_key.group_by(CELL).agg(others.sum().cast(pl.Int64).alias("variants"), pl.col("count").sum())
+    joined = sums.join(collided, on=CELL, how="left")
+    return joined.select(CELL, pl.col("variants") + pl.col("collided").fill_null(0), "count")
+
+
+def _nth_largest(frame: pl.DataFrame, n: int | None) -> pl.DataFrame:
+    """Return the n-th largest count of each cell, the smallest if there are fewer."""
+    count = pl.col("count") if n is None else pl.col("count").top_k(n)
+    return frame.group_by(CELL).agg(count.min().alias("limit")).sort(CELL)
+
+
+def _first(statistic: TopPaths, rows: pl.DataFrame, context: Context) -> pl.DataFrame:
+    """Sort by count, then by the names of the path, and keep the first n of each cell. D0.4."""
+    names = _names(statistic, context)
+    rows = rows.with_columns(path=unpacked(rows, bits_per_code(len(names))))
+    rank = names.rank("ordinal").cast(pl.Int64).to_list()
+    order = [
+        (cell, -count, [rank[code] for code in path], cut)
+        for cell, count, path, cut in rows.select(CELL, "count", "path", "cut").iter_rows()
+    ]
+    rows = rows[sorted(range(rows.height), key=order.__getitem__)]
+    return rows if statistic.n is None else rows.group_by(CELL, maintain_order=True).head(statistic.n)
+
+
+def _names(statistic: TopPaths, context: Context) -> pl.Series:
+    if statistic.of == "event":
+        return context.names.cast(pl.String)
+    return pl.Series(["", *context.stages], dtype=pl.String)
+
+
+def unpacked(rows: pl.DataFrame, bits: int) -> pl.Series:
+    """Return the codes of every path: from the bits of its key, or from its bytes."""
+    paths = []
+    for key, codes in rows.select("key", "codes").iter_rows():
+        if key & HASHED:
+            paths.append(np.frombuffer(codes, np.uint32).tolist())
+            continue
+        shifts = range(bits * ((key.bit_length() - 1) // bits), -1, -bits)
+        paths.append([((key >> shift) & ((1 << bits) - 1)) - 1 for shift in shifts])
+    return pl.Series("path", paths, dtype=pl.List(pl.UInt32))
+
+
+def path_table(statistic: TopPaths, shown: Shown, tables: Tables, context: Context) -> PathTable:
+    """Turn the summed tables of TopPaths into its answer."""
+    distinct = _distinct(shown, tables)
+    frame = _with_share(statistic, shown.rows, tables, context)
+    if statistic.quantiles:
+        frame = _with_durations(statistic, frame, tables, context)
+    names = _names(statistic, context)
+    path = frame["path"].list.eval(
+        pl.element().replace_strict(_positions(names), names, return_dtype=pl.String)
+    )
+    marked = pl.when("cut").then(pl.concat_list(path, pl.lit(CUT_MARK))).otherwise(path)
+    length = pl.col("path").list.len().cast(pl.Int64).alias("length")
+    frame = frame.with_columns(length).with_columns(marked.alias("path"))
+    frame = frame.select(
+        CELL, "path", "length", pl.exclude(CELL, "path", "length", "key", "codes", "cut", "time_sum")
+    )
+    if not statistic.goal:
+        frame = frame.drop("converted")
+    note = _note(statistic, distinct)
+    from dataclasses import replace
+
+    context = replace(context, notes=(*context.notes, *note))
+    return PathTable(context.label(frame), statistic, context, context.label(distinct))
+
+
+def _positions(names: pl.Series) -> pl.Series:
+    return pl.int_range(len(names), dtype=pl.UInt32, eager=True)
+
+
+def _with_share(statistic: TopPaths, shown: pl.DataFrame, tables: Tables, context: Context) -> pl.DataFrame:
+    """Add the share of paths with each row, its interval, and the conversion rate of those paths."""
+    parts = tables["paths"].filter(pl.col("key").is_in(shown["key"].implode()))
+    parts = parts.join(shown.select(ROW), on=ROW, how="semi", nulls_equal=True)
+    by_row, units = Grouped(parts, ("key", "codes", "cut")), Grouped(tables[UNITS_TABLE], ())
+    groups, paths = groups_per_cell(tables), by_row.sums("paths")
+    of_cell = place_of(by_row.totals, units.totals, [CELL])
+    frame = by_row.totals.with_columns(paths_total=units.totals["paths"].gather(of_cell))
+    users = units.totals["users"].to_numpy()[of_cell]
+    frame = with_rate(
+        frame, "share", paths, units.sums("paths"), of_cell, groups, users, context, bounds=("low", "high")
+    )
+    once = statistic.unit == "user"
+    if once:
+        frame = with_wilson(frame, ("low", "high"), frame["paths"], frame["paths_total"], context)
+    if statistic.goal:
+        each = np.arange(frame.height)
+        frame = with_rate(
+            frame,
+            "conversion_rate",
+            by_row.sums("converted"),
+            paths,
+            each,
+            groups,
+            frame["users"].to_numpy(),
+            context,
+        )
+    if statistic.goal and once:
+        bounds = ("conversion_rate_low", "conversion_rate_high")
+        frame = with_wilson(frame, bounds, frame["converted"], frame["paths"], context)
+    frame = frame[place_of(shown, frame, ROW)].with_columns(shown["path"])
+    if statistic.length is None:
+        frame = frame.with_columns(
+            cumulative_share=pl.col("count").cum_sum().over(CELL) / pl.col("paths_total")
+        )
+    return seconds(frame, {"duration_mean": pl.col("time_sum") / pl.col("count")}).drop("paths_total")
+
+
+def _with_durations(
+    statistic: TopPaths, frame: pl.DataFrame, tables: Tables, context: Context
+) -> pl.DataFrame:
+    """Add percentiles of the duration of each row, with Woodruff intervals. D12.5."""
+    durations, present = tables["durations"], groups_per_cell(tables)
+    counts = Distribution.of(frame.height, durations["row"].to_numpy(), durations, "duration")
+    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+    columns: dict[str, Any] = {}
+    for q, name in zip(statistic.quantiles, column_names(statistic.quantiles, "duration"), strict=True):
+        value = counts.quantile(q)
+        low, high = counts.bounds(value, groups, context.level, frame["users"])
+        columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
+    return with_floats(frame, columns)
+
+
+def _distinct(shown: Shown, tables: Tables) -> pl.DataFrame:
+    """Count the distinct paths of each cell, and how much of all is shown. D0.5."""
+    seen = sum_rows(shown.rows.select(CELL, "count"), [CELL]).rename({"count": "seen"})
+    units = sum_rows(tables[UNITS_TABLE], [CELL]).select(
+        CELL, "paths", pl.col("lost").alias("paths_without_anchor")
+    )
+    joined = units.join(shown.variants, on=CELL, how="left").join(seen, on=CELL, how="left")
+    share = (pl.col("seen") / pl.col("count")).alias("shown_share")
+    counts = pl.col("variants", "count").fill_null(0)
+    return joined.with_columns(share, counts).drop("seen").sort(CELL)
+
+
+def _note(statistic: TopPaths, distinct: pl.DataFrame) -> list[str]:
+    what = f"windows of {statistic.length}" if statistic.length else "paths"
+    total, variants = distinct["count"].sum(), distinct["variants"].sum()
+    notes = []
+    if total:
+        part = float((distinct["shown_share"] * distinct["count"]).sum()) / float(total)
+        notes.append(f"{part:.1%} of {total:,} {what} ({variants:,} distinct) are shown.")
+    lost = distinct["paths_without_anchor"].sum()
+    return [*notes, f"{lost:,} paths without the anchor are left out."] if lost else notes
+
+
+__all__: list[Any] = ["PathTable", "bits_per_code", "path_table", "shown_paths"]
