@@ -74,6 +74,15 @@ def test_texts_cannot_be_added_up_in_a_funnel(journeys):
     )
 
 
+def test_a_property_without_any_value_adds_up_to_nothing():
+    """Readers call such a column text, since nothing in it tells its type."""
+    log = pl.DataFrame({"user": [1, 1], "time": [0, 1], "event": ["see", "buy"], "amount": [None, None]})
+    log = log.with_columns(pl.col("amount").cast(pl.String))
+    events = jk.read_events(log, user="user", time="time", event="event", unit="s", keep=["amount"])
+    frame = events.sessionize("30m").measure(jk.Funnel(["see", "buy"], within="1d", value="amount")).frame
+    assert frame.select("value", "value_nulls").rows() == [(0.0, 1), (0.0, 1)]
+
+
 def test_a_pattern_may_bind_what_only_its_alphabet_names(journeys):
     pattern = jk.Pattern("see -> buy", alphabet=["see", "buy", "big"], where={"big": "buy"})
     assert len(journeys.match(pattern)) == 1

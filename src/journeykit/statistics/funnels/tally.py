@@ -274,7 +274,9 @@ def shard_values(funnel: Funnel, shard: Journeys) -> npt.NDArray[np.float64] | N
     def make() -> npt.NDArray[np.float64]:
         log = whole.in_time_order() if funnel.container == "user" else whole
         values = log.property(funnel.value or "")
-        if not (values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
+        # A column without any value tells no type: readers call it text.
+        unknown = values.null_count() == len(values)
+        if not (unknown or values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
             raise ColumnTypeError(
                 "value", values.name, str(values.dtype), "numbers", "Pass value=<a numeric property>."
             )
