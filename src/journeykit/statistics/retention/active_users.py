@@ -12,20 +12,18 @@ import polars as pl
 from journeykit.errors import ParameterError
 from journeykit.intervals import GROUPS, jackknife
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches
+from journeykit.matchers import MatchLike, Missing
 from journeykit.protocol import CELL, Cells, Context, Tables
-from journeykit.statistics.base import Answer, Statistic, with_floats, with_share
+from journeykit.statistics.base import Answer, with_floats, with_share
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.periods import (
     Between,
     Periods,
     WeekStart,
     bounds_of,
-    check_periods,
-    check_range,
     covering,
 )
-from journeykit.statistics.retention.activity import MISSING, Activity, Gridded, as_frame
+from journeykit.statistics.retention.activity import MISSING, Activity, ByPeriod, Gridded, as_frame
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,7 +41,7 @@ class ActiveUsersAnswer(Answer):
 
 
 @dataclass(frozen=True)
-class ActiveUsers(Statistic[ActiveUsersAnswer]):
+class ActiveUsers(ByPeriod[ActiveUsersAnswer]):
     """Count the users who are active per day, week or month, and in a rolling window. D9.9.
 
     Parameters
@@ -100,9 +98,7 @@ class ActiveUsers(Statistic[ActiveUsersAnswer]):
 
     def __post_init__(self) -> None:
         check_choices(self, missing=MISSING)
-        if self.event is not None:
-            object.__setattr__(self, "event", as_match(self.event, "event"))
-        check_periods(self.period, self.week_start, self.between)
+        self._settle()
         if (
             not isinstance(self.window, int)
             or isinstance(self.window, bool)
@@ -111,13 +107,6 @@ class ActiveUsers(Statistic[ActiveUsersAnswer]):
             raise ParameterError(
                 f"window cannot be {self.window!r}. Give how many periods it has, from 1 to 10,000, such as 30."
             )
-        if self.between is not None:
-            object.__setattr__(self, "between", tuple(self.between))
-
-    def check(self, context: Context) -> None:
-        """Refuse names and properties that the journeys do not have, and too many periods."""
-        check_matches([self._match], "event", self.missing, context)
-        check_range(self.between, self.period, context)
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the users of one shard."""
@@ -178,10 +167,6 @@ class ActiveUsers(Statistic[ActiveUsersAnswer]):
         users = frame.group_by(CELL, maintain_order=True).agg(pl.col("rolling").max())["rolling"].to_numpy()
         ends = jackknife(estimate, replicates, groups, users, level=context.level)
         return with_floats(means, {"low": ends.low, "high": ends.high})
-
-    @property
-    def _match(self) -> Match:
-        return Match() if self.event is None else as_match(self.event, "event")
 
     def _periods(self, observed_from: int, observed_until: int, tz: str) -> Periods:
         low, high = bounds_of(self.between, observed_from, observed_until, tz)

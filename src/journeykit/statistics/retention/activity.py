@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,42 @@ import polars as pl
 
 from journeykit.intervals import GroupSums
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, Missing, symbols_of
+from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches, symbols_of
 from journeykit.protocol import CELL, GROUP, Cells, Context
-from journeykit.statistics.base import place_of
+from journeykit.statistics.base import Answer, Statistic, place_of
+from journeykit.statistics.periods import Between, WeekStart, check_periods, check_range
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
+A = TypeVar("A", bound=Answer)
 MISSING: tuple[Missing, ...] = ("raise", "ignore", "warn")
+
+
+class ByPeriod(Statistic[A]):
+    """What questions about users active by period share: the event that is meant, the periods, and their range."""
+
+    event: MatchLike | None
+    period: str
+    week_start: WeekStart
+    between: Between
+    missing: Missing
+
+    def check(self, context: Context) -> None:
+        """Refuse names and properties that the journeys do not have, and too many periods."""
+        check_matches([self._match], "event", self.missing, context)
+        check_range(self.between, self.period, context)
+
+    @property
+    def _match(self) -> Match:
+        return Match() if self.event is None else as_match(self.event, "event")
+
+    def _settle(self) -> None:
+        """Bring what was given into one form, and refuse periods that are none."""
+        if self.event is not None:
+            object.__setattr__(self, "event", self._match)
+        check_periods(self.period, self.week_start, self.between)
+        if self.between is not None:
+            object.__setattr__(self, "between", tuple(self.between))
 
 
 @dataclass(frozen=True, eq=False)

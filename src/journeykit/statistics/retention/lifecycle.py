@@ -10,20 +10,18 @@ import numpy as np
 import polars as pl
 
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches
+from journeykit.matchers import MatchLike, Missing
 from journeykit.protocol import Cells, Context, Tables
-from journeykit.statistics.base import Answer, Statistic, with_rate
+from journeykit.statistics.base import Answer, with_rate
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.periods import (
     Between,
     Periods,
     WeekStart,
     bounds_of,
-    check_periods,
-    check_range,
     covering,
 )
-from journeykit.statistics.retention.activity import MISSING, Activity, Gridded, as_frame
+from journeykit.statistics.retention.activity import MISSING, Activity, ByPeriod, Gridded, as_frame
 
 COUNTS = ("new", "returning", "resurrecting", "dormant", "active")
 
@@ -34,7 +32,7 @@ class LifecycleAnswer(Answer):
 
 
 @dataclass(frozen=True)
-class Lifecycle(Statistic[LifecycleAnswer]):
+class Lifecycle(ByPeriod[LifecycleAnswer]):
     """Count new, returning, resurrecting and dormant users per period. D9.8.
 
     Parameters
@@ -104,16 +102,7 @@ class Lifecycle(Statistic[LifecycleAnswer]):
 
     def __post_init__(self) -> None:
         check_choices(self, new_by=("any", "activity"), missing=MISSING)
-        if self.event is not None:
-            object.__setattr__(self, "event", as_match(self.event, "event"))
-        check_periods(self.period, self.week_start, self.between)
-        if self.between is not None:
-            object.__setattr__(self, "between", tuple(self.between))
-
-    def check(self, context: Context) -> None:
-        """Refuse names and properties that the journeys do not have, and too many periods."""
-        check_matches([self._match], "event", self.missing, context)
-        check_range(self.between, self.period, context)
+        self._settle()
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the users of one shard."""
@@ -147,10 +136,6 @@ class Lifecycle(Statistic[LifecycleAnswer]):
             "The period before the first one is not in the log as a whole: see previous_observed."
         ]  # fmt: skip
         return LifecycleAnswer(context.label(frame), self, replace(context, notes=(*context.notes, *notes)))
-
-    @property
-    def _match(self) -> Match:
-        return Match() if self.event is None else as_match(self.event, "event")
 
     def _periods(self, observed_from: int, observed_until: int, tz: str) -> Periods:
         low, high = bounds_of(self.between, observed_from, observed_until, tz)

@@ -10,20 +10,18 @@ import numpy as np
 import polars as pl
 
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches
+from journeykit.matchers import MatchLike, Missing
 from journeykit.protocol import CELL, Cells, Context, Tables
-from journeykit.statistics.base import Answer, Statistic, with_share
+from journeykit.statistics.base import Answer, with_share
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.periods import (
     Between,
     Periods,
     WeekStart,
     bounds_of,
-    check_periods,
-    check_range,
     covering,
 )
-from journeykit.statistics.retention.activity import MISSING, Activity, Gridded, as_frame
+from journeykit.statistics.retention.activity import MISSING, Activity, ByPeriod, Gridded, as_frame
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,7 +30,7 @@ class StickinessAnswer(Answer):
 
 
 @dataclass(frozen=True)
-class Stickiness(Statistic[StickinessAnswer]):
+class Stickiness(ByPeriod[StickinessAnswer]):
     """Count users by the number of periods they are active in. D9.9.
 
     Parameters
@@ -96,16 +94,7 @@ class Stickiness(Statistic[StickinessAnswer]):
 
     def __post_init__(self) -> None:
         check_choices(self, missing=MISSING)
-        if self.event is not None:
-            object.__setattr__(self, "event", as_match(self.event, "event"))
-        check_periods(self.period, self.week_start, self.between)
-        if self.between is not None:
-            object.__setattr__(self, "between", tuple(self.between))
-
-    def check(self, context: Context) -> None:
-        """Refuse names and properties that the journeys do not have, and too many periods."""
-        check_matches([self._match], "event", self.missing, context)
-        check_range(self.between, self.period, context)
+        self._settle()
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the users of one shard, in the range and in the span before it."""
@@ -135,10 +124,6 @@ class Stickiness(Statistic[StickinessAnswer]):
         if int(periods.edges[-1]) > context.observed_until + 1:
             notes.append("The range ends after the log does: its last periods are not complete.")
         return StickinessAnswer(context.label(frame), self, replace(context, notes=(*context.notes, *notes)))
-
-    @property
-    def _match(self) -> Match:
-        return Match() if self.event is None else as_match(self.event, "event")
 
     def _spans(self, observed_from: int, observed_until: int, tz: str) -> list[Periods]:
         """Return the periods of the range, and of as much time just before it if that is compared."""
