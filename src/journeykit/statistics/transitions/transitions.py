@@ -131,7 +131,10 @@ class _Tally:
         self.paths = paths
         self.tuples = None
         if statistic.order > 1:
-            self.tuples = Tuples(self, statistic.order)
+            self.tuples = Tuples(
+                paths, self.states, self.sessions, statistic.order,
+                skip_zero=self.skip, collapse=statistic.collapse_repeats,
+            )  # fmt: skip
             self.paths, self.states, self.sessions = self.tuples.paths, self.tuples.ids, self.tuples.sessions
         n_states = self.n_names if self.tuples is None else self.tuples.count
         flags = (self.skip, statistic.collapse_repeats) if self.tuples is None else (False, False)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.paths import Paths
 from journeykit.statistics.cleaning import cleaned
 from journeykit.statistics.counting import CountingRows
 
-if TYPE_CHECKING:
-    from journeykit.statistics.transitions.transitions import _Tally
-
 Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
 
 
 class Tuples:
@@ -24,20 +23,20 @@ class Tuples:
     neighbours. Number t of level j is a pair (number of level j - 1 of the event before or -1, state).
     """
 
-    def __init__(self, tally: _Tally, order: int) -> None:
+    def __init__(
+        self, paths: Paths, states: Any, sessions: Int32s, order: int, *, skip_zero: bool, collapse: bool
+    ) -> None:
+        from journeykit.kernels.transitions import number_tuples
+
         self.paths, states, self.sessions = cleaned(
-            tally.paths,
-            tally.states,
-            tally.sessions,
-            skip_zero=tally.skip,
-            collapse=tally.statistic.collapse_repeats,
+            paths, states, sessions, skip_zero=skip_zero, collapse=collapse
         )
         ids: Any = states
         self.levels: list[tuple[Int64s, Int64s]] = []
         for _ in range(order - 1):
             counted = CountingRows.make(1 << 62, max(1, states.size))
             numbers = np.empty(states.size, np.int64)
-            tally.kernels.number_tuples(
+            number_tuples(
                 self.paths.starts, self.paths.ends, states, ids, counted.keys, counted.rows, numbers
             )
             used = np.flatnonzero(counted.keys[:-1])
