@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from journeykit import datasets, errors, path_transforms, rules, sessions, stages
     from journeykit.cells import Segment
     from journeykit.cleaning import PathCleaning
+    from journeykit.comparisons.compare import compare
     from journeykit.engines import InMemory
     from journeykit.errors import JourneykitError, JourneykitWarning
     from journeykit.events import Events
@@ -116,6 +117,7 @@ _HOMES = {
     "PatternCount": "statistics.matching.pattern_count",
     "NextEvent": "statistics.matching.next_event",
     "ConditionsMet": "statistics.matching.conditions_met",
+    "compare": "comparisons.compare",
     "InMemory": "engines",
     "datasets": "",
     "errors": "",
@@ -173,6 +175,7 @@ __all__ = [
     "Variants",
     "WindowFunnel",
     "__version__",
+    "compare",
     "datasets",
     "errors",
     "explain_difference",

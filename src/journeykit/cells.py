@@ -122,7 +122,7 @@ class _Crossing:
         self.journeys, self.segments = journeys, segments
         self.values, tables = [], []
         for segment in segments:
-            values, names = _codes(journeys.property(segment.property))
+            values, names = coded(journeys.property(segment.property))
             self.values.append(values)
             tables.append(pl.DataFrame({segment.property: names}))
         self.period_starts = None
@@ -157,14 +157,17 @@ class _Crossing:
 def _periods(journeys: Propertied, every: str) -> pl.Series:
     """Return the start of every period that has events."""
     times = pl.Series("period", journeys.times).cast(pl.Datetime("us", "UTC"))
-    local = times.dt.convert_time_zone(journeys.tz)
+    return truncated(times.dt.convert_time_zone(journeys.tz), every).unique().sort()
+
+
+def truncated(local: pl.Series, every: str) -> pl.Series:
+    """Return the start of the calendar period of each time. D1.7."""
     if every != "1w-sunday":
-        return local.dt.truncate(every).unique().sort()
-    days = local.dt.truncate("1d").unique()
-    return days.dt.offset_by("1d").dt.truncate("1w").dt.offset_by("-1d").unique().sort()
+        return local.dt.truncate(every)
+    return local.dt.truncate("1d").dt.offset_by("1d").dt.truncate("1w").dt.offset_by("-1d")
 
 
-def _codes(values: pl.Series) -> tuple[Int32s, pl.Series]:
+def coded(values: pl.Series) -> tuple[Int32s, pl.Series]:
     """Number the distinct values by their order, null last; -1 stands for null."""
     distinct = values.drop_nulls().unique().sort()
     known = pl.DataFrame({"value": distinct}).with_row_index("code")

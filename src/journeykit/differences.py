@@ -28,6 +28,8 @@ class Differences:
         A / B and its interval; without a ratio where B is 0.
     p_value : numpy.ndarray of float64
         Two-sided, of no difference; for this row alone.
+    error : numpy.ndarray of float64
+        The standard error of the difference, of the pooled proportion if proportions are compared.
     """
 
     difference: Floats
@@ -37,6 +39,7 @@ class Differences:
     ratio_low: Floats
     ratio_high: Floats
     p_value: Floats
+    error: Floats
 
 
 def compare_proportions(
@@ -89,7 +92,10 @@ def compare_proportions(
         bounded = (x1 > 0) & (x2 > 0)
         ratio_low = np.where(bounded, ratio * np.exp(-reach), np.nan)
         ratio_high = np.where(bounded, ratio * np.exp(reach), np.nan)
-    return Differences(difference, low, high, ratio, ratio_low, ratio_high, _p_values(x1, n1, x2, n2))
+        pooled = (x1 + x2) / (n1 + n2)
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
+    error = np.where((n1 > 0) & (n2 > 0), error, np.nan)
+    return Differences(difference, low, high, ratio, ratio_low, ratio_high, _p_values(x1, n1, x2, n2), error)
 
 
 def _p_values(x1: Floats, n1: Floats, x2: Floats, n2: Floats) -> Floats:
@@ -167,7 +173,37 @@ def compare_ratios(
     rows = np.arange(a[0].total.size)
     with np.errstate(divide="ignore", invalid="ignore"):
         (one, one_without), (two, two_without) = _replicated(*a, rows), _replicated(*b, rows)
-        ratio = np.where(two > 0, one / two, np.nan)
+    return compare_replicated((one, one_without), (two, two_without), groups, users, level)
+
+
+def compare_replicated(
+    a: tuple[Floats, Floats],
+    b: tuple[Floats, Floats],
+    groups: npt.NDArray[np.int64],
+    users: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    level: float = 0.95,
+) -> Differences:
+    """Compare numbers of any kind, each known in full and without each jackknife group. D13.2.
+
+    Parameters
+    ----------
+    a, b : tuple of numpy.ndarray
+        The numbers, one per row, and (rows, groups) what they are without the users of each group.
+    groups : numpy.ndarray of int, rows
+        How many jackknife groups have users.
+    users : tuple of array_like, optional
+        For numbers that are shares: the distinct users in the denominators of `a` and of `b`, NaN for others.
+    level : float, default 0.95
+        Of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    Differences
+        As of `compare_ratios`.
+    """
+    (one, one_without), (two, two_without) = a, b
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(two != 0, one / two, np.nan)
         difference = one - two
         se = _errors(difference, one_without - two_without, groups)
         log_se = _errors(np.log(one / two), np.log(one_without / two_without), groups)
@@ -176,16 +212,94 @@ def compare_ratios(
         reach, factor = t * se, np.exp(t * log_se)
         flat = ~np.isnan(se) & ((np.minimum(one, two) <= 0) | (np.maximum(one, two) >= 1))
     found = Differences(
-        difference, difference - reach, difference + reach, ratio, ratio / factor, ratio * factor, p
+        difference, difference - reach, difference + reach, ratio, ratio / factor, ratio * factor, p, se
     )
     if users is None:
         return found
     n1, n2 = (np.asarray(each, np.float64) for each in users)
-    return _either(flat, compare_proportions(one * n1, n1, two * n2, n2, level), found)
+    flat &= ~np.isnan(n1) & ~np.isnan(n2)
+    n1, n2 = np.where(flat, n1, 0.0), np.where(flat, n2, 0.0)
+    return either(flat, compare_proportions(one * n1, n1, two * n2, n2, level), found)
 
 
-def _either(where: npt.NDArray[np.bool_], one: Differences, other: Differences) -> Differences:
-    """Take the intervals and tests of `one` where marked, else those of the other."""
+def homogeneity(successes: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[float, int, float]:
+    """Test whether proportions of disjoint users are all alike. D13.3.
+
+    Parameters
+    ----------
+    successes, trials : array_like
+        Counts, one per segment; segments without trials are left out.
+
+    Returns
+    -------
+    tuple of float, int, float
+        Chi-square, its degrees of freedom, and the p-value; NaN where nothing varies or there are fewer than two.
+
+    Examples
+    --------
+    >>> chi_square, degrees, p_value = homogeneity([10, 20, 30], [100, 100, 100])
+    >>> round(chi_square, 3), degrees, round(p_value, 5)
+    (12.5, 2, 0.00193)
+    """
+    x, n = (np.asarray(each, np.float64) for each in (successes, trials))
+    x, n = x[n > 0], n[n > 0]
+    degrees = n.size - 1
+    p = x.sum() / n.sum() if degrees > 0 else 0.0
+    if not 0 < p < 1:
+        return np.nan, max(degrees, 0), np.nan
+    chi_square = float(((x - n * p) ** 2 / (n * p * (1 - p))).sum())
+    return chi_square, degrees, chi_square_tail(chi_square, degrees)
+
+
+def chi_square_tail(value: float, degrees: int) -> float:
+    """Return the chance that a chi-square variable is larger.
+
+    Examples
+    --------
+    >>> round(chi_square_tail(3.841459, 1), 6)
+    0.05
+    """
+    from scipy.special import chdtrc
+
+    return float(chdtrc(degrees, value))
+
+
+def detectable(error: npt.ArrayLike, degrees: npt.ArrayLike, power: float, level: float = 0.95) -> Floats:
+    """Return the smallest true difference that would be found with a given power. D13.2.
+
+    Parameters
+    ----------
+    error : array_like
+        Standard errors of the differences.
+    degrees : array_like
+        Degrees of freedom of the test; 0 for a test by the normal distribution.
+    power : float
+        How likely it is to be found, above one half and below 1.
+    level : float, default 0.95
+        One minus the chance of finding one where there is none.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        ``(q(1 - alpha / 2) + q(power)) x error`` with the quantiles q of the test.
+
+    Examples
+    --------
+    >>> detectable([0.01], [0], 0.8).round(4).tolist()
+    [0.028]
+    """
+    normal = NormalDist()
+    plain = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)
+    factor = [
+        t_quantile(level, int(each)) + t_quantile(2 * power - 1, int(each)) if each > 0 else plain
+        for each in np.atleast_1d(np.asarray(degrees))
+    ]
+    smallest: Floats = np.asarray(error, np.float64) * np.array(factor)
+    return smallest
+
+
+def either(where: npt.NDArray[np.bool_], one: Differences, other: Differences) -> Differences:
+    """Take the intervals and tests of `one` where marked, else those of the other; the numbers are the same."""
     names = [each.name for each in fields(one)]
     chosen = {name: np.where(where, getattr(one, name), getattr(other, name)) for name in names}
     return replace(Differences(**chosen), difference=other.difference, ratio=other.ratio)

@@ -14,7 +14,7 @@ from journeykit.cells import By, make_cells
 from journeykit.engines import Engine, InMemory
 from journeykit.errors import SHOWN_NAMES, NotAStatisticError, ParameterError
 from journeykit.patterns import mark, match
-from journeykit.protocol import Cells, Context, Statistic
+from journeykit.protocol import Cells, Context, Statistic, Tables
 from journeykit.ragged import Provenance, Ragged, Staged
 from journeykit.stages import StageModel
 
@@ -187,10 +187,37 @@ class Journeys(Ragged):
         return answers[0] if len(answers) == 1 else answers
 
     def _answer(self, engine: Engine, statistic: Statistic[Any, Any], cells: Cells, context: Context) -> Any:
+        last, tables = self.count(statistic, cells, context, engine)
+        return last.answer(tables, context)
+
+    def count(
+        self, statistic: Statistic[Any, Any], cells: Cells, context: Context, engine: Engine | None = None
+    ) -> tuple[Statistic[Any, Any], Tables]:
+        """Return the sums that an answer is made of, and the statistic that makes it: what `measure` does first.
+
+        Parameters
+        ----------
+        statistic : Statistic
+            The question, checked.
+        cells : Cells
+            What is counted apart.
+        context : Context
+            With the labels of the cells.
+        engine : Engine, optional
+            Where to run; all cores in memory by default.
+
+        Returns
+        -------
+        Statistic
+            The last follow-up, or the question itself.
+        mapping of str to polars.DataFrame
+            The tables by cell and jackknife group.
+        """
+        engine = engine or InMemory()
         tables = engine.run(self, statistic, cells)
         while (following := statistic.follow_up(tables, context)) is not None:
             statistic, tables = following, {**tables, **engine.run(self, following, cells)}
-        return statistic.answer(tables, context)
+        return statistic, tables
 
     def context(self, labels: pl.DataFrame, level: float = 0.95, every: str | None = None) -> Context:
         """Return what an answer says of where it comes from. D0.6."""

@@ -13,3 +13,14 @@ def known_values(starts, ends, values, last, found):
         for i in range(starts[path], ends[path]):
             if values[i] >= 0 and (last or found[path] < 0):
                 found[path] = values[i]
+
+
+@kernel
+def values_of_users(offsets, values, found, twice):
+    """Take each user's known value, -1 without one; mark the users that have two."""
+    for user in range(offsets.size - 1):
+        found[user] = -1
+        for i in range(offsets[user], offsets[user + 1]):
+            if values[i] >= 0:
+                twice[user] |= found[user] >= 0 and found[user] != values[i]
+                found[user] = values[i]

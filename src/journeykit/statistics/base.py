@@ -116,6 +116,14 @@ class Answer:
         """What a reader of the numbers should know."""
         return self.context.notes
 
+    @property
+    def proportions(self) -> Mapping[str, tuple[pl.Expr, pl.Expr]]:
+        """The rates of the frame in which every user counts at most once, as numerator and denominator. D12.2.
+
+        None by default, which is always right: `compare` then takes the jackknife.
+        """
+        return {}
+
     def write(self, path: str | Path) -> Path:
         """Write the frame as Parquet, CSV or NDJSON, by the ending of the name.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -78,6 +78,13 @@ class FunnelAnswer(Answer):
         "step", "name", "reached", "dropped", "open", "step_rate", "total_rate", "total_rate_low", "total_rate_high",
         "matured_rate", "time_median",
     )  # fmt: skip
+
+    @property
+    def proportions(self) -> Mapping[str, tuple[pl.Expr, pl.Expr]]:
+        """The share of the users at the first step that reach each step."""
+        funnel: Any = self.statistic
+        once = funnel.counts_users_once and not funnel.rules.open_entry and funnel.breakdown is None
+        return {"total_rate": (pl.col("reached"), pl.col("reached").first())} if once else {}
 
     @property
     def tie_sensitive(self) -> int:

@@ -65,6 +65,12 @@ class ConversionAnswer(Answer):
         "visit_rate",
     )
 
+    @property
+    def proportions(self) -> Mapping[str, tuple[pl.Expr, pl.Expr]]:
+        """The share of users that convert."""
+        once = isinstance(self.statistic, Conversion) and self.statistic.unit == "user"
+        return {"conversion_rate": (pl.col("converted"), pl.col("reached"))} if once else {}
+
 
 @dataclass(frozen=True)
 class Conversion(Statistic[ConversionAnswer]):
