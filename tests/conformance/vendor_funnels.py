@@ -77,7 +77,7 @@ def package(
     question = jk.Funnel(
         steps,
         within=None if within is None else timedelta(microseconds=within),
-        exclude=[exclude] if exclude else [],
+        exclude=[] if exclude is None else [jk.Exclusion(exclude, overlaps_steps=exclude in steps)],
         hold=[hold] if hold else [],
         rules=getattr(jk.rules, vendor)(),
         unit=unit,

@@ -134,7 +134,7 @@ def questions(draw: st.DrawFn) -> tuple[Asked, str]:
                  direct=bool(one.get("direct")), min_gap=us(one.get("min_gap")), max_gap=us(one.get("max_gap")))
          for one in made],
         within=within if within in (None, "session") else us(within), unit=unit,
-        exclude=[jk.Exclusion(name, after=a, before=b) for name, a, b in exclude], hold=hold,
+        exclude=[jk.Exclusion(name, after=a, before=b, overlaps_steps=True) for name, a, b in exclude], hold=hold,
         rules=jk.FunnelRules(**rules, grace=us(grace), resolution=us(resolution)),
         entry_between=None if first is None else (logs_moment(first), None), missing="ignore", value="amount",
     )  # fmt: skip

@@ -144,6 +144,15 @@ REFUSED = [
      "the second.")),
     (funnel("a", jk.Step("b", optional=True), "c", exclude=jk.Exclusion("x", before=2)),
      "the exclusion of 'x' lies between the steps 1 and 2, and step 2, 'b', is optional. Give required steps."),
+    (lambda: jk.Exclusion("x", overlaps_steps="yes"), "overlaps_steps cannot be 'yes'. Choose one of: True, False."),
+    (funnel("a", "b", "c", exclude=["x", jk.Exclusion(["x", "b"], after=2)]),
+     ("the exclusion of 'x | b' lies between the steps 2 and 3, and its events make step 2, 'b': what is a step would "
+      "exclude too. Exclude another event, or pass Exclusion(..., overlaps_steps=True) if a second one is to "
+      "exclude.")),
+    (funnel("a", jk.Step("b", where=pl.col("n") > 1, optional=True), "c", exclude="b"),
+     ("the exclusion of 'b' lies between the steps 1 and 3, and its events make step 2, 'b where n > 1': what is a "
+      "step would exclude too. Exclude another event, or pass Exclusion(..., overlaps_steps=True) if a second one is "
+      "to exclude.")),
     (lambda: jk.FunnelRules(grace="2s"),
      "grace= needs ties=\"any\", not ties='input': only there times alone decide what follows."),
     (lambda: jk.FunnelRules(entry="first", pick="latest"),
@@ -194,6 +203,42 @@ REFUSED = [
     (funnel(times_between=[(1, 2), (1, 2)]), "times_between names a pair of steps twice: [(1, 2), (1, 2)]."),
     (funnel(entry_between="2024"), "entry_between must be a pair (from, to) of datetimes, not '2024'."),
 ]  # fmt: skip
+
+
+ALLOWED = [
+    jk.Exclusion("a", overlaps_steps=True),
+    jk.Exclusion("c", before=2),
+    jk.Exclusion("a", after=2),
+    jk.Exclusion(pl.col("n") > 1),
+    jk.Exclusion("b", where=pl.col("n") < 1),
+    jk.Match(),
+    jk.Pattern("a -> b"),
+]
+
+
+@pytest.mark.parametrize("exclusion", ALLOWED, ids=range(len(ALLOWED)))
+def test_exclusions_that_are_no_step_between_or_are_on_purpose(exclusion):
+    steps = ["a", jk.Step("b", where=pl.col("n") > 1), "c"]
+    assert jk.Funnel(steps, exclude=exclusion).excluded[0].overlaps_steps == getattr(
+        exclusion, "overlaps_steps", False
+    )
+
+
+def test_a_second_event_of_a_step_excludes_only_on_purpose():
+    rows = logs.log("u 0 a; u 1 a; u 2 b")
+    asked = jk.Funnel(["a", "b"], exclude=jk.Exclusion("a", overlaps_steps=True), rules=jk.rules.mixpanel())
+    assert reached(journeys_of(rows).measure(asked)) == [1, 0]
+    assert repr(asked.excluded[0]) == "Exclusion('a', before=2, overlaps_steps=True)"
+
+
+def test_totals_say_that_they_count_every_run_where_the_rules_count_the_first():
+    rows = logs.log("u 0 a; u 1 b; u 2 a; u 3 b")
+    said = 'unit="totals" counts every run, one after another: entry="first" of the rules holds for users and sessions.'
+    totals = journeys_of(rows).measure(jk.Funnel(["a", "b"], unit="totals", rules=jk.rules.mixpanel()))
+    assert reached(totals) == [2, 2]
+    assert said in totals.notes
+    assert said not in journeys_of(rows).measure(jk.Funnel(["a", "b"], rules=jk.rules.mixpanel())).notes
+    assert said not in journeys_of(rows).measure(jk.Funnel(["a", "b"], unit="totals")).notes
 
 
 @pytest.mark.parametrize(("make", "message"), REFUSED, ids=range(len(REFUSED)))

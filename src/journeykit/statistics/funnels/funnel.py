@@ -356,6 +356,11 @@ class Funnel(Statistic[FunnelAnswer]):
         notes = []
         if self.window is None and self.container == "user":
             notes.append("No window: a run may take any time. State one with within=.")
+        if self.unit == "totals" and self.rules.entry == "first":
+            notes.append(
+                'unit="totals" counts every run, one after another: entry="first" of the rules holds for users and '
+                "sessions."
+            )
         sensitive, units = int(tables["ties"]["tie_sensitive"].sum()), int(tables[UNITS_TABLE]["paths"].sum())
         if sensitive:
             what = "sessions" if self.container == "session" else "users"

@@ -105,11 +105,14 @@ class Exclusion:
         What must be true of the event's properties.
     after, before : int
         Between which steps, counted from 1; up to the last by default.
+    overlaps_steps : bool
+        That its events may be those of the steps from `after` to `before` is on purpose: a second one of these then
+        excludes. Without it a funnel refuses such an exclusion. Events that made the steps of a run never exclude it.
 
     Raises
     ------
     ParameterError
-        If the steps are not two of them in order.
+        If the steps are not two of them in order, or `overlaps_steps` is neither True nor False.
 
     Examples
     --------
@@ -121,10 +124,13 @@ class Exclusion:
     where: Conditions = None
     after: int = 1
     before: int | None = None
+    overlaps_steps: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "events", _matched(self.events, self.where, False, "an exclusion"))
         object.__setattr__(self, "where", None)
+        if not isinstance(self.overlaps_steps, bool):
+            raise ParameterError.choice("overlaps_steps", self.overlaps_steps, (True, False))
         numbers = [self.after] if self.before is None else [self.after, self.before]
         whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
         if not whole or self.after < 1 or (self.before is not None and self.after >= self.before):
@@ -231,7 +237,7 @@ def as_exclusions(given: Any, steps: Sequence[Step]) -> tuple[Exclusion, ...]:
     Raises
     ------
     ParameterError
-        If an end is no step, or an optional one.
+        If an end is no step, or an optional one; or its events are those of a step between, and not on purpose. D7.7.
     """
     single = isinstance(given, str | Exclusion | Match | pl.Expr | EventSearch)
     listed = (given,) if single else tuple(given)
@@ -251,5 +257,23 @@ def as_exclusions(given: Any, steps: Sequence[Step]) -> tuple[Exclusion, ...]:
                     f"the exclusion of {one.match.title!r} lies between the steps {one.after} and {before}, and "
                     f"step {end}, {steps[end - 1].title!r}, is optional. Give required steps."
                 )
+        _check_overlap(one, steps[one.after - 1 : before], one.after)
         found.append(replace(one, before=before))
     return tuple(found)
+
+
+def _check_overlap(exclusion: Exclusion, steps: Sequence[Step], first: int) -> None:
+    """Refuse an exclusion that has a name in common with a step that it lies at or between. D7.7.
+
+    Unless it is on purpose, or its own condition says which of these events it means.
+    """
+    match = exclusion.match
+    if exclusion.overlaps_steps or match.where is not None:
+        return
+    for k, step in enumerate(steps, first):
+        if not set(match.names).isdisjoint(step.match.names):
+            raise ParameterError(
+                f"the exclusion of {match.title!r} lies between the steps {first} and {first + len(steps) - 1}, and "
+                f"its events make step {k}, {step.title!r}: what is a step would exclude too. Exclude another event, "
+                f"or pass Exclusion(..., overlaps_steps=True) if a second one is to exclude."
+            )
