@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.friction.rage import RageRule
     from journeykit.statistics.funnels.correlation import FunnelCorrelation
     from journeykit.statistics.funnels.difference import explain_difference
+    from journeykit.statistics.funnels.frequency import FunnelFrequency
     from journeykit.statistics.funnels.funnel import Funnel
     from journeykit.statistics.funnels.rules import FunnelRules
     from journeykit.statistics.funnels.steps import Exclusion, Step
@@ -107,6 +108,7 @@ _HOMES = {
     "Overview": "statistics.overview.overview",
     "WindowFunnel": "statistics.funnels.window_funnel",
     "FunnelCorrelation": "statistics.funnels.correlation",
+    "FunnelFrequency": "statistics.funnels.frequency",
     "explain_difference": "statistics.funnels.difference",
     "Retention": "statistics.retention.retention",
     "SessionLengths": "statistics.overview.session_lengths",
@@ -140,6 +142,7 @@ __all__ = [
     "FrictionBeforeAbandonment",
     "Funnel",
     "FunnelCorrelation",
+    "FunnelFrequency",
     "FunnelRules",
     "InMemory",
     "JourneykitError",

@@ -88,6 +88,14 @@ def statistics():
         jk.FunnelCorrelation(
             jk.Funnel(["home", "cart"], unit="session", within="2h", missing="ignore"), of="device"
         ),
+        jk.FunnelFrequency(jk.Funnel(["view", "buy"], "1d", missing="ignore"), "home", quantiles=(0.5, 0.9)),
+        jk.FunnelFrequency(
+            jk.Funnel(["home", "view", "cart"], unit="totals", rules=jk.rules.mixpanel(), missing="ignore"),
+            "home",
+            2,
+            3,
+        ),
+        jk.FunnelFrequency(jk.Funnel(["look", "own"], of="stage", unit="session"), "want"),
         jk.WindowFunnel(
             [["home", "view"], "view", "cart"], "2h", ["strict_once", "strict_order"], unit="session"
         ),
