@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import CALENDAR
+from journeykit.durations import CALENDAR, MICROSECONDS
 from journeykit.errors import ParameterError
 from journeykit.paths import Paths, Unit
 from journeykit.protocol import Cells
@@ -75,9 +75,9 @@ def make_cells(journeys: Propertied, by: By, every: str | None) -> Cells:
         Where the properties are.
     by : str, Segment or sequence of these, optional
         The segments; several are crossed.
-    every : {"1d", "1w", "1w-sunday", "1mo", "1q", "1y"}, optional
+    every : {"1h", "1d", "1w", "1w-sunday", "1mo", "1q", "1y"}, optional
         The calendar period of a path's first event, in the time zone of the journeys. Weeks start on
-        Monday, or with ``"1w-sunday"`` on Sunday. D1.7.
+        Monday, or with ``"1w-sunday"`` on Sunday. D1.7. Hours are those of `truncated`.
 
     Returns
     -------
@@ -161,7 +161,15 @@ def _periods(journeys: Propertied, every: str) -> pl.Series:
 
 
 def truncated(local: pl.Series, every: str) -> pl.Series:
-    """Return the start of the calendar period of each time. D1.7."""
+    """Return the start of the calendar period of each time. D1.7.
+
+    An hour is 3,600 s, and begins with a whole hour of the zone's standard time: where clocks change, none is longer
+    or shorter, and the one that comes twice on the clock is two.
+    """
+    if every == "1h":
+        times = local.dt.epoch("us")
+        since = (times + local.dt.base_utc_offset().dt.total_microseconds()) % MICROSECONDS["h"]
+        return (times - since).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(local.dtype.time_zone)  # type: ignore[attr-defined]
     if every != "1w-sunday":
         return local.dt.truncate(every)
     return local.dt.truncate("1d").dt.offset_by("1d").dt.truncate("1w").dt.offset_by("-1d")

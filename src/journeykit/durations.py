@@ -22,8 +22,8 @@ MICROSECONDS = {
 _PART = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d|w)")
 _DURATION = re.compile(rf"(?:{_PART.pattern})+")
 
-Calendar: TypeAlias = Literal["1d", "1w", "1w-sunday", "1mo", "1q", "1y"]
-CALENDAR: tuple[Calendar, ...] = ("1d", "1w", "1w-sunday", "1mo", "1q", "1y")
+Calendar: TypeAlias = Literal["1h", "1d", "1w", "1w-sunday", "1mo", "1q", "1y"]
+CALENDAR: tuple[Calendar, ...] = ("1h", "1d", "1w", "1w-sunday", "1mo", "1q", "1y")
 
 
 def microseconds(duration: Duration, parameter: str = "duration") -> int:

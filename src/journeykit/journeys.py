@@ -152,9 +152,9 @@ class Journeys(Ragged):
         by : str, Segment or sequence of these, optional
             Answer per segment: a kept property of the user, the session or the event. A path belongs to the
             first value known in it.
-        every : {"1d", "1w", "1w-sunday", "1mo", "1q", "1y"}, optional
+        every : {"1h", "1d", "1w", "1w-sunday", "1mo", "1q", "1y"}, optional
             Answer per calendar period of a path's first event, in the time zone of the journeys. Weeks
-            start on Monday, or with ``"1w-sunday"`` on Sunday. D1.7.
+            start on Monday, or with ``"1w-sunday"`` on Sunday; an hour is 3,600 s, also where clocks change. D1.7.
         engine : Engine, optional
             Where to run; all cores in memory by default.
         level : float, default 0.95

@@ -67,7 +67,10 @@ def microseconds(when: datetime) -> int:
 
 
 def span(query: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
-    """Return ``[start, end)`` of a query; a date or a midnight as ``date_to`` includes that whole day."""
+    """Return ``[start, end)`` of a query; a date or a midnight as ``date_to`` includes that whole day.
+
+    By the hour it includes the hour that begins there.
+    """
     tz = query.get("timezone") or "UTC"
     start, end = query.get("date_from"), query.get("date_to")
     first = None if start is None else moment(start, tz)
@@ -75,7 +78,8 @@ def span(query: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
         return first, None
     last = moment(end, tz)
     midnight = (last.hour, last.minute, last.second, last.microsecond) == (0, 0, 0, 0)
-    return first, last + (timedelta(days=1) if midnight else MICROSECOND)
+    whole = timedelta(hours=1) if query.get("interval") == "hour" else timedelta(days=1)
+    return first, last + (whole if midnight else MICROSECOND)
 
 
 def duration(window: Mapping[str, Any]) -> timedelta:

@@ -322,7 +322,7 @@ def seconds_of_package(asked: Asked) -> list[float]:
     return [seconds for seconds, units in own.select("seconds", "units").rows() for _ in range(units)]
 
 
-EVERY = {"day": "1d", "week": "1w-sunday", "month": "1mo"}
+EVERY = {"hour": "1h", "day": "1d", "week": "1w-sunday", "month": "1mo"}
 
 
 def trend_of_package(asked: Asked) -> dict[datetime, Trended]:

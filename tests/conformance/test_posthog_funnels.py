@@ -71,17 +71,39 @@ def test_trend(case, check, answer):
     starts = sorted(found)
     if "n_periods" in expected:
         assert len(starts) == expected["n_periods"]
-    by_name = {start.date().isoformat(): start for start in starts}
+    # A period is named by its day, one of an hour by its hour too: "2021-05-01" or "2021-05-01 02:00".
+    width = 13 if asked.query["interval"] == "hour" else 10
+    by_name = {start.isoformat(" ")[:width]: start for start in starts}
     for row in expected.get("rows") or ():
-        start = starts[row["index"]] if "index" in row else by_name[row["period"][:10]]
+        start = starts[row["index"]] if "index" in row else by_name[row["period"].replace("T", " ")[:width]]
         check_period(found[start], row, start)
         if "is_period_final" in row:
             assert found[start].final == bool(row["is_period_final"])
     for row in expected.get("actors") or ():
-        came = found[by_name[row["period"][:10]]].units
+        came = found[by_name[row["period"].replace("T", " ")[:width]]].units
         assert sorted(unit for unit, reached in came.items() if reached != row["dropped_off"]) == sorted(
             row["persons"]
         )
+
+
+@answerers
+def test_a_trend_by_the_hour_has_a_row_for_each(answer):
+    """From midnight of one day to that of the sixth day after it, included, are 145 hours."""
+    case = {"source": {"engine": "classic-2021"}, "persons": [{"id": "one", "distinct_ids": ["one"]}], "events": [
+        {"distinct_id": "one", "event": name, "timestamp": f"2021-05-01T{hour}:00Z"}
+        for name, hour in (("step one", "00:00"), ("step two", "01:20"), ("step one", "02:10"))
+    ]}  # fmt: skip
+    query = {
+        "kind": "funnel_trend", "order": "ordered", "steps": [{"event": "step one"}, {"event": "step two"}],
+        "window": {"value": 7, "unit": "day"}, "date_from": "2021-05-01 00:00:00", "date_to": "2021-05-07 00:00:00",
+        "interval": "hour",
+    }  # fmt: skip
+    found = of("trend", answer)(Asked(case, {"query": query, "expected": {}}))
+    came = {start.isoformat(" ")[:16]: (row.reached_from, row.reached_to) for start, row in found.items()}
+    assert len(came) == 145
+    assert {start: row for start, row in came.items() if any(row)} == {
+        "2021-05-01 00:00": (1, 1), "2021-05-01 02:00": (1, 0),
+    }  # fmt: skip
 
 
 def check_period(found, row, start):

@@ -264,6 +264,10 @@ def test_segments_of_users_whose_sessions_interleave(rows):
 def period_start(time, every, zone):
     """Return the first instant of the day, week (from Monday), month, quarter or year. D1.7."""
     local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)).astimezone(zone)
+    if every == "1h":
+        standard = local.utcoffset() - local.dst()
+        since = (local + standard - local.utcoffset()).replace(tzinfo=None) - datetime(1970, 1, 1)
+        return local - since % timedelta(hours=1)
     day = local.date()
     first = {
         "1d": day,
@@ -279,7 +283,7 @@ def period_start(time, every, zone):
 @pytest.mark.parametrize("tz", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
 @given(
     rows=logs(min_events=1, names=("view", "cart")),
-    every=st.sampled_from(("1d", "1w", "1w-sunday", "1mo", "1q", "1y")),
+    every=st.sampled_from(("1h", "1d", "1w", "1w-sunday", "1mo", "1q", "1y")),
 )
 def test_periods_of_a_time_zone(tz, rows, every):
     zone = ZoneInfo(tz)

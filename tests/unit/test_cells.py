@@ -45,6 +45,45 @@ def test_days_where_the_clocks_change():
     ]
 
 
+def test_hours_where_the_clocks_change():
+    """In Berlin it was two o'clock twice on the 27th of October 2024, and never on the 31st of March."""
+    utc = ZoneInfo("UTC")
+    autumn = [datetime(2024, 10, 27, 0, minute, tzinfo=utc) for minute in (0, 59)]
+    autumn += [datetime(2024, 10, 27, 1, 0, tzinfo=utc), datetime(2024, 10, 27, 2, 0, tzinfo=utc)]
+    found = starts(journeys_at(autumn, "Europe/Berlin"), every="1h")
+    assert [(start.isoformat(), count) for start, count in found] == [
+        ("2024-10-27T02:00:00+02:00", 2), ("2024-10-27T02:00:00+01:00", 1), ("2024-10-27T03:00:00+01:00", 1),
+    ]  # fmt: skip
+    spring = [datetime(2024, 3, 31, hour, 30, tzinfo=utc) for hour in (0, 1)]
+    found = starts(journeys_at(spring, "Europe/Berlin"), every="1h")
+    assert [start.isoformat() for start, _ in found] == [
+        "2024-03-31T01:00:00+01:00",
+        "2024-03-31T03:00:00+02:00",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tz", "expected"),
+    [
+        (
+            "Asia/Kolkata",
+            ["2024-04-06T19:00:00+05:30", "2024-04-06T20:00:00+05:30", "2024-04-06T21:00:00+05:30"],
+        ),
+        # Its clocks go back half an hour at two: hours begin with those of the standard time, all year.
+        (
+            "Australia/Lord_Howe",
+            ["2024-04-07T00:30:00+11:00", "2024-04-07T01:30:00+11:00", "2024-04-07T02:00:00+10:30"],
+        ),
+        ("Asia/Kathmandu", ["2024-04-06T20:00:00+05:45", "2024-04-06T21:00:00+05:45"]),
+    ],
+)
+def test_hours_begin_with_those_of_the_zone(tz, expected):
+    times = [datetime(2024, 4, 6, 14, minute, tzinfo=ZoneInfo("UTC")) for minute in (29, 31)]
+    times += [datetime(2024, 4, 6, 15, minute, tzinfo=ZoneInfo("UTC")) for minute in (0, 29, 31)]
+    found = starts(journeys_at(times, tz), every="1h")
+    assert [start.isoformat() for start, _ in found] == expected
+
+
 def test_a_day_whose_midnight_does_not_exist():
     """In São Paulo the 15th of October 2017 began at one o'clock."""
     zone = ZoneInfo("America/Sao_Paulo")
@@ -75,7 +114,7 @@ def refused(journeys, kind=ParameterError, **options):
 def test_messages():
     journeys = journeys_at([datetime(2024, 1, 1)], device=["web"])
     assert refused(journeys, every="2d") == (
-        "every cannot be '2d'. Choose one of: '1d', '1w', '1w-sunday', '1mo', '1q', '1y'."
+        "every cannot be '2d'. Choose one of: '1h', '1d', '1w', '1w-sunday', '1mo', '1q', '1y'."
     )
     assert refused(journeys, by=["device", "device"]) == "by= names a property twice: ['device', 'device']."
     assert refused(journeys, UnknownPropertyError, by="devise") == (

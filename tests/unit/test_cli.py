@@ -187,6 +187,11 @@ class TestMeasure:
         assert "desktop" in result.stdout
         assert "2024-02-01" in result.stdout
 
+    def test_hours_are_periods_too(self, log, journeys, tmp_path):
+        run("measure", log, *ROLES, "--every", "1h", "--statistics", "overview", "--out", tmp_path)
+        expected = journeys.measure(jk.Overview(), every="1h").frame
+        assert_frame_equal(pl.read_parquet(tmp_path / "overview.parquet"), expected)
+
     def test_days_are_those_of_the_zone(self, log, tmp_path):
         run("measure", log, *ROLES, "--every", "1w", "--tz", "Europe/Berlin", "--statistics", "overview",
             "--out", tmp_path)  # fmt: skip
@@ -389,7 +394,7 @@ class TestErrors:
             (
                 "--every",
                 "2w",
-                "--every cannot be '2w'. Choose one of: '1d', '1w', '1w-sunday', '1mo', '1q', '1y'.",
+                "--every cannot be '2w'. Choose one of: '1h', '1d', '1w', '1w-sunday', '1mo', '1q', '1y'.",
             ),
             (
                 "--table-format",

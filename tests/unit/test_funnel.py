@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -361,6 +362,26 @@ def test_a_trend_has_a_row_for_every_period_and_says_which_are_final():
         for day in (2, 3)
         for step in (1, 2)
     ]
+
+
+def test_a_trend_by_the_hour_has_every_hour_also_where_the_clocks_go_back():
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime(2024, 10, 26, 23, 10, tzinfo=UTC)
+    rows = [
+        {"user": "u", "time": int(start.timestamp() * 1e6) + minute * MINUTE, "event": name}
+        for minute, name in ((0, "view"), (60, "cart"), (200, "view"))
+    ]
+    frame = (
+        journeys_of(rows, tz="Europe/Berlin")
+        .measure(jk.Funnel(["view", "cart"], within="1h"), every="1h")
+        .frame
+    )
+    hours = frame.filter(step=1).select("period", "final", "reached", "converted").rows()
+    assert [(hour.astimezone(zone).isoformat()[11:19], hour.utcoffset().seconds // 3600, *rest)
+            for hour, *rest in hours] == [
+        ("01:00:00", 2, True, 1, 1), ("02:00:00", 2, True, 0, 0), ("02:00:00", 1, False, 0, 0),
+        ("03:00:00", 1, False, 1, 0),
+    ]  # fmt: skip
 
 
 def test_a_trend_by_segment_keeps_the_order_of_its_rows():

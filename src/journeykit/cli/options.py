@@ -149,7 +149,7 @@ class Asking:
     ] = None
     every: Annotated[
         str | None,
-        option("Answer per calendar period: 1d, 1w, 1w-sunday, 1mo, 1q or 1y.", ASK, choices=CALENDAR),
+        option("Answer per calendar period: 1h, 1d, 1w, 1w-sunday, 1mo, 1q or 1y.", ASK, choices=CALENDAR),
     ] = None
     missing: Annotated[
         str,

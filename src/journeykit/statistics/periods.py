@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.cells import truncated
 from journeykit.durations import MICROSECONDS
 from journeykit.errors import ParameterError
 from journeykit.protocol import Context
@@ -87,7 +88,7 @@ def covering(first: int, last: int, period: str, week_start: str, tz: str, befor
         The first day of a week.
     tz : str
         A day is one of this time zone, of 23 to 25 hours where clocks change. Hours, minutes and seconds are
-        elapsed time, counted from a whole one of the time zone.
+        elapsed time, counted from a whole one of the zone's standard time.
     before : int
         How many periods more come before these.
 
@@ -98,11 +99,11 @@ def covering(first: int, last: int, period: str, week_start: str, tz: str, befor
     array([-4,  3, 10])
     """
     count, unit = parts_of(period)
-    start = _floor(first, unit, week_start, tz)
     if unit in _ELAPSED:
         width = count * MICROSECONDS[unit]
-        origin = int(_instants(start, tz)[0])
+        origin = _whole(first, unit, tz)
         return Periods(origin + width * np.arange(-before, (last - origin) // width + 2), tz)
+    start = _floor(first, unit, week_start, tz)
     if before:
         start = start.dt.offset_by(f"-{before * count}{unit}")
     until = _local(last, tz)
@@ -205,6 +206,14 @@ def approximate_count(first: int, last: int, period: str) -> int:
 def _local(time: int, tz: str) -> pl.Series:
     moment = pl.Series([time]).cast(pl.Datetime("us", "UTC"))
     return moment.dt.convert_time_zone(tz).dt.replace_time_zone(None)
+
+
+def _whole(time: int, unit: str, tz: str) -> int:
+    """Return when the hour, minute or second that holds a time began."""
+    moment = pl.Series([time]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(tz)
+    if unit != "h":
+        return time - time % MICROSECONDS[unit]
+    return int(truncated(moment, "1h").dt.epoch("us")[0])
 
 
 def _floor(time: int, unit: str, week_start: str, tz: str) -> pl.Series:
