@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from journeykit.sessions import SessionRule
     from journeykit.stages import Stage, StageModel
     from journeykit.statistics.base import Answer, Statistic
+    from journeykit.statistics.experiments.experiment import Experiment
+    from journeykit.statistics.experiments.metric import Metric
     from journeykit.statistics.friction.before_abandonment import FrictionBeforeAbandonment
     from journeykit.statistics.friction.friction import Friction
     from journeykit.statistics.friction.rage import RageRule
@@ -120,6 +122,8 @@ _HOMES = {
     "NextEvent": "statistics.matching.next_event",
     "ConditionsMet": "statistics.matching.conditions_met",
     "compare": "comparisons.compare",
+    "Experiment": "statistics.experiments.experiment",
+    "Metric": "statistics.experiments.metric",
     "InMemory": "engines",
     "datasets": "",
     "errors": "",
@@ -137,6 +141,7 @@ __all__ = [
     "Events",
     "EventuallyFollows",
     "Exclusion",
+    "Experiment",
     "Flow",
     "Friction",
     "FrictionBeforeAbandonment",
@@ -151,6 +156,7 @@ __all__ = [
     "Lifecycle",
     "Match",
     "Matches",
+    "Metric",
     "NGrams",
     "NextEvent",
     "Overview",

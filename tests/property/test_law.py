@@ -78,6 +78,8 @@ def statistics():
         jk.FrictionBeforeAbandonment("buy", "view", unit="session", within="1h"),
         jk.Friction(rage=jk.RageRule.amplitude(), slow=None),
         jk.Friction(jk.Match(where=pl.col("event") == "view"), rage=None, slow=0.5, quick="5m"),
+        jk.Experiment("device", ["buy", jk.Metric("view", "events", good="down")], cuped="2h", sequential=50),
+        jk.Experiment("device", "cart", jk.Metric("home", name="went home"), within="3h", control="mobile"),
         jk.WindowFunnel(["view", "cart", "buy"], within="1d"),
         jk.FunnelCorrelation(jk.Funnel(["view", "cart"], within="1d", missing="ignore")),
         jk.FunnelCorrelation(
@@ -159,7 +161,9 @@ def values(frame):
     return frame.select(
         name
         for name in frame.columns
-        if name not in ("low", "high", "group", "p_value", "p_adjusted")
+        if name
+        not in ("low", "high", "group", "p_value", "verdict", "detectable_difference", "always_valid_p")
+        and not name.startswith("p_")
         and not name.endswith(("_low", "_high"))
     )
 

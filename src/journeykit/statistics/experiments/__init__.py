@@ -1,0 +1,1 @@
+"""Experiments: arms that were assigned at random, and what their users did. DEFINITIONS D13."""
