@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 import journeykit as jk
+from journeykit.sources.canonical import InvalidCounts, OnInvalid, Validity
 from tests import oracle
 from tests.logs import MINUTE, Row, frame
 from tests.oracle import Path
@@ -34,6 +35,15 @@ def journeys_of(
         tz=tz,
     )
     return events.sessionize(timeout, **options)
+
+
+def resolve_invalid(
+    frame: pl.DataFrame, on_invalid: OnInvalid = "raise"
+) -> tuple[pl.DataFrame, InvalidCounts]:
+    """Refuse or drop the invalid rows of a canonical log that came in one piece."""
+    validity = Validity()
+    valid = validity.keep(frame)
+    return valid, validity.counts(on_invalid)
 
 
 def paths_of(rows: Sequence[Row], unit: str = "session", **options: Any) -> list[Path]:

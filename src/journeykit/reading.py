@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import reduce
+from operator import add
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.events import Events
-from journeykit.sources import blaming, collect_source, open_source, source_format
+from journeykit.sources import blaming, collect_source, open_source, source_format, source_parts
 from journeykit.sources.access_log import ROLES as ACCESS_LOG_ROLES
 from journeykit.sources.canonical import (
+    CanonicalLog,
     Duplicates,
     OnInvalid,
+    Validity,
     canonicalise,
+    check_choices,
     drop_duplicates,
     encode_events,
-    resolve_invalid,
 )
 from journeykit.sources.roles import Roles, TimeUnit
+from journeykit.threads import on_all_cores
+from journeykit.user_ids import Piece, UserIds, encode_part
 
 
 def read_events(  # noqa: PLR0913 - a log has many parts
@@ -98,6 +104,7 @@ def read_events(  # noqa: PLR0913 - a log has many parts
     >>> read_events(log, user="who", time="at", event="what").frame.row(0)[2]
     'view'
     """
+    check_choices(on_invalid, duplicates)
     roles = roles_of(
         source,
         format,
@@ -111,15 +118,58 @@ def read_events(  # noqa: PLR0913 - a log has many parts
         time_format=time_format,
     )
     Thread(target=_warm_up, daemon=True).start()
+    log = open_log(source, roles, format)
+    parts = _parts(log.plan, source, roles, format, together=duplicates == "drop")
+    counts = reduce(add, (part.validity for part in parts)).counts(on_invalid)
+    frame, dropped = pl.concat([part.frame for part in parts]), 0
+    if duplicates == "drop":
+        frame, dropped = drop_duplicates(frame)
+    users = UserIds.of(frame["user"]) if parts[0].users is None else _joined(parts)
+    columns = encode_events(frame.drop("user", strict=False))
+    first, last = span(columns["time"], observed_from, observed_until)
+    zone, form = log.local_zone, log.time_format
+    return Events(users, columns, counts, dropped, tz or "UTC", form, zone, first, last)
+
+
+class _Part(NamedTuple):
+    """The valid rows of a part of the log; the ids of its users apart, unless they are needed as a column."""
+
+    frame: pl.DataFrame
+    validity: Validity
+    users: list[Piece] | None
+    text: bool
+
+
+def _parts(
+    plan: pl.LazyFrame, source: Any, roles: Roles, format: str | None, *, together: bool
+) -> list[_Part]:
+    """Read a log part by part on all cores: while one is decoded the ids of another are looked at.
+
+    A log that has only one part, or has to stay `together`, keeps the column of its ids.
+    """
+    bounds = [(0, None)] if together else source_parts(source, format)
+
+    def read(part: tuple[int, int | None]) -> _Part:
+        validity = Validity(part[0])
+        found = collect_source(plan, source, format=format, columns=roles.columns, part=part)
+        frame, users = validity.keep(found), found["user"]
+        if len(bounds) == 1:
+            return _Part(frame, validity, None, users.dtype == pl.String)
+        return _Part(frame.drop("user"), validity, encode_part(frame["user"]), users.dtype == pl.String)
+
+    return on_all_cores(read, bounds)
+
+
+def _joined(parts: Sequence[_Part]) -> UserIds:
+    return UserIds.joined((part.users or () for part in parts), text=parts[0].text)
+
+
+def open_log(source: Any, roles: Roles, format: str | None) -> CanonicalLog:
+    """Plan to read a log under canonical names; errors as of `read_events`."""
     names = [name for name in (roles.user, roles.session, roles.event) if name]
     plan = open_source(source, format=format, columns=roles.columns, text=names)
     with blaming(source, format=format, columns=roles.columns):
-        log = canonicalise(plan, roles)
-    frame = collect_source(log.plan, source, format=format, columns=roles.columns)
-    frame, counts = resolve_invalid(frame, on_invalid)
-    frame, dropped = drop_duplicates(encode_events(frame), duplicates)
-    first, last = _span(frame, observed_from, observed_until)
-    return Events(frame, counts, dropped, tz or "UTC", log.time_format, log.local_zone, first, last)
+        return canonicalise(plan, roles)
 
 
 def _warm_up() -> None:
@@ -143,9 +193,8 @@ def roles_of(source: Any, format: str | None, required: dict[str, str | None], *
     return Roles(**{**required, **others})
 
 
-def _span(frame: pl.DataFrame, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+def span(times: pl.Series, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     """Return the span of observation. D1.6."""
-    times = frame["time"]
     first, last = times.min(), times.max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownNameError, UnknownUserError
-from journeykit.ordering import hash_ids
 from journeykit.patterns import OTHER_JOURNEYS, Matches, Pattern, match
 from journeykit.ragged import Int64s, Ragged
 from journeykit.taking import Flags, J, taken
+from journeykit.user_ids import hash_ids
 from journeykit.views import column_names, columns_of
 
 Keep: TypeAlias = Literal["events", "sessions", "users"]

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import journeykit as jk
-from journeykit import ordering
-from journeykit.ordering import group_of, order_events
+from journeykit import ordering, user_ids
+from journeykit.ordering import order_events
+from journeykit.user_ids import UserIds, group_of
 from tests import oracle
 from tests.logs import MINUTE, frame, logs
 from tests.measuring import journeys_of, paths_of
@@ -106,14 +107,14 @@ def test_colliding_hashes_change_nothing(kind, rows):
     edges = (
         journeys_of(rows).measure(jk.Transitions()).frame.select("source", "target", "transitions", "users")
     )
-    made = ordering.quick_hashes
+    made = user_ids.quick_hashes
 
     def colliding(identities, hashes, *, text):
         hashes[:] = HASHES[kind](made(identities, hashes, text=text))
         return hashes
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ordering, "quick_hashes", colliding)
+        patch.setattr(user_ids, "quick_hashes", colliding)
         assert ordered(rows) == wanted
         found = journeys_of(rows).measure(jk.Transitions())
     assert found.frame.select(edges.columns).equals(edges)
@@ -141,13 +142,13 @@ def test_ids_of_every_shape(kind, collide, monkeypatch):
         for _ in range(4_000)
     ]
     if collide:
-        made = ordering.quick_hashes
+        made = user_ids.quick_hashes
 
         def colliding(identities, hashes, *, text):
             hashes[:] = made(identities, hashes, text=text) & np.uint64(64)
             return hashes
 
-        monkeypatch.setattr(ordering, "quick_hashes", colliding)
+        monkeypatch.setattr(user_ids, "quick_hashes", colliding)
     assert ordered(rows) == expected(rows)
 
 
@@ -172,7 +173,7 @@ def test_chunks_slices_and_partitions_change_nothing(monkeypatch):
     users, times, codes = log["user"], log["time"].to_physical(), (log["event"] == "a").cast(pl.UInt8)
 
     def result(users, times, codes):
-        found = order_events(users, times, codes)
+        found = order_events(UserIds.of(users), times, codes)
         paths = {}
         for i, user in enumerate(found.users):
             own = slice(found.user_offsets[i], found.user_offsets[i + 1])
@@ -190,7 +191,7 @@ def test_chunks_slices_and_partitions_change_nothing(monkeypatch):
     longer = pl.concat([users[:13], users, users[:5]], rechunk=True)[13:5_013]
     assert result(longer, times, codes) == whole
     monkeypatch.setattr(ordering, "ROWS_PER_PARTITION", 5)
-    monkeypatch.setattr(ordering, "ROWS_PER_PIECE", 333)
+    monkeypatch.setattr(user_ids, "ROWS_PER_PIECE", 333)
     assert result(users, times, codes) == whole
 
 

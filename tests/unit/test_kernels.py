@@ -98,7 +98,8 @@ def test_makes_damaged_machine_code_again(monkeypatch, tmp_path, damage):
         out = np.zeros(3)
         kernel(reverse)(np.arange(3), out)
         assert out.tolist() == [3, 2, 1]
-        assert len(kept.read_bytes()) == len(whole)
+        # The symbol holds a number that counts what was compiled in this process.
+        assert abs(len(kept.read_bytes()) - len(whole)) < 100
 
 
 @native
@@ -114,7 +115,7 @@ def test_works_where_nothing_can_be_kept(monkeypatch, tmp_path):
 def test_a_kept_kernel_is_called_without_numba():
     code = (
         "import sys, numpy as np\n"
-        "from journeykit.kernels.ordering import hash_integers\n"
+        "from journeykit.kernels.user_ids import hash_integers\n"
         "ids = np.array([1, 42], np.uint64); hashes = np.empty(2, np.uint64)\n"
         "hash_integers(ids, hashes)\n"
         "print((hashes % np.uint64(64)).tolist(), 'numba' in sys.modules)"

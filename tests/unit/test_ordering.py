@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import polars as pl
 import pytest
 
 from journeykit.errors import InputError
-from journeykit.ordering import group_of, order_events
+from journeykit.ordering import order_events
+from journeykit.user_ids import UserIds, group_of
 
 
 def test_groups_of_the_definitions():
@@ -17,7 +20,9 @@ def test_groups_of_the_definitions():
 def order(users):
     count = len(users)
     return order_events(
-        pl.Series(users), pl.Series(range(count), dtype=pl.Int64), pl.Series([0] * count, dtype=pl.UInt8)
+        UserIds.of(pl.Series(users)),
+        pl.Series(range(count), dtype=pl.Int64),
+        pl.Series([0] * count, dtype=pl.UInt8),
     )
 
 
@@ -34,23 +39,30 @@ def test_longest_id():
 
 def test_nobody():
     found = order_events(
-        pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.Int64), pl.Series([], dtype=pl.UInt8)
+        UserIds.of(pl.Series([], dtype=pl.String)),
+        pl.Series([], dtype=pl.Int64),
+        pl.Series([], dtype=pl.UInt8),
     )
     assert (len(found.users), found.user_offsets.tolist(), found.group_offsets.tolist()) == (0, [0], [0] * 65)
 
 
-def test_giving_memory_back_changes_nothing(monkeypatch):
-    """A log too large to keep its scattered rows is ordered like any other."""
-    users = pl.Series([f"user {i % 97}" for i in range(20_000)])
-    times, codes = (
-        pl.int_range(20_000, eager=True) % 1_000,
-        pl.Series([i % 5 for i in range(20_000)], dtype=pl.UInt8),
-    )
-    monkeypatch.setattr("journeykit.ordering.ROWS_PER_PARTITION", 1_000)
-    kept = order_events(users, times, codes)
-    monkeypatch.setattr("journeykit.ordering.GIVE_BACK_FROM", 1)
-    given = order_events(users, times, codes)
-    assert given.users.equals(kept.users)
-    assert (given.times == kept.times).all()
-    assert (given.rows == kept.rows).all()
-    assert (given.event_codes == kept.event_codes).all()
+@pytest.mark.parametrize("ids", [["b", "a", "b", "", "a longer id than a view holds"], [5, -1, 5, 2**62]])
+def test_ids_are_kept_and_given_back(ids, monkeypatch):
+    monkeypatch.setattr("journeykit.user_ids.ROWS_PER_PIECE", 2)
+    column = pl.Series("user", ids)
+    users = UserIds.of(column)
+    assert len(users) == len(ids)
+    assert len(users.pieces) > 1
+    assert users.series().equals(column)
+    assert [users.series(n).to_list() for n in (0, 3)] == [[], ids[:3]]
+    assert pickle.loads(pickle.dumps(users)).series().equals(column)
+
+
+def test_ids_outlive_their_column():
+    """Neither the column nor its copy is needed once the ids are encoded."""
+    column = pl.Series("user", [f"a user with number {i % 1000}" for i in range(100_000)])
+    users = UserIds.of(column)
+    del column
+    noise = [pl.Series([f"noise {i}" for i in range(100_000)]) for _ in range(3)]
+    assert users.series().to_list() == [f"a user with number {i % 1000}" for i in range(100_000)]
+    assert len(noise) == 3

@@ -20,8 +20,8 @@ from journeykit.sources.canonical import (
     canonicalise,
     drop_duplicates,
     encode_events,
-    resolve_invalid,
 )
+from tests.measuring import resolve_invalid
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_duplicates_look_at_every_column():
     assert quality(log(rows), now=NOW).duplicates == 2
     differing = log(rows, device=["phone", "desk", "phone"])
     assert quality(differing, now=NOW).duplicates == 1
-    kept, dropped = drop_duplicates(differing, "drop")
+    kept, dropped = drop_duplicates(differing)
     found = quality(kept, duplicates_dropped=dropped, now=NOW)
     assert (found.rows_in, found.rows_kept, found.events) == (3, 2, 2)
     assert (found.duplicates, found.duplicates_dropped) == (1, 1)

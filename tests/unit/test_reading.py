@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
+import journeykit as jk
 from journeykit.errors import (
     BrokenRowError,
     ColumnClashError,
@@ -44,10 +45,10 @@ from journeykit.sources.canonical import (
     canonicalise,
     drop_duplicates,
     encode_events,
-    resolve_invalid,
 )
 from journeykit.sources.roles import check_zone
 from journeykit.sources.times import FORMATS as TIME_FORMATS
+from tests.measuring import resolve_invalid
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 LOG = pl.DataFrame(
@@ -795,24 +796,25 @@ def test_nothing_left():
     )
     with pytest.raises(EmptyInputError, match=says(text)):
         resolve_invalid(collected, "drop")
-    with pytest.raises(
-        ParameterError, match=says("on_invalid cannot be 'ignore'. Choose one of: 'raise', 'drop'.")
-    ):
-        resolve_invalid(collected, "ignore")
+
+
+def test_choices():
+    text = "on_invalid cannot be 'ignore'. Choose one of: 'raise', 'drop'."
+    with pytest.raises(ParameterError, match=says(text)):
+        jk.read_events(LOG, user="who", time="when", event="what", on_invalid="ignore")
+    text = "duplicates cannot be 'first'. Choose one of: 'keep', 'drop'."
+    with pytest.raises(ParameterError, match=says(text)):
+        jk.read_events(LOG, user="who", time="when", event="what", duplicates="first")
 
 
 def test_duplicates():
     frame = pl.concat([LOG, LOG.with_columns(device=pl.lit("other")), LOG])
     collected = canonical(frame.lazy(), ROLES).collect()
-    assert drop_duplicates(collected)[1] == 0
-    kept, dropped = drop_duplicates(collected, "drop")
+    kept, dropped = drop_duplicates(collected)
     assert dropped == 3
     assert kept.height == 6
     assert kept.equals(collected.head(6))
-    with pytest.raises(
-        ParameterError, match=says("duplicates cannot be 'first'. Choose one of: 'keep', 'drop'.")
-    ):
-        drop_duplicates(collected, "first")
+    assert drop_duplicates(kept)[1] == 0
 
 
 HOSTILE = [

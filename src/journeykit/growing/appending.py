@@ -15,7 +15,6 @@ import polars as pl
 from journeykit.errors import StoreError
 from journeykit.events import Events, log_provenance
 from journeykit.journeys import Journeys, journeys_of, unmapped_note
-from journeykit.ordering import group_of
 from journeykit.ragged import Provenance, Staged
 from journeykit.sources.canonical import InvalidCounts
 from journeykit.stages import StageModel
@@ -33,6 +32,7 @@ from journeykit.store import (
     write_shards,
 )
 from journeykit.threads import on_all_cores
+from journeykit.user_ids import UserIds, group_of
 
 SHARD = "__shard"
 FIXED = ("user", "time", "event")
@@ -99,7 +99,8 @@ def _rewrite(
     first, last = log["time"].min(), log["time"].max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)
-    events = Events(log, InvalidCounts(log.height, log.height), 0, about["tz"], None, None, first, last)
+    users, counts = UserIds.of(log["user"]), InvalidCounts(log.height, log.height)
+    events = Events(users, log.drop("user"), counts, 0, about["tz"], None, None, first, last)
     made, unmapped = _staged(events.sessionize(stored_rule(about)), model)
     if old is not None and model is not None:
         unmapped.subtract(_staged(journeys_of(old), model)[1])

@@ -66,6 +66,27 @@ def copy_text(packed, target, at):
 
 
 @kernel
+def words_of(length):
+    """Return how many words of eight bytes hold a text."""
+    return (length + 7) >> 3
+
+
+@kernel
+def copy_words(packed, words, at):
+    """Copy a packed text to `words` from word `at` on."""
+    address, length = unpack(packed)
+    whole = length >> 3
+    for i in range(whole):
+        words[at + i] = load_word(address + 8 * i)
+    rest = length - 8 * whole
+    if rest > 0:
+        word = np.uint64(0)
+        for i in range(rest):
+            word |= np.uint64(load_byte(address + 8 * whole + i)) << np.uint64(8 * i)
+        words[at + whole] = word
+
+
+@kernel
 def short_word(address, length):
     """Return the bytes of a text of fewer than eight in one word."""
     word = np.uint64(0)

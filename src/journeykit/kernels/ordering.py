@@ -1,9 +1,8 @@
-"""From rows in input order to events ordered by user and time. DEFINITIONS D1.3, D12.1.
+"""From entries to users, and from rows in input order to events ordered by user and time. DEFINITIONS D1.3, D12.1.
 
-The different ids of a piece of the input are its entries: a user has one in each piece with events of theirs.
-Entries and rows are scattered once, by a quick hash of the id, into partitions that fit the cache. Every partition
-numbers its users by itself, from its entries, and looks up their jackknife groups; then it writes its events to
-where the group of their user has its place.
+Entries are scattered, by a quick hash of the id, into partitions that fit the cache. Every partition numbers its
+users by itself and looks up their jackknife groups. Then every entry knows the place of its first event, and rows
+go straight there.
 """
 
 from __future__ import annotations
@@ -11,129 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from journeykit.kernels.compiling import kernel
-from journeykit.kernels.memory import (
-    copy_text,
-    fetch_all,
-    load_byte,
-    load_word,
-    pack,
-    same_text,
-    short_word,
-    text_at,
-    unpack,
-)
+from journeykit.kernels.memory import fetch_all, same_text
+from journeykit.kernels.user_ids import BLOCK, HASH, IDENTITY
 
-FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-FNV_PRIME = np.uint64(0x100000001B3)
-GROUPS = 64
-MIX = np.uint64(0x9E3779B97F4A7C15)
-BLOCK = 128
-HASH, IDENTITY = 0, 1
-PLACE = IDENTITY  # once an entry is scattered, its place takes that of its id
-TIME, ROW = 0, 1
-CODE_BITS = np.uint64(28)
-CODE_MASK = np.uint64((1 << 28) - 1)
-
-
-@kernel
-def finalise(h):
-    """Spread the bits of a hash: the finaliser of splitmix64. D12.1."""
-    h ^= h >> np.uint64(30)
-    h *= np.uint64(0xBF58476D1CE4E5B9)
-    h ^= h >> np.uint64(27)
-    h *= np.uint64(0x94D049BB133111EB)
-    return h ^ (h >> np.uint64(31))
-
-
-@kernel
-def fnv(address, length):
-    """Hash the bytes of one text: FNV-1a."""
-    h = FNV_OFFSET
-    for i in range(length):
-        h = (h ^ np.uint64(load_byte(address + i))) * FNV_PRIME
-    return h
-
-
-@kernel
-def hash_texts(identities, hashes):
-    """Hash texts: FNV-1a over the bytes, then the finaliser. D12.1."""
-    for i in range(hashes.size):
-        address, length = unpack(identities[i])
-        hashes[i] = finalise(fnv(address, length))
-
-
-@kernel
-def hash_integers(identities, hashes):
-    """Hash integer ids by their decimal digits. D12.1."""
-    digits = np.empty(20, np.uint8)
-    for row in range(hashes.size):
-        value = np.int64(identities[row])
-        rest = np.uint64(value) if value >= 0 else np.uint64(0) - np.uint64(value)
-        n = 0
-        while n == 0 or rest > 0:
-            digits[n] = 48 + rest % np.uint64(10)
-            rest //= np.uint64(10)
-            n += 1
-        h = FNV_OFFSET
-        if value < 0:
-            h = (h ^ np.uint64(45)) * FNV_PRIME
-        for i in range(n - 1, -1, -1):
-            h = (h ^ np.uint64(digits[i])) * FNV_PRIME
-        hashes[row] = finalise(h)
-
-
-@kernel
-def text_offsets(identities, offsets):
-    """Write where each text begins when all stand one after another."""
-    offsets[0] = 0
-    for i in range(identities.size):
-        offsets[i + 1] = offsets[i] + unpack(identities[i])[1]
-
-
-@kernel
-def copy_texts(identities, offsets, first, last, target):
-    """Copy the texts first:last to their places. Return a number without meaning."""
-    touched = 0
-    for start in range(first, last, BLOCK):
-        stop = min(start + BLOCK, last)
-        touched += fetch_all(identities, start, stop)
-        for i in range(start, stop):
-            copy_text(identities[i], target, offsets[i])
-    return touched
-
-
-@kernel
-def quick_hash(address, length):
-    """Hash one text eight bytes at a time."""
-    h = np.uint64(length) * MIX
-    if length < 8:
-        return finalise(h ^ short_word(address, length))
-    for i in range(0, length - 8, 8):
-        h = (h ^ load_word(address + i)) * MIX
-        h ^= h >> np.uint64(32)
-    return finalise((h ^ load_word(address + length - 8)) * MIX)
-
-
-@kernel
-def note_texts(views, buffers, identities):
-    """Note where the text of every row lies; return the longest length."""
-    longest = 0
-    for row in range(identities.size):
-        address, length = text_at(views, buffers, row)
-        identities[row] = pack(address, length)
-        longest = max(longest, length)
-    return longest
-
-
-@kernel
-def quick_hashes(identities, text, hashes):
-    """Hash ids quickly, only to find equal ones in this run."""
-    for row in range(hashes.size):
-        if text:
-            address, length = unpack(identities[row])
-            hashes[row] = quick_hash(address, length)
-        else:
-            hashes[row] = finalise(identities[row])
+PLACE = HASH  # once users are numbered, the place of its first event takes that of an entry's hash
 
 
 @kernel
@@ -143,56 +23,22 @@ def partition_of(h, bits):
 
 
 @kernel
-def number_ids(identities, hashes, text, bits, table, entries, owners, row_counts, entry_counts):
-    """Number the different ids of a piece by first appearance, in `entries`; return how many there are.
-
-    `owners` tells the number of every row. Rows and entries are counted by partition.
-    """
-    mask = table.size - 1
-    table[:] = -1
-    known = 0
-    for i in range(identities.size):
-        h, mine = hashes[i], identities[i]
-        slot = np.int64(h) & mask
-        while table[slot] >= 0:
-            entry = table[slot]
-            other = entries[entry, IDENTITY]
-            if entries[entry, HASH] == h and (other == mine or (text and same_text(other, mine))):
-                break
-            slot = (slot + 1) & mask
-        partition = partition_of(h, bits)
-        if table[slot] < 0:
-            table[slot] = known
-            entries[known, HASH], entries[known, IDENTITY] = h, mine
-            entry_counts[partition] += 1
-            known += 1
-        owners[i] = table[slot]
-        row_counts[partition] += 1
-    return known
+def count_entries(entries, bits, counts):
+    """Count entries by partition."""
+    for i in range(entries.shape[0]):
+        counts[partition_of(entries[i, HASH], bits)] += 1
 
 
 @kernel
-def scatter_entries(entries, bits, places, scattered):
-    """Write every entry to the next place of its partition, and the place over its id."""
+def scatter_entries(entries, sizes, bits, places, own_places, scattered, scattered_sizes):
+    """Write every entry and its size to the next place of its partition; say which place that was."""
     for i in range(entries.shape[0]):
         partition = partition_of(entries[i, HASH], bits)
         place = places[partition]
         places[partition] = place + 1
         scattered[place, HASH], scattered[place, IDENTITY] = entries[i, HASH], entries[i, IDENTITY]
-        entries[i, PLACE] = np.uint64(place)
-
-
-@kernel
-def scatter_rows(owners, entries, times, codes, first_row, bits, places, records, row_owners):
-    """Write every row as (time, row and code) and the place of its entry to the next place of its partition."""
-    for i in range(owners.size):
-        owner = owners[i]
-        partition = partition_of(entries[owner, HASH], bits)
-        place = places[partition]
-        places[partition] = place + 1
-        records[place, TIME] = np.uint64(times[i])
-        records[place, ROW] = (np.uint64(first_row + i) << CODE_BITS) | np.uint64(codes[i])
-        row_owners[place] = entries[owner, PLACE]
+        scattered_sizes[place] = sizes[i]
+        own_places[i] = place
 
 
 @kernel
@@ -248,10 +94,10 @@ def number_users_by_id(entries, text, table, users, firsts):
 
 
 @kernel
-def count_groups(owners, first_entry, users, groups, counts, group_users, group_events):
+def count_groups(users, sizes, groups, counts, group_users, group_events):
     """Count the events of every user, and the users and events of every group."""
-    for owner in owners:
-        counts[users[owner - first_entry]] += 1
+    for i in range(users.size):
+        counts[users[i]] += sizes[i]
     for user in range(groups.size):
         group_users[groups[user]] += 1
         group_events[groups[user]] += counts[user]
@@ -268,19 +114,34 @@ def lay_out(groups, counts, next_user, next_event, places, begins):
 
 
 @kernel
-def place_events(records, owners, first_entry, users, begins, times, codes, rows):
-    """Write a partition's events user by user in input order; return how many lie before their predecessor."""
-    place = begins.copy()
+def place_entries(users, sizes, begins, entries):
+    """Give every entry the place of its first event: entries of a user follow each other as in the input."""
+    following = begins.copy()
+    for i in range(users.size):
+        user = users[i]
+        entries[i, PLACE] = np.uint64(following[user])
+        following[user] += sizes[i]
+
+
+@kernel
+def place_rows(owners, following, row_times, row_codes, first_row, times, codes, rows):
+    """Write the rows of a piece to the next places of their entries."""
+    for i in range(owners.size):
+        owner = owners[i]
+        at = following[owner]
+        following[owner] = at + 1
+        times[at] = row_times[i]
+        codes[at] = row_codes[i]
+        rows[at] = first_row + i
+
+
+@kernel
+def count_disorder(offsets, times):
+    """Count the events that lie before their predecessor of the same user."""
     backwards = 0
-    for i in range(records.shape[0]):
-        user = users[owners[i] - first_entry]
-        at = place[user]
-        place[user] = at + 1
-        time = np.int64(records[i, TIME])
-        times[at] = time
-        codes[at] = records[i, ROW] & CODE_MASK
-        rows[at] = records[i, ROW] >> CODE_BITS
-        backwards += at > begins[user] and times[at - 1] > time
+    for user in range(offsets.size - 1):
+        for i in range(offsets[user] + 1, offsets[user + 1]):
+            backwards += times[i] < times[i - 1]
     return backwards
 
 
@@ -333,13 +194,15 @@ def sorted_order(times, rows, ties, order, spare):
 
 
 @kernel
-def sort_users(begins, counts, ties, times, codes, rows):
+def sort_users(offsets, ties, times, codes, rows):
     """Put the events of every user into their order, where they are."""
-    largest = counts.max()
+    largest = 0
+    for user in range(offsets.size - 1):
+        largest = max(largest, offsets[user + 1] - offsets[user])
     order, spare = np.empty(largest, np.int64), np.empty(largest, np.int64)
-    for user in range(begins.size):
-        first, size = begins[user], counts[user]
-        last = first + size
+    for user in range(offsets.size - 1):
+        first, last = offsets[user], offsets[user + 1]
+        size = last - first
         sorted_order(times[first:last], rows[first:last], ties, order, spare)
         times[first:last] = times[first:last][order[:size]]
         codes[first:last] = codes[first:last][order[:size]]
@@ -347,12 +210,12 @@ def sort_users(begins, counts, ties, times, codes, rows):
 
 
 @kernel
-def count_ties(begins, counts, ties, times, codes, rows):
+def count_ties(offsets, ties, times, codes, rows):
     """Count neighbours of one user with equal time and tie-break: all, and those with different events. D1.9."""
     tied = 0
     distinct = 0
-    for user in range(begins.size):
-        for i in range(begins[user] + 1, begins[user] + counts[user]):
+    for user in range(offsets.size - 1):
+        for i in range(offsets[user] + 1, offsets[user + 1]):
             if times[i] == times[i - 1] and (ties.size == 0 or ties[rows[i]] == ties[rows[i - 1]]):
                 tied += 1
                 distinct += codes[i] != codes[i - 1]

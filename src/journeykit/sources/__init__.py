@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -20,7 +21,10 @@ from journeykit.sources.collecting import collect, engine_errors
 from journeykit.sources.paths import FORMATS, common_format, files, is_remote
 from journeykit.sources.texts import unreadable_bytes
 
-__all__ = ["FORMATS", "blaming", "collect_source", "open_source", "source_format"]
+__all__ = ["FORMATS", "blaming", "collect_source", "open_source", "source_format", "source_parts"]
+
+ROWS_PER_PART = 500_000
+MOST_PARTS = 128
 
 
 def source_format(source: Any, format: str | None = None) -> str | None:
@@ -129,14 +133,40 @@ def blaming(
         raise _diagnosed(source, source_format(source, format), columns, error) from error.__cause__
 
 
+def source_parts(source: Any, format: str | None = None) -> list[tuple[int, int | None]]:
+    """Cut a log into neighbouring parts of which each can be read without the others.
+
+    Parameters
+    ----------
+    source, format
+        As given to `open_source`.
+
+    Returns
+    -------
+    list of tuple of int
+        First row and number of rows, None for all others: whole row groups of Parquet; else one part.
+    """
+    if source_format(source, format) != "parquet":
+        return [(0, None)]
+    groups = parquet.row_groups(files(source))
+    least = max(ROWS_PER_PART, sum(groups) // MOST_PARTS)
+    starts, rows = [0], 0
+    for group in groups:
+        if rows - starts[-1] >= least:
+            starts.append(rows)
+        rows += group
+    return [*((a, b - a) for a, b in pairwise(starts)), (starts[-1], None)]
+
+
 def collect_source(
     plan: pl.LazyFrame,
     source: Any,
     *,
     format: str | None = None,
     columns: Sequence[str] | None = None,
+    part: tuple[int, int | None] = (0, None),
 ) -> pl.DataFrame:
-    """Run a plan made on `open_source`; where it fails, find the file and the line.
+    """Run a plan made on `open_source`, or a part of it; where it fails, find the file and the line.
 
     Parameters
     ----------
@@ -144,6 +174,8 @@ def collect_source(
         What to run.
     source, format, columns
         As given to `open_source`.
+    part : tuple of int
+        One of `source_parts`.
 
     Returns
     -------
@@ -158,7 +190,7 @@ def collect_source(
         If the engine fails otherwise; chained.
     """
     with blaming(source, format=format, columns=columns):
-        return collect(plan, "reading the log")
+        return collect(plan if part == (0, None) else plan.slice(*part), "reading the log")
 
 
 def _is_paths(source: object) -> bool:

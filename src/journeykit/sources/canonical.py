@@ -20,17 +20,18 @@ __all__ = [
     "CanonicalLog",
     "InvalidCounts",
     "Roles",
+    "Validity",
     "canonical",
     "canonicalise",
+    "check_choices",
     "drop_duplicates",
     "encode_events",
-    "resolve_invalid",
 ]
 
 OnInvalid: TypeAlias = Literal["raise", "drop"]
 Duplicates: TypeAlias = Literal["keep", "drop"]
 GIVEN, GAP = "__time_given", "__time_gap"
-"""Columns beside the canonical ones, until invalid rows are resolved: the time as it was written where it
+"""Columns beside the canonical ones, until invalid rows are left out: the time as it was written where it
 could not be read, and whether it is a local time that does not exist."""
 SHOWN_ROWS = 5
 RESERVED_NAME = re.compile(r"<[A-Z_]+>")
@@ -45,7 +46,7 @@ class CanonicalLog:
     plan : polars.LazyFrame
         Columns ``user`` (String or Int64), ``time`` (Datetime in UTC, microseconds), ``event``
         (Categorical or Enum), then ``session``, ``order``, ``value`` as far as given, then the properties in
-        the order of ``keep``. Columns that start with two underscores go away in `resolve_invalid`.
+        the order of ``keep``. Columns that start with two underscores go away in `Validity.keep`.
     time_format : str or None
         The format in which texts were read as times.
     local_zone : str or None
@@ -139,85 +140,118 @@ def canonicalise(plan: pl.LazyFrame, roles: Roles) -> CanonicalLog:
     return CanonicalLog(selected, time.format, (roles.tz or "UTC") if time.local else None)
 
 
-def resolve_invalid(
-    frame: pl.DataFrame, on_invalid: OnInvalid = "raise"
-) -> tuple[pl.DataFrame, InvalidCounts]:
-    """Refuse or drop rows without a valid user, time or event. DEFINITIONS D1.4.
+class Validity:
+    """What is invalid in a log, or in a part of it, that comes piece by piece. DEFINITIONS D1.4.
 
     Parameters
     ----------
-    frame : polars.DataFrame
-        A collected canonical log.
-    on_invalid : {"raise", "drop"}
-        What to do with such rows.
+    first_row : int
+        The number of the part's first row in the log, for messages.
 
-    Returns
-    -------
-    tuple of DataFrame and InvalidCounts
-        The valid rows in their order, with canonical columns only, and what was left out.
-
-    Raises
-    ------
-    InvalidRowsError
-        If there is such a row and `on_invalid` is ``"raise"``.
-    EmptyInputError
-        If there is no row, or none is valid.
-    ParameterError
-        For another `on_invalid`.
+    Examples
+    --------
+    >>> validity = Validity()
+    >>> for name in ("view", None):
+    ...     kept = validity.keep(pl.DataFrame({"user": ["a"], "time": [0], "event": [name]}))
+    >>> validity.counts("drop").dropped
+    1
     """
+
+    def __init__(self, first_row: int = 0) -> None:
+        self.first_row = first_row
+        self.rows = self.kept = self.gaps = 0
+        self.nulls = dict.fromkeys(REQUIRED, 0)
+        self.first: list[str] = []
+
+    def __add__(self, following: Validity) -> Validity:
+        """Put this together with what was found in the part that follows."""
+        both = Validity(self.first_row)
+        both.rows, both.kept = self.rows + following.rows, self.kept + following.kept
+        both.gaps = self.gaps + following.gaps
+        both.nulls = {role: count + following.nulls[role] for role, count in self.nulls.items()}
+        both.first = [*self.first, *following.first][:SHOWN_ROWS]
+        return both
+
+    def keep(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the valid rows of the next piece, in their order and with canonical columns only."""
+        before, self.rows = self.first_row + self.rows, self.rows + frame.height
+        wanted = [name for name in frame.columns if name not in (GIVEN, GAP)]
+        nulls = {role: frame[role].null_count() for role in REQUIRED}
+        if not any(nulls.values()):
+            self.kept += frame.height
+            return frame.select(wanted)
+        valid = frame.select(wanted).drop_nulls(REQUIRED)
+        self.kept += valid.height
+        self.nulls = {role: self.nulls[role] + count for role, count in nulls.items()}
+        self.gaps += int(frame[GAP].sum()) if GAP in frame.columns else 0
+        if len(self.first) < SHOWN_ROWS:
+            self.first += list(_first_invalid(frame, before))[: SHOWN_ROWS - len(self.first)]
+        return valid
+
+    def counts(self, on_invalid: OnInvalid) -> InvalidCounts:
+        """Refuse rows without a valid user, time or event, or say how many were left out.
+
+        Parameters
+        ----------
+        on_invalid : {"raise", "drop"}
+            What to do with such rows.
+
+        Returns
+        -------
+        InvalidCounts
+            What was left out.
+
+        Raises
+        ------
+        InvalidRowsError
+            If there is such a row and `on_invalid` is ``"raise"``.
+        EmptyInputError
+            If there is no row, or none is valid.
+        """
+        if not self.rows:
+            raise EmptyInputError.source("the log")
+        invalid, gaps = self.rows - self.kept, self.gaps
+        if invalid and on_invalid == "raise":
+            remark = (
+                f" {gaps:,} of the times do not exist in the time zone: clocks skip them." if gaps else ""
+            )
+            raise InvalidRowsError(self.nulls, invalid, self.rows, self.first, remark)
+        if not self.kept:
+            raise EmptyInputError.dropped(self.rows)
+        return InvalidCounts(self.rows, self.kept, **self.nulls, gap_times=gaps)
+
+
+def check_choices(on_invalid: OnInvalid, duplicates: Duplicates) -> None:
+    """Refuse what is no choice. D1.4, D1.5."""
     if on_invalid not in get_args(OnInvalid):
         raise ParameterError.choice("on_invalid", on_invalid, get_args(OnInvalid))
-    if frame.is_empty():
-        raise EmptyInputError.source("the log")
-    wanted = [name for name in frame.columns if name not in (GIVEN, GAP)]
-    nulls = {role: frame[role].null_count() for role in REQUIRED}
-    if not any(nulls.values()):
-        return frame.select(wanted), InvalidCounts(frame.height, frame.height)
-    valid = frame.select(wanted).drop_nulls(REQUIRED)
-    gaps = int(frame[GAP].sum()) if GAP in frame.columns else 0
-    if on_invalid == "raise":
-        remark = f" {gaps:,} of the times do not exist in the time zone: clocks skip them." if gaps else ""
-        invalid = frame.height - valid.height
-        raise InvalidRowsError(nulls, invalid, frame.height, list(_first_invalid(frame)), remark)
-    if valid.is_empty():
-        raise EmptyInputError.dropped(frame.height)
-    return valid, InvalidCounts(frame.height, valid.height, **nulls, gap_times=gaps)
+    if duplicates not in get_args(Duplicates):
+        raise ParameterError.choice("duplicates", duplicates, get_args(Duplicates))
 
 
-def _first_invalid(frame: pl.DataFrame) -> Iterable[str]:
+def _first_invalid(frame: pl.DataFrame, before: int) -> Iterable[str]:
     """Describe the first invalid rows, with the time as it was written."""
     any_null = pl.any_horizontal(pl.col(role).is_null() for role in REQUIRED)
-    rows = frame.with_row_index("__row").filter(any_null).head(SHOWN_ROWS)
+    rows = frame.with_row_index("__row", before).filter(any_null).head(SHOWN_ROWS)
     for row in rows.iter_rows(named=True):
         time = row["time"] if row["time"] is not None else row.get(GIVEN)
         shown = None if time is None else str(time)
         yield f"row {row['__row']}: user={row['user']!r}, time={shown!r}, event={row['event']!r}"
 
 
-def drop_duplicates(frame: pl.DataFrame, duplicates: Duplicates = "keep") -> tuple[pl.DataFrame, int]:
-    """Keep or drop rows that equal an earlier one in every column that was read. DEFINITIONS D1.5.
+def drop_duplicates(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Drop rows that equal an earlier one in every column that was read. DEFINITIONS D1.5.
 
     Parameters
     ----------
     frame : polars.DataFrame
         A canonical log.
-    duplicates : {"keep", "drop"}
-        ``"drop"`` keeps the first of equal rows.
 
     Returns
     -------
     tuple of DataFrame and int
-        The rows in their order, and how many were dropped.
-
-    Raises
-    ------
-    ParameterError
-        For another choice.
+        The first of equal rows in their order, and how many were dropped.
     """
-    if duplicates not in get_args(Duplicates):
-        raise ParameterError.choice("duplicates", duplicates, get_args(Duplicates))
-    if duplicates == "keep":
-        return frame, 0
     with engine_errors("dropping duplicates"):
         unique = frame.unique(maintain_order=True, keep="first")
     return unique, frame.height - unique.height

@@ -11,7 +11,6 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.ordering import hash_ids
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic
 from journeykit.statistics.funnels.funnel import Funnel
@@ -19,6 +18,7 @@ from journeykit.statistics.funnels.machine import Machine
 from journeykit.statistics.funnels.rule_changes import Change, changes
 from journeykit.statistics.funnels.runs import Runner
 from journeykit.statistics.goals import Walk
+from journeykit.user_ids import hash_ids
 
 NUMBERS = ("reached_before", "reached_after", "gained", "lost")
 
