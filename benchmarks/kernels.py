@@ -71,8 +71,9 @@ def kernels(peer: Any) -> list[Pass]:
     from vocabulary import START_US
 
     import journeykit as jk
+    from journeykit.kernels.ends import mark_ends
     from journeykit.kernels.retention import count_retention
-    from journeykit.kernels.transitions import count_moves
+    from journeykit.kernels.transitions import count_session_ends, count_session_moves
     from journeykit.protocol import Cells
     from journeykit.sessions.cutting import cut
     from journeykit.statistics.counting import CountingRows
@@ -82,7 +83,8 @@ def kernels(peer: Any) -> list[Pass]:
 
     journeys = peer.journeys
     sessions, users = journeys.paths("session"), journeys.paths("user")
-    none, unmarked = np.empty(0, np.int32), np.empty(0, np.bool_)
+    unmarked, marks = np.empty(0, np.bool_), np.empty(journeys.n_events, np.uint8)
+    cells = np.zeros(sessions.n_paths, np.int32)
     size = len(journeys.names) + 2
     steps = ("product_view", "add_to_cart", "checkout", "purchase")
     asked = jk.Funnel(steps, within="7d")
@@ -96,11 +98,16 @@ def kernels(peer: Any) -> list[Pass]:
         CountingRows.make(size * size, journeys.n_events),
         CountingRows.make(size, journeys.n_events),
     )
-    ragged = (sessions.user_paths, sessions.starts, sessions.ends)
 
     def copy() -> None:
         np.copyto(codes, users.codes)
         np.copyto(times, users.times)
+
+    def transitions() -> None:
+        mark_ends(sessions.user_paths, sessions.ends, 0, marks)
+        tables = (size, moves.table, visits.table)
+        count_session_moves(marks, 0, sessions.codes, sessions.times, cells, *tables)
+        count_session_ends(marks, 0, sessions.ends, sessions.codes, cells, unmarked, *tables)
 
     return [
         Pass("copy times and codes", "floor", TIMES + CODES, copy),
@@ -110,11 +117,7 @@ def kernels(peer: Any) -> list[Pass]:
             "transitions",
             "kernel",
             TIMES + CODES,
-            lambda: count_moves(
-                *ragged, sessions.codes, sessions.times, none, sessions.user_paths, none, unmarked,
-                (size, False, False), (moves.keys, moves.rows, moves.table),
-                (visits.keys, visits.rows, visits.table),
-            ),
+            transitions,
         ),
         Pass(
             "funnel, 7 days",

@@ -6,22 +6,24 @@ import numpy as np
 
 from journeykit.kernels.compiling import kernel
 from journeykit.kernels.counting import slot_of
+from journeykit.kernels.ends import PATH_END
 
 COUNT, SESSIONS, USERS, LAST, TIME_SUM, TIME_MIN, TIME_MAX = np.arange(7, dtype=np.uint64)
+VISIT_USERS, VISIT_SESSIONS, VISIT_LAST = np.arange(3, dtype=np.uint64)
 
 
 @kernel
-def add_move(table, row, session, inside, first):
+def add_move(table, row, stamp, inside, first):
     """Count one occurrence, and its session (if it is inside one) and user if this is their first in the row.
 
-    Sessions are numbered from user to user; `first` is this user's first. Without branches: whether an edge is new
-    to a session is as unpredictable as the path.
+    Sessions are numbered from user to user, from 1 on: `stamp` is this one's, `first` what the user's stamps are above.
+    Without branches: whether an edge is new to a session is as unpredictable as the path.
     """
     last = table[row, LAST]
     table[row, COUNT] += 1
-    table[row, SESSIONS] += (last != session + 1) & inside
+    table[row, SESSIONS] += (last != stamp) & inside
     table[row, USERS] += last <= first
-    table[row, LAST] = session + 1
+    table[row, LAST] = stamp
 
 
 @kernel
@@ -35,16 +37,25 @@ def add_time(table, row, gap):
 
 
 @kernel
-def session_of(number):
-    """Return a session's number, and whether it is one: what is outside any has -1 - its number."""
-    return (np.int64(number), True) if number >= 0 else (np.int64(-1 - number), False)
+def add_visit(table, row, stamp, inside, first):
+    """Count the session (if it is inside one) and the user of a visit if this is their first of the state."""
+    last = table[row, VISIT_LAST]
+    table[row, VISIT_SESSIONS] += (last != stamp) & inside
+    table[row, VISIT_USERS] += last <= first
+    table[row, VISIT_LAST] = stamp
+
+
+@kernel
+def stamp_of(number):
+    """Return the stamp of a session, and whether it is one: what is outside any has -1 - its number."""
+    return (np.int64(number) + 1, True) if number >= 0 else (np.int64(-number), False)
 
 
 @kernel
 def count_moves(
     user_paths, starts, ends, states, times, sessions, firsts, cells, censored, rule, moves, visits
 ):
-    """Count the moves of every path, with START and END, and the visits of every state, per cell. D3.2, D4.1.
+    """Count the moves of every path, with START and END, and who visits each state, per cell. D3.2, D4.1.
 
     `rule` = (states with START and END, skip state 0, collapse repeats); `moves` and `visits` are (keys, rows,
     table), of which the visits of START are the paths. `sessions` numbers the session of every event, or is empty
@@ -56,28 +67,64 @@ def count_moves(
     for user in range(user_paths.size - 1):
         first = firsts[user]
         for path in range(user_paths[user], user_paths[user + 1]):
-            base = cells[path] * size if cells.size > 0 else 0
-            source, since, session, inside = size - 2, np.int64(0), np.int64(path), True
-            for i in range(starts[path], ends[path]):
+            base = np.int64(cells[path]) * size
+            source, since, stamp, inside = size - 2, np.int64(0), np.int64(path) + 1, True
+            for i in range(np.uint64(starts[path]), np.uint64(ends[path])):
                 target = np.int64(states[i])
                 if (skip and target == 0) or (collapse and target == source):
                     continue
                 if sessions.size > 0 and source == size - 2:
-                    session, inside = session_of(sessions[i])
+                    stamp, inside = stamp_of(sessions[i])
                 row = slot_of(keys, rows, (base + source) * size + target)
-                add_move(table, row, session, inside, first)
+                add_move(table, row, stamp, inside, first)
                 add_time(table, row, times[i] - since)
                 if sessions.size > 0:
-                    session, inside = session_of(sessions[i])
-                add_move(state_table, slot_of(state_keys, state_rows, base + target), session, inside, first)
+                    stamp, inside = stamp_of(sessions[i])
+                add_visit(state_table, slot_of(state_keys, state_rows, base + target), stamp, inside, first)
                 source, since = target, times[i]
             if source != size - 2:
-                add_move(
-                    state_table, slot_of(state_keys, state_rows, base + size - 2), session, inside, first
-                )
+                start = slot_of(state_keys, state_rows, base + size - 2)
+                add_visit(state_table, start, stamp, inside, first)
                 if not (censored.size > 0 and censored[path]):
                     end = slot_of(keys, rows, (base + source) * size + size - 1)
-                    add_move(table, end, session, inside, first)
+                    add_move(table, end, stamp, inside, first)
+
+
+@kernel
+def count_session_moves(marks, origin, states, times, cells, size, moves, visits):
+    """Count the moves as above where every event is in a session and sessions are the paths, but for moves to END.
+
+    `marks` says of every event from `origin` on whether it ends a path: see `mark_ends`. One loop without branches: to
+    foresee where paths end costs as much as all the counting. `moves` and `visits` are tables without hash tables.
+    """
+    source, since = size - 2, np.int64(0)
+    stamp, first = np.int64(1), np.int64(0)
+    for i in range(np.uint64(origin), np.uint64(origin + marks.size)):
+        base = np.int64(cells[np.uint64(stamp - 1)]) * size
+        target = np.int64(states[i])
+        row = np.uint64((base + source) * size + target)
+        add_move(moves, row, stamp, True, first)
+        add_time(moves, row, times[i] - since)
+        add_visit(visits, np.uint64(base + target), stamp, True, first)
+        mark = marks[i - np.uint64(origin)]
+        since = times[i]
+        source = target if mark == 0 else size - 2
+        stamp += mark != 0
+        first = stamp - 1 if mark > PATH_END else first
+
+
+@kernel
+def count_session_ends(marks, origin, ends, states, cells, censored, size, moves, visits):
+    """Count the moves to END, and the visits of START: the sessions and users of the kernel before."""
+    first = np.int64(0)
+    for path in range(np.uint64(ends.size)):
+        base, last = np.int64(cells[path]) * size, np.uint64(ends[path] - 1)
+        stamp = np.int64(path) + 1
+        add_visit(visits, np.uint64(base + size - 2), stamp, True, first)
+        if not (censored.size > 0 and censored[path]):
+            row = np.uint64((base + np.int64(states[last])) * size + size - 1)
+            add_move(moves, row, stamp, True, first)
+        first = stamp if marks[last - np.uint64(origin)] > PATH_END else first
 
 
 @kernel

@@ -149,6 +149,39 @@ class _Tally:
         moves = CountingRows.make(self.cell_count * self.size**2, self.n_events + paths.n_paths)
         moves.table[:, self.TIMES["time_min"]] = np.iinfo(np.int64).max
         visits = CountingRows.make(self.cell_count * self.size, self.n_events + paths.n_paths)
+        if self.all_in_sessions and not moves.rows.size:
+            self._count_sessions(moves.table, visits.table)
+        else:
+            self._count_paths(moves, visits)
+        if self.interleaved:
+            recount_sessions(self, moves, visits)
+        tables = {"moves": self._moves(moves), **self._visits(moves, visits)}
+        return tables | ({"gaps": self._gaps()} if self.statistic.quantiles else {})
+
+    @property
+    def all_in_sessions(self) -> bool:
+        """Whether all events between the first and the last count, and paths are sessions, none of them empty."""
+        plain = self.statistic.unit == "session" and self.rule[1:] == (False, False)
+        span = self.paths.events
+        return plain and self.n_events == span.stop - span.start and bool((self.paths.lengths > 0).all())
+
+    def _count_sessions(self, moves: Int64s, visits: Int64s) -> None:
+        """Count in one loop over the events, and one over the sessions."""
+        from journeykit.kernels.ends import mark_ends
+
+        paths, origin = self.paths, self.paths.events.start
+        marks = np.empty(self.n_events, np.uint8)
+        mark_ends(paths.user_paths, paths.ends, origin, marks)
+        self.kernels.count_session_moves(
+            marks, origin, self.states, paths.times, self.cells, self.size, moves, visits
+        )
+        self.kernels.count_session_ends(
+            marks, origin, paths.ends, self.states, self.cells, self.censored, self.size, moves, visits
+        )
+
+    def _count_paths(self, moves: CountingRows, visits: CountingRows) -> None:
+        """Count path by path."""
+        paths = self.paths
         self.kernels.count_moves(
             paths.user_paths,
             paths.starts,
@@ -163,10 +196,6 @@ class _Tally:
             (moves.keys, moves.rows, moves.table),
             (visits.keys, visits.rows, visits.table),
         )
-        if self.interleaved:
-            recount_sessions(self, moves, visits)
-        tables = {"moves": self._moves(moves), **self._visits(visits)}
-        return tables | ({"gaps": self._gaps()} if self.statistic.quantiles else {})
 
     def _moves(self, counted: CountingRows) -> pl.DataFrame:
         keys, rows = counted.found()
@@ -175,15 +204,23 @@ class _Tally:
         counts = {"transitions": rows[:, 0], "sessions": rows[:, 1], "users": rows[:, 2]}
         return pl.DataFrame({**self._edge_keys(keys), **counts, **times})
 
-    def _visits(self, counted: CountingRows) -> dict[str, pl.DataFrame]:
-        """Return the visits of every state; those of START are the paths."""
+    def _visits(self, moves: CountingRows, counted: CountingRows) -> dict[str, pl.DataFrame]:
+        """Return the visits of every state: the moves to it; those of START are the paths: the moves from it."""
         keys, rows = counted.found()
+        edges, made = moves.found()
+        base, source, target = edges // self.size**2, edges // self.size % self.size, edges % self.size
+        begun = source == self.size - 2
+        visited = np.concatenate([base * self.size + target, (base * self.size + source)[begun]])
+        made = np.concatenate([made[:, 0], made[begun, 0]])
+        order = np.argsort(keys)
+        place = order[np.searchsorted(keys[order], visited).clip(max=keys.size - 1)]
+        known = keys[place] == visited
+        visits = np.bincount(place[known], made[known], keys.size).astype(np.int64)
         cell, state = (keys // self.size).astype(np.int32), keys % self.size
-        start, names = state == self.size - 2, ("visits", "sessions", "users")
-        units = {CELL: cell[start], "paths": rows[start, 0], "users": rows[start, 2]}
-        rows, state = rows[~start], state[~start]
-        states = {CELL: cell[~start], **self._sources(state)}
-        states |= {name: rows[:, i] for i, name in enumerate(names)}
+        start = state == self.size - 2
+        units = {CELL: cell[start], "paths": visits[start], "users": rows[start, 0]}
+        states = {CELL: cell[~start], **self._sources(state[~start]), "visits": visits[~start]}
+        states |= {"sessions": rows[~start, 1], "users": rows[~start, 0]}
         return {"states": pl.DataFrame(states), UNITS_TABLE: pl.DataFrame(units)}
 
     def _edge_keys(self, keys: Int64s) -> dict[str, Any]:
