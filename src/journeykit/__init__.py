@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from journeykit.cells import Segment
     from journeykit.cleaning import PathCleaning
     from journeykit.comparisons.compare import compare
-    from journeykit.engines import InMemory
+    from journeykit.engines import InMemory, OutOfCore, Pool, Progress
     from journeykit.errors import JourneykitError, JourneykitWarning
     from journeykit.events import Events
     from journeykit.growing import Store, open_store
@@ -125,6 +125,9 @@ _HOMES = {
     "Experiment": "statistics.experiments.experiment",
     "Metric": "statistics.experiments.metric",
     "InMemory": "engines",
+    "OutOfCore": "engines",
+    "Pool": "engines",
+    "Progress": "engines",
     "datasets": "",
     "errors": "",
     "JourneykitError": "errors",
@@ -159,11 +162,14 @@ __all__ = [
     "Metric",
     "NGrams",
     "NextEvent",
+    "OutOfCore",
     "Overview",
     "PathCleaning",
     "PathShape",
     "Pattern",
     "PatternCount",
+    "Pool",
+    "Progress",
     "RageRule",
     "Retention",
     "Segment",

@@ -13,9 +13,10 @@ import polars as pl
 from journeykit.durations import CALENDAR, MICROSECONDS
 from journeykit.errors import ParameterError
 from journeykit.paths import Paths, Unit
-from journeykit.protocol import Cells
+from journeykit.protocol import CELL, Cells
 
 Int32s = npt.NDArray[np.int32]
+PERIOD = "period"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Propertied(Protocol):
         """Return a kept property, one value per event in journey order."""
 
 
-def make_cells(journeys: Propertied, by: By, every: str | None) -> Cells:
+def make_cells(journeys: Propertied, by: By, every: str | None, labels: pl.DataFrame | None = None) -> Cells:
     """Make the cells of ``by=`` and ``every=``.
 
     Parameters
@@ -78,6 +79,8 @@ def make_cells(journeys: Propertied, by: By, every: str | None) -> Cells:
     every : {"1h", "1d", "1w", "1w-sunday", "1mo", "1q", "1y"}, optional
         The calendar period of a path's first event, in the time zone of the journeys. Weeks start on
         Monday, or with ``"1w-sunday"`` on Sunday. D1.7. Hours are those of `truncated`.
+    labels : polars.DataFrame, optional
+        Those of all users, if the journeys are a part of them (`joined_labels`); else what these journeys have.
 
     Returns
     -------
@@ -91,16 +94,18 @@ def make_cells(journeys: Propertied, by: By, every: str | None) -> Cells:
     UnknownPropertyError
         If a property was not kept.
     """
-    segments = _segments(by)
+    segments = segments_of(by, every)
+    if not segments and every is None:
+        return Cells(asked=(by, every))
+    crossing = _Crossing(journeys, segments, every, labels)
+    assign = crossing.assign if segments else None
+    return Cells(crossing.labels, assign, crossing.period_starts, asked=(by, every))
+
+
+def segments_of(by: By, every: str | None) -> tuple[Segment, ...]:
+    """Read what ``by=`` names, and check ``every=``; errors as of `make_cells`, but for properties."""
     if every is not None and every not in CALENDAR:
         raise ParameterError.choice("every", every, CALENDAR)
-    if not segments and every is None:
-        return Cells()
-    crossing = _Crossing(journeys, segments, every)
-    return Cells(crossing.labels, crossing.assign if segments else None, crossing.period_starts)
-
-
-def _segments(by: By) -> tuple[Segment, ...]:
     if by is None:
         return ()
     if isinstance(by, str | Segment):
@@ -118,22 +123,28 @@ def _segments(by: By) -> tuple[Segment, ...]:
 class _Crossing:
     """The cross product of segments and periods, with the labels of its cells."""
 
-    def __init__(self, journeys: Propertied, segments: tuple[Segment, ...], every: str | None) -> None:
+    def __init__(
+        self,
+        journeys: Propertied,
+        segments: tuple[Segment, ...],
+        every: str | None,
+        labels: pl.DataFrame | None,
+    ) -> None:
         self.journeys, self.segments = journeys, segments
-        self.values, tables = [], []
+        self.values, axes = [], []
         for segment in segments:
-            values, names = coded(journeys.property(segment.property))
+            name = segment.property
+            known = None if labels is None else _distinct(labels[name])
+            values, names = coded(journeys.property(name), known)
             self.values.append(values)
-            tables.append(pl.DataFrame({segment.property: names}))
+            axes.append(names.alias(name))
         self.period_starts = None
         if every is not None:
-            periods = _periods(journeys, every)
+            periods = _periods(journeys, every) if labels is None else labels[PERIOD].unique().sort()
             self.period_starts = periods.to_physical().to_numpy()
-            tables.append(pl.DataFrame({"period": periods}))
-        self.sizes = [table.height for table in tables]
-        self.labels = tables[0]
-        for table in tables[1:]:
-            self.labels = self.labels.join(table, how="cross", maintain_order="left_right")
+            axes.append(periods)
+        self.sizes = [len(axis) for axis in axes]
+        self.labels = _crossed(axes)
 
     def assign(self, paths: Paths, unit: Unit) -> Int32s:
         """Return for every path of a shard the cell of its segment's first period."""
@@ -154,9 +165,39 @@ class _Crossing:
         return cells if self.period_starts is None else cells * self.sizes[-1]
 
 
+def joined_labels(of_shard: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the labels of all users from those of their shards, at least one, in the order of `make_cells`."""
+    columns = of_shard[0].columns
+    return _crossed([_distinct(pl.concat([labels[each] for labels in of_shard])) for each in columns])
+
+
+def places_of(labels: pl.DataFrame, among: pl.DataFrame) -> Int32s:
+    """Return for every cell of a shard, which has its own labels, the cell among those of all users."""
+    if among.width == 0:
+        return np.zeros(1, np.int32)
+    numbered = among.with_row_index(CELL)
+    joined = labels.join(numbered, on=among.columns, how="left", maintain_order="left", nulls_equal=True)
+    return joined[CELL].cast(pl.Int32).to_numpy()
+
+
+def _crossed(axes: Sequence[pl.Series]) -> pl.DataFrame:
+    """Return a row for every combination of values, the last of which change first."""
+    labels = pl.DataFrame([{}])
+    for n, axis in enumerate(axes):
+        table = axis.to_frame()
+        labels = labels.join(table, how="cross", maintain_order="left_right") if n else table
+    return labels
+
+
+def _distinct(values: pl.Series) -> pl.Series:
+    """Return the distinct values in their order, null last."""
+    distinct = values.drop_nulls().unique().sort()
+    return distinct.extend_constant(None, 1) if values.null_count() else distinct
+
+
 def _periods(journeys: Propertied, every: str) -> pl.Series:
     """Return the start of every period that has events."""
-    times = pl.Series("period", journeys.times).cast(pl.Datetime("us", "UTC"))
+    times = pl.Series(PERIOD, journeys.times).cast(pl.Datetime("us", "UTC"))
     return truncated(times.dt.convert_time_zone(journeys.tz), every).unique().sort()
 
 
@@ -175,12 +216,9 @@ def truncated(local: pl.Series, every: str) -> pl.Series:
     return local.dt.truncate("1d").dt.offset_by("1d").dt.truncate("1w").dt.offset_by("-1d")
 
 
-def coded(values: pl.Series) -> tuple[Int32s, pl.Series]:
-    """Number the distinct values by their order, null last; -1 stands for null."""
-    distinct = values.drop_nulls().unique().sort()
-    known = pl.DataFrame({"value": distinct}).with_row_index("code")
+def coded(values: pl.Series, names: pl.Series | None = None) -> tuple[Int32s, pl.Series]:
+    """Number values by their place among `names`, by default those that occur, null last; -1 stands for null."""
+    names = _distinct(values) if names is None else names
+    known = pl.DataFrame({"value": names.drop_nulls()}).with_row_index("code")
     codes = values.to_frame("value").join(known, on="value", how="left", maintain_order="left")["code"]
-    numbers = codes.cast(pl.Int32).fill_null(-1).to_numpy()
-    if values.null_count():
-        distinct = distinct.extend_constant(None, 1)
-    return numbers, distinct
+    return codes.cast(pl.Int32).fill_null(-1).to_numpy(), names

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
 SHOWN_NAMES = 8
 SEARCHED_NAMES = 1_000
@@ -15,6 +16,16 @@ SEARCHED_NAMES = 1_000
 
 class JourneykitError(Exception):
     """Anything that journeykit refuses to do, or could not do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[JourneykitError], args: tuple[Any, ...], state: dict[str, Any]) -> JourneykitError:
+    """Make an error that came from another process, whatever its class takes."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class JourneykitWarning(UserWarning):
@@ -399,6 +410,51 @@ class NotAStatisticError(JourneykitError, TypeError):
 
 class UndefinedError(JourneykitError, ArithmeticError):
     """The number that was asked for has no value on these data."""
+
+
+class WorkspaceError(JourneykitError, OSError):
+    """The folder for what does not fit into memory cannot be used."""
+
+    @classmethod
+    def unusable(cls, directory: str, reason: str) -> WorkspaceError:
+        """Refuse a folder in which nothing can be made."""
+        return cls(
+            f"no temporary files can be made in {directory!r}: {reason}. Pass directory=<a folder on a disk "
+            f"with room>."
+        )
+
+    @classmethod
+    def unwritable(cls, directory: str, reason: str, free: int | None) -> WorkspaceError:
+        """Say that writing failed, and how much room is left."""
+        room = "" if free is None else f", {free:,} bytes are free there"
+        return cls(
+            f"writing the shards to {directory!r} failed: {reason}{room}. The temporary files were removed. Pass "
+            f"directory=<a folder on a disk with room>: the shards need about as much as the log uncompressed."
+        )
+
+    @classmethod
+    def unreadable(cls, name: str, reason: str) -> WorkspaceError:
+        """Say that a shard that was written cannot be read back."""
+        return cls(
+            f"{name} cannot be read back: {reason}. Its file was changed or removed by something else."
+        )
+
+
+class ShardError(JourneykitError, RuntimeError):
+    """A statistic failed on one shard."""
+
+    def __init__(self, question: str, shard: str, reason: str) -> None:
+        self.question, self.shard = question, shard
+        super().__init__(
+            f"{question} failed on {shard}: {sentence(reason)} No answer was made. If the statistic is your own, "
+            f"try it on the same events in memory."
+        )
+
+    @classmethod
+    def failed(cls, question: str, shard: str, error: BaseException) -> ShardError:
+        """Say what failed where."""
+        first, *_ = [*str(error).strip().splitlines(), ""]
+        return cls(question, shard, f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
 
 def suggestion(name: str, available: Iterable[str]) -> str:

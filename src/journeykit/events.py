@@ -236,8 +236,8 @@ def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Jour
         times=times,
         group_offsets=ordered.group_offsets,
         rows=rows,
-        observed_from=_micro(events.observed_from),
-        observed_until=_micro(events.observed_until),
+        observed_from=micro(events.observed_from),
+        observed_until=micro(events.observed_until),
         tz=events.tz,
         session_rule=rule,
         session_causes=found.causes,
@@ -258,7 +258,8 @@ def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Jour
     )
 
 
-def _micro(moment: datetime) -> int:
+def micro(moment: datetime) -> int:
+    """Return microseconds since the epoch."""
     return int(pl.Series([moment]).dt.epoch("us")[0])
 
 

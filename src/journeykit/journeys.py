@@ -9,10 +9,10 @@ from typing import Any, Literal, TypeVar, overload
 
 import polars as pl
 
-from journeykit import cleaning, selection, store, views
+from journeykit import cleaning, selection, shard_files, store, views
 from journeykit.cells import By, make_cells
-from journeykit.engines import Engine, InMemory
-from journeykit.errors import SHOWN_NAMES, NotAStatisticError, ParameterError
+from journeykit.engines import Engine, InMemory, ask, check_questions, counted
+from journeykit.errors import SHOWN_NAMES
 from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic, Tables
 from journeykit.ragged import Provenance, Ragged, Staged
@@ -41,6 +41,8 @@ class Journeys(Ragged):
     match = match
     mark = mark
     write = store.write
+    parts = shard_files.parts
+    on_disk = False
     __repr__ = views.text
     _repr_html_ = views.html
 
@@ -82,12 +84,7 @@ class Journeys(Ragged):
         >>> staged.stage_codes.tolist(), staged.provenance.notes
         ([0, 1, 2], ("In no stage: 1 of 3 events (33.3 %): 'ping' (1).",))
         """
-        found = model.assign(self.in_time_order(), missing=missing)
-        current, furthest = self.as_stored(found.current), self.as_stored(found.furthest)
-        notes = [note for note in self.provenance.notes if not note.startswith(UNMAPPED)]
-        notes += [unmapped_note(found.unmapped, self.n_events)] if found.unmapped.height else []
-        provenance = replace(self.provenance, notes=tuple(notes))
-        return replace(self, staged=Staged(model, current, furthest), provenance=provenance)
+        return staged(self, model, missing)[0]
 
     @overload
     def measure(
@@ -172,23 +169,11 @@ class Journeys(Ragged):
         UnknownPropertyError
             If `by` names a property that was not kept.
         """
-        if not statistics:
-            raise ParameterError("measure needs at least one statistic, such as Transitions().")
-        if not 0 < level < 1:
-            raise ParameterError(f"level must lie between 0 and 1, not {level!r}.")
+        check_questions(statistics, level)
         engine = engine or InMemory()
         cells = make_cells(self, by, every)
         context = self.context(cells.labels, level, every)
-        for statistic in statistics:
-            if isinstance(statistic, type) or not hasattr(statistic, "tally"):
-                raise NotAStatisticError(statistic)
-            statistic.check(context)
-        answers = tuple(self._answer(engine, statistic, cells, context) for statistic in statistics)
-        return answers[0] if len(answers) == 1 else answers
-
-    def _answer(self, engine: Engine, statistic: Statistic[Any, Any], cells: Cells, context: Context) -> Any:
-        last, tables = self.count(statistic, cells, context, engine)
-        return last.answer(tables, context)
+        return ask(statistics, context, lambda asked: engine.run(self, asked, cells))
 
     def count(
         self, statistic: Statistic[Any, Any], cells: Cells, context: Context, engine: Engine | None = None
@@ -213,30 +198,50 @@ class Journeys(Ragged):
         mapping of str to polars.DataFrame
             The tables by cell and jackknife group.
         """
-        engine = engine or InMemory()
-        tables = engine.run(self, statistic, cells)
-        while (following := statistic.follow_up(tables, context)) is not None:
-            statistic, tables = following, {**tables, **engine.run(self, following, cells)}
-        return statistic, tables
+        chosen = engine or InMemory()
+        (found,) = counted([statistic], context, lambda asked: chosen.run(self, asked, cells))
+        return found
 
     def context(self, labels: pl.DataFrame, level: float = 0.95, every: str | None = None) -> Context:
         """Return what an answer says of where it comes from. D0.6."""
-        return Context(
-            names=self.names,
-            stages=self.stage_names,
-            labels=labels,
-            observed_from=self.observed_from,
-            observed_until=self.observed_until,
-            tz=self.tz,
-            n_users=self.n_users,
-            n_sessions=self.n_sessions,
-            n_events=self.n_events,
-            tied_pairs=self.provenance.tied_pairs,
-            kept=self.kept,
-            level=level,
-            every=every,
-            notes=self.provenance.notes,
-        )
+        return context_of(self, labels, level, every)
+
+
+def context_of(journeys: Any, labels: pl.DataFrame, level: float, every: str | None) -> Context:
+    """Return what an answer says of journeys, or of what is known of them."""
+    return Context(
+        names=journeys.names,
+        stages=journeys.stage_names,
+        labels=labels,
+        observed_from=journeys.observed_from,
+        observed_until=journeys.observed_until,
+        tz=journeys.tz,
+        n_users=journeys.n_users,
+        n_sessions=journeys.n_sessions,
+        n_events=journeys.n_events,
+        tied_pairs=journeys.provenance.tied_pairs,
+        kept=journeys.kept,
+        level=level,
+        every=every,
+        notes=journeys.provenance.notes,
+    )
+
+
+def staged(
+    journeys: Journeys, model: StageModel, missing: Literal["raise", "ignore"]
+) -> tuple[Journeys, pl.DataFrame]:
+    """Give every event its stage; return the names in no stage too, with their events."""
+    found = model.assign(journeys.in_time_order(), missing=missing)
+    stages = Staged(model, journeys.as_stored(found.current), journeys.as_stored(found.furthest))
+    notes = unmapped_noted(journeys.provenance.notes, found.unmapped, journeys.n_events)
+    provenance = replace(journeys.provenance, notes=notes)
+    return replace(journeys, staged=stages, provenance=provenance), found.unmapped
+
+
+def unmapped_noted(notes: tuple[str, ...], unmapped: pl.DataFrame, n_events: int) -> tuple[str, ...]:
+    """Say what is in no stage, in place of what was said of any model before."""
+    others = tuple(note for note in notes if not note.startswith(UNMAPPED))
+    return (*others, unmapped_note(unmapped, n_events)) if unmapped.height else others
 
 
 def unmapped_note(unmapped: pl.DataFrame, n_events: int) -> str:

@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.cells import By
 from journeykit.cleaning import PathCleaning
 from journeykit.durations import Duration
-from journeykit.engines import Engine
+from journeykit.engines import Engine, OnDisk
 from journeykit.errors import ParameterError
 from journeykit.events import Events, session_rule
 from journeykit.journeys import Journeys
@@ -22,6 +22,7 @@ from journeykit.protocol import Statistic
 from journeykit.reading import read_events, roles_of
 from journeykit.selection import Keep, Matching, Missing, Selection, Users
 from journeykit.sessions import SessionRule
+from journeykit.sharded import measure_in_shards
 from journeykit.sources import open_source, source_format
 from journeykit.sources.canonical import Duplicates, OnInvalid
 from journeykit.sources.roles import TimeUnit
@@ -245,8 +246,12 @@ class JourneysPlan(_Plan):
 
         Notes
         -----
-        The journeys are made in memory and are not kept: `collect` them once to ask several times.
+        The journeys are not kept: `collect` them once to ask several times. They are made in memory, or with
+        ``engine=jk.OutOfCore(...)`` or ``jk.Pool(...)`` in shards on disk; the log is read once for all statistics.
         """
+        if isinstance(engine, OnDisk):
+            steps = [(step.verb, step.arguments) for step in self.steps]
+            return measure_in_shards(self.source, steps, statistics, engine, by, every, level)
         return self.collect().measure(*statistics, by=by, every=every, engine=engine, level=level)
 
     def collect(self) -> Journeys:

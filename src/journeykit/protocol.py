@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -59,12 +60,15 @@ class Cells:
         When each period starts, ascending, in microseconds since the epoch; None without ``every=``.
     groups : Groups, optional
         The groups of the users that are counted; None for one group of all, number 0.
+    asked : tuple of (by, every), optional
+        What the cells were made for, so that shards that are elsewhere can make them again; None if they cannot.
     """
 
     labels: pl.DataFrame = field(default_factory=lambda: pl.DataFrame([{}]))
     assign: Callable[[Paths, Unit], Int32s] | None = None
     period_starts: Int64s | None = None
     groups: Groups | None = None
+    asked: tuple[Any, str | None] | None = None
 
     @property
     def per_group(self) -> int:
@@ -176,12 +180,38 @@ def add(parts: Sequence[tuple[Cells, Tables]], keys: Mapping[str, Sequence[str]]
     groups = [
         group for cells, _ in parts for group in ([0] if cells.groups is None else cells.groups.numbers)
     ]
+    split = [{name: cells.split(tables[name]) for name in keys} for cells, tables in parts]
+    labelled = parts[0][0].labels.width > 0
+    return add_split(split, keys, apart=len(set(groups)) == len(groups), labelled=labelled)
+
+
+def add_split(
+    parts: Sequence[Tables], keys: Mapping[str, Sequence[str]], *, apart: bool, labelled: bool
+) -> Tables:
+    """Add tallies that know their groups.
+
+    Parameters
+    ----------
+    parts : sequence of tables
+        At least one, with the columns ``cell`` and ``group``, all cells numbered alike.
+    keys : mapping of str to sequence of str
+        See `add`.
+    apart : bool
+        Whether no two of them have users of one group, so that nothing has to be added.
+    labelled : bool
+        Whether there are segments or periods.
+
+    Returns
+    -------
+    mapping of str to polars.DataFrame
+        See `add`.
+    """
     summed: dict[str, pl.DataFrame] = {}
     for name, columns in keys.items():
-        table = pl.concat([cells.split(tables[name]) for cells, tables in parts])
-        if len(set(groups)) < len(groups):
+        table = pl.concat([tables[name] for tables in parts])
+        if not apart:
             table = sum_rows(table, [CELL, GROUP, *columns])
-        if not columns and table.is_empty() and parts[0][0].labels.width == 0:
+        if not columns and table.is_empty() and not labelled:
             table = table.clear(1).select(pl.all().fill_null(0))
         summed[name] = table
     return summed
@@ -211,5 +241,27 @@ class Measured(Protocol):
     def n_events(self) -> int:
         """How many events."""
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether the shards are files already."""
+
     def shards(self, most: int) -> Sequence[Any]:
         """Return one to `most` shards of about as many events, each of whole groups; each has ``groups``."""
+
+    def parts(self, folder: Path, most: int) -> Sequence[Part]:
+        """Return one to `most` shards as files, written to a folder unless they are files already."""
+
+
+class Part(Protocol):
+    """A shard as a small value that can be sent: it says where its files are."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+
+    @property
+    def n_events(self) -> int:
+        """How many events it has."""
+
+    def open(self) -> Any:
+        """Return the journeys of these users."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from numbers import Integral
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import polars as pl
@@ -157,7 +157,7 @@ def apply(asked: Selection, journeys: J) -> J:
         kept = np.repeat(hit, np.diff(journeys.session_offsets))
     elif asked.keep == "users":
         kept = np.repeat(_any(kept, journeys.user_offsets), np.diff(journeys.user_offsets))
-    return _spanned(asked, noted(journeys, taken(journeys, kept), repr(asked)))
+    return spanned(asked, noted(journeys, taken(journeys, kept), repr(asked)))
 
 
 def head(journeys: J, n_users: int = 5) -> J:
@@ -210,7 +210,7 @@ def sample(journeys: J, n_users: int, *, rng: int | np.random.Generator) -> J:
 def _matches(asked: Selection, journeys: Ragged) -> Flags:
     """Say of every event, in stored order, whether it matches."""
     users = None if asked.users is None else _user_flags(asked, journeys)
-    codes = None if asked.events is None else _code_flags(asked, journeys)
+    codes = None if asked.events is None else code_flags(asked, journeys)
     matches = np.ones(journeys.event_codes.size, np.bool_)
     if journeys.user_range is not None:
         first, last = journeys.user_offsets[list(journeys.user_range)]
@@ -263,7 +263,8 @@ def _evaluated(where: pl.Expr, journeys: Ragged) -> Flags:
     return stored
 
 
-def _code_flags(asked: Selection, journeys: Ragged) -> Flags:
+def code_flags(asked: Selection, journeys: Ragged) -> Flags:
+    """Say of every name of the vocabulary whether its events are asked for; refuse those that it does not have."""
     wanted = pl.Series(list(asked.events or ()), dtype=pl.String)
     unknown = wanted.filter(~wanted.is_in(journeys.names.implode())).to_list()
     if unknown and asked.missing == "raise":
@@ -273,12 +274,25 @@ def _code_flags(asked: Selection, journeys: Ragged) -> Flags:
 
 def _user_flags(asked: Selection, journeys: Ragged) -> Flags:
     assert isinstance(asked.users, pl.Series)
-    given, ids = asked.users, journeys.users
-    wanted = _like(given, ids.dtype)
-    unknown = given.filter(~wanted.is_in(ids.implode()).fill_null(False)).unique(maintain_order=True)
-    if len(unknown) and asked.missing == "raise":
-        raise UnknownUserError(unknown.to_list(), given.n_unique(), ids.to_list())
+    ids, wanted = journeys.users, _like(asked.users, journeys.users.dtype)
+    if asked.missing == "raise" and (unknown := absent_users(asked, ids)):
+        raise UnknownUserError(*unknown_users(asked, unknown), ids.to_list())
     return ids.is_in(wanted.drop_nulls().implode()).to_numpy()
+
+
+def absent_users(asked: Selection, ids: pl.Series) -> frozenset[Any]:
+    """Return the users asked for that are not among the ids."""
+    assert isinstance(asked.users, pl.Series)
+    wanted = _like(asked.users, ids.dtype)
+    return frozenset(asked.users.filter(~wanted.is_in(ids.implode()).fill_null(False)).to_list())
+
+
+def unknown_users(asked: Selection, unknown: frozenset[Any]) -> tuple[list[Any], int]:
+    """Return these users in the order in which they were asked for, and how many were."""
+    assert isinstance(asked.users, pl.Series)
+    return [
+        user for user in asked.users.unique(maintain_order=True) if user in unknown
+    ], asked.users.n_unique()
 
 
 def _like(given: pl.Series, dtype: pl.DataType) -> pl.Series:
@@ -328,7 +342,7 @@ def noted(before: J, after: J, verb: str) -> J:
     return replace(after, provenance=replace(after.provenance, notes=notes, verbs=verbs))
 
 
-def _spanned(asked: Selection, journeys: J) -> J:
+def spanned(asked: Selection, journeys: J) -> J:
     """Move the span of observation to where time was cut."""
     first, last = journeys.observed_from, journeys.observed_until
     if asked.keep == "users":

@@ -206,6 +206,16 @@ def test_tallies_of_any_split_add_up(statistic, options, journeys):
         assert_same(answer_of(journeys, statistic, shards, **options), wanted)
 
 
+@pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
+def test_stores_answer_like_journeys(options, journeys, tmp_path):
+    """Shards of a store lack some segments and periods of the others."""
+    store = jk.open_store(journeys.write(tmp_path / "store"))
+    wanted = journeys.measure(*ALL, **options)
+    for _ in range(2):
+        for found, expected in zip(store.measure(*ALL, **options), wanted, strict=True):
+            assert_same(found, expected)
+
+
 @ids
 def test_the_order_of_rows_does_not_matter(statistic, rows, journeys):
     place = {id(row): i for i, row in enumerate(sorted(rows, key=lambda row: (row["user"], row["time"])))}

@@ -78,15 +78,15 @@ class Recording:
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    def run(self, journeys: Any, statistic: Any, cells: Any) -> Any:
-        self.asked.append((journeys.n_events, statistic))
-        return InMemory().run(journeys, statistic, cells)
+    def run(self, journeys: Any, statistics: Any, cells: Any) -> Any:
+        self.asked.append((journeys.n_events, statistics))
+        return InMemory().run(journeys, statistics, cells)
 
 
 def test_the_engine_is_handed_on(file: Path) -> None:
     engine = Recording()
     plan(file).measure(jk.Transitions(), engine=engine)
-    assert engine.asked == [(6, jk.Transitions())]
+    assert engine.asked == [(6, [jk.Transitions()])]
 
 
 def test_nothing_is_read_before_it_is_asked_for(file: Path) -> None:

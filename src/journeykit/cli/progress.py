@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from threading import Lock, Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -86,10 +87,15 @@ class Reporting:
     def __init__(self, steps: Steps, engine: Engine | None = None) -> None:
         self.steps, self.engine = steps, engine or InMemory()
 
-    def run(self, journeys: Measured, statistic: Statistic[Any, Any], cells: Cells) -> Tables:
-        """Return the summed tables of a statistic."""
+    def run(
+        self, journeys: Measured, statistics: Sequence[Statistic[Any, Any]], cells: Cells
+    ) -> list[Tables]:
+        """Return the summed tables of every statistic."""
+        return [self._run(journeys, statistic, cells) for statistic in statistics]
+
+    def _run(self, journeys: Measured, statistic: Statistic[Any, Any], cells: Cells) -> Tables:
         name = type(statistic).__name__
         # The second question of a statistic is private to it, and part of the same step.
         if not name.startswith("_"):
             self.steps.begin(f"measuring {name}")
-        return self.engine.run(journeys, statistic, cells)
+        return self.engine.run(journeys, [statistic], cells)[0]

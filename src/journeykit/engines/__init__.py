@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from journeykit.engines.asking import ask, check_questions, counted
 from journeykit.engines.in_memory import Engine, InMemory
+from journeykit.engines.on_disk import OnDisk
+from journeykit.engines.out_of_core import OutOfCore
+from journeykit.engines.pool import Pool
+from journeykit.engines.progress import Progress
 
-__all__ = ["Engine", "InMemory"]
+__all__ = [
+    "Engine",
+    "InMemory",
+    "OnDisk",
+    "OutOfCore",
+    "Pool",
+    "Progress",
+    "ask",
+    "check_questions",
+    "counted",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +14,8 @@ import polars as pl
 
 from journeykit.errors import StoreError
 from journeykit.events import Events, log_provenance
-from journeykit.journeys import Journeys, journeys_of, unmapped_note
-from journeykit.ragged import Provenance, Staged
+from journeykit.journeys import Journeys, journeys_of, staged, unmapped_note
+from journeykit.ragged import Provenance
 from journeykit.sources.canonical import InvalidCounts
 from journeykit.stages import StageModel
 from journeykit.store import (
@@ -112,10 +112,8 @@ def _staged(journeys: Journeys, model: StageModel | None) -> tuple[Journeys, Cou
     """Give events their stages, and count those in none by name. The names of rules were checked at first."""
     if model is None:
         return journeys, Counter()
-    found = model.assign(journeys.in_time_order(), missing="ignore")
-    staged = Staged(model, journeys.as_stored(found.current), journeys.as_stored(found.furthest))
-    counts = Counter(dict(found.unmapped.select("event", "events").iter_rows()))
-    return replace(journeys, staged=staged), counts
+    after, unmapped = staged(journeys, model, "ignore")
+    return after, Counter(dict(unmapped.select("event", "events").iter_rows()))
 
 
 def _fitting(manifest: Manifest, events: Events) -> pl.DataFrame:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from journeykit.cells import By, make_cells
+from journeykit.cells import By, joined_labels, make_cells
 from journeykit.growing import tallies
 from journeykit.growing.keys import question_text
 from journeykit.growing.tallies import Tally
 from journeykit.journeys import Journeys, journeys_of
-from journeykit.protocol import CELL, Statistic, Tables
+from journeykit.protocol import Cells, Statistic, Tables, add_split
 from journeykit.store import Manifest, Shard, read_shards
 from journeykit.threads import on_all_cores
 
 SPAN = ("observed_from", "observed_until")
 LABELS = "labels"
+NONE = pl.DataFrame([{}])
 
 
 class Watched(Journeys):
@@ -32,27 +32,6 @@ class Watched(Journeys):
         return super().__getattribute__(name)
 
 
-@dataclass(frozen=True)
-class Segmentation:
-    """``by=`` and ``every=``, and what they were made of: the labels of every shard, and of all."""
-
-    by: By
-    every: str | None
-    of_shard: tuple[pl.DataFrame, ...]
-    labels: pl.DataFrame
-
-    def cells(self, shard: int) -> Any:
-        """Return for every cell of a shard its cell among all."""
-        if self.labels.width == 0:
-            return np.zeros(1, np.int32)
-        columns = self.labels.columns
-        numbered = self.labels.with_row_index(CELL)
-        joined = self.of_shard[shard].join(
-            numbered, on=columns, how="left", maintain_order="left", nulls_equal=True
-        )
-        return joined[CELL].cast(pl.Int32).to_numpy()
-
-
 class Counter:
     """The tallies of one state of a store: kept ones, and those that have to be counted."""
 
@@ -60,19 +39,18 @@ class Counter:
         self._manifest, self._by, self._every = manifest, by, every
         self._common = tallies.vocabulary_text(manifest.about)
         self._by_text = question_text((by, every)) or ""
-        of_shard = self._labels()
-        self.segmentation = Segmentation(by, every, of_shard, _union(of_shard))
+        self.labels = joined_labels(self._labels())
 
     def tables(self, statistics: Sequence[Statistic[Any, Any]]) -> list[Tables]:
         """Return the summed tables of some statistics, by cell of all labels and group."""
-        found = self._found(statistics)
         return [
-            self._joined(each, statistic.tables) for each, statistic in zip(found, statistics, strict=True)
+            self._joined(each, statistic.tables)
+            for each, statistic in zip(self._found(statistics), statistics, strict=True)
         ]
 
     def _found(self, statistics: Sequence[Statistic[Any, Any]]) -> list[dict[str, Tally]]:
         shards, keys = self._manifest.shards, [self._key(question_text(each)) for each in statistics]
-        found = [self._current(key) for key in keys]
+        found = [self._current(key, self.labels) for key in keys]
         missing = [shard for shard in shards if any(shard.checksum not in each for each in found)]
 
         def count(shard: Shard) -> list[Tally | None]:
@@ -80,7 +58,9 @@ class Counter:
                 statistic if shard.checksum not in known else None
                 for statistic, known in zip(statistics, found, strict=True)
             ]
-            return _counted(self._opened(shard), wanted, self._by, self._every)
+            journeys = self._opened(shard)
+            cells = make_cells(journeys, self._by, self._every, self.labels)
+            return _counted(journeys, wanted, cells)
 
         counted = on_all_cores(count, missing)
         for n, (known, key) in enumerate(zip(found, keys, strict=True)):
@@ -92,20 +72,20 @@ class Counter:
             known.update(new)
             if new and key is not None:
                 order = {shard.checksum: known[shard.checksum] for shard in shards}
-                tallies.keep(self._manifest.folder, key, order)
+                tallies.keep(self._manifest.folder, key, order, self.labels)
         return found
 
     def _key(self, question: str | None) -> str | None:
         return question and tallies.tally_key(question, self._by_text, self._common)
 
-    def _current(self, key: str | None) -> dict[str, Tally]:
-        """Return the kept tallies that still hold: those that did not look at what has changed."""
+    def _current(self, key: str | None, labels: pl.DataFrame) -> dict[str, Tally]:
+        """Return the kept tallies that still hold, by cell of these labels: those that did not look at what changed."""
         if key is None:
             return {}
         about, wanted = self._manifest.about, {shard.checksum for shard in self._manifest.shards}
         return {
             checksum: tally
-            for checksum, tally in tallies.kept(self._manifest.folder, key).items()
+            for checksum, tally in tallies.kept(self._manifest.folder, key, labels).items()
             if checksum in wanted and all(about[name] == value for name, value in tally.looked_at.items())
         }
 
@@ -117,9 +97,9 @@ class Counter:
         """Return the labels of every shard; kept like a tally, so that untouched shards stay closed."""
         shards = self._manifest.shards
         if self._by is None and self._every is None:
-            return tuple(pl.DataFrame([{}]) for _ in shards)
+            return tuple(NONE for _ in shards)
         key = self._key(LABELS)
-        found = self._current(key)
+        found = self._current(key, NONE)
         missing = [shard for shard in shards if shard.checksum not in found]
         made = on_all_cores(
             lambda shard: make_cells(self._opened(shard), self._by, self._every).labels, missing
@@ -128,34 +108,22 @@ class Counter:
             shard.checksum: Tally({LABELS: labels}, {}) for shard, labels in zip(missing, made, strict=True)
         }
         if missing and key is not None:
-            tallies.keep(
-                self._manifest.folder, key, {shard.checksum: found[shard.checksum] for shard in shards}
-            )
+            order = {shard.checksum: found[shard.checksum] for shard in shards}
+            tallies.keep(self._manifest.folder, key, order, NONE)
         return tuple(found[shard.checksum].tables[LABELS] for shard in shards)
 
     def _joined(self, found: Mapping[str, Tally], keys: Mapping[str, Sequence[str]]) -> Tables:
         """Put the tallies of all shards together. No two have users of one group, so that nothing adds up."""
-        summed = {}
-        for name, columns in keys.items():
-            parts = []
-            for n, shard in enumerate(self._manifest.shards):
-                table, cells = found[shard.checksum].tables[name], self.segmentation.cells(n)
-                numbers = pl.Series(CELL, cells[table[CELL].to_numpy()], dtype=pl.Int32)
-                parts.append(table.with_columns(numbers))
-            table = pl.concat(parts)
-            if not columns and table.is_empty() and self.segmentation.labels.width == 0:
-                table = table.clear(1).select(pl.all().fill_null(0))
-            summed[name] = table
-        return summed
+        parts = [found[shard.checksum].tables for shard in self._manifest.shards]
+        return add_split(parts, keys, apart=True, labelled=self.labels.width > 0)
 
 
 def _counted(
-    journeys: Watched, statistics: Sequence[Statistic[Any, Any] | None], by: By, every: str | None
+    journeys: Watched, statistics: Sequence[Statistic[Any, Any] | None], cells: Cells
 ) -> list[Tally | None]:
     """Tally one shard for those statistics that need it."""
-    cells = make_cells(journeys, by, every)
     (shard,) = journeys.shards()
-    own = cells.by_group(shard.groups)
+    cells = cells.by_group(shard.groups)
     found: list[Tally | None] = []
     for statistic in statistics:
         if statistic is None:
@@ -163,24 +131,8 @@ def _counted(
             continue
         noted: set[str] = set()
         shard.__dict__["looked_at"] = journeys.__dict__["looked_at"] = noted
-        tables = statistic.tally(shard, own)
+        tables = statistic.tally(shard, cells)
         del shard.__dict__["looked_at"], journeys.__dict__["looked_at"]
-        split = {name: own.split(tables[name]) for name in statistic.tables}
+        split = {name: cells.split(tables[name]) for name in statistic.tables}
         found.append(Tally(split, {name: getattr(journeys, name) for name in sorted(noted)}))
     return found
-
-
-def _union(of_shard: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Cross the values that any shard has, in the order that one journeys of all would give them."""
-    first = of_shard[0]
-    if first.width == 0:
-        return first
-    axes = []
-    for column in first.columns:
-        values = pl.concat([labels[column].unique() for labels in of_shard]).unique()
-        known = values.drop_nulls().sort()
-        axes.append((known.extend_constant(None, 1) if values.null_count() else known).to_frame())
-    labels = axes[0]
-    for axis in axes[1:]:
-        labels = labels.join(axis, how="cross", maintain_order="left_right")
-    return labels

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, overload
 import polars as pl
 
 from journeykit.cells import By
-from journeykit.errors import NotAStatisticError, ParameterError, StoreError
+from journeykit.engines import ask, check_questions
+from journeykit.errors import ParameterError, StoreError
 from journeykit.events import Events
 from journeykit.growing.appending import append
 from journeykit.growing.counting import Counter
@@ -185,13 +186,7 @@ class Store:
         sessions, abandonment) whenever it moves. Statistics of other packages are counted each time: their code
         may have changed. No more than one shard per core is in memory.
         """
-        if not statistics:
-            raise ParameterError("measure needs at least one statistic, such as Transitions().")
-        if not 0 < level < 1:
-            raise ParameterError(f"level must lie between 0 and 1, not {level!r}.")
-        for statistic in statistics:
-            if isinstance(statistic, type) or not hasattr(statistic, "tally"):
-                raise NotAStatisticError(statistic)
+        check_questions(statistics, level)
         manifest = read_manifest(self.path)
         for _ in range(TRIES):
             try:
@@ -244,25 +239,11 @@ def _answers(
     manifest: Manifest, statistics: tuple[Statistic[Any, Any], ...], by: By, every: str | None, level: float
 ) -> Any:
     counter = Counter(manifest, by, every)
-    context = _context(manifest, counter.segmentation.labels, level)
-    for statistic in statistics:
-        statistic.check(context)
-    answers = tuple(
-        _answer(counter, statistic, dict(tables), context)
-        for statistic, tables in zip(statistics, counter.tables(statistics), strict=True)
-    )
-    return answers[0] if len(answers) == 1 else answers
+    context = _context(manifest, counter.labels, level, every)
+    return ask(statistics, context, counter.tables)
 
 
-def _answer(
-    counter: Counter, statistic: Statistic[Any, Any], tables: dict[str, Any], context: Context
-) -> Any:
-    while (following := statistic.follow_up(tables, context)) is not None:
-        statistic, tables = following, {**tables, **counter.tables([following])[0]}
-    return statistic.answer(tables, context)
-
-
-def _context(manifest: Manifest, labels: pl.DataFrame, level: float) -> Context:
+def _context(manifest: Manifest, labels: pl.DataFrame, level: float, every: str | None) -> Context:
     """Say where an answer comes from, as the journeys would."""
     about = manifest.about
     stages = () if about["stages"] is None else StageModel.loads(about["stages"]).names
@@ -279,5 +260,6 @@ def _context(manifest: Manifest, labels: pl.DataFrame, level: float) -> Context:
         tied_pairs=about["provenance"]["tied_pairs"],
         kept=tuple(about["properties"]),
         level=level,
+        every=every,
         notes=tuple(about["provenance"]["notes"]),
     )

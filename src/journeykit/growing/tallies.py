@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import polars as pl
 
-from journeykit.protocol import Tables
+from journeykit.cells import places_of
+from journeykit.protocol import CELL, Tables
 
-FOLDER, ABOUT, SHARD = "tallies", "about.json", "__shard"
+FOLDER, ABOUT, LABELS, SHARD = "tallies", "about.json", "labels.parquet", "__shard"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Tally:
     Attributes
     ----------
     tables : mapping of str to polars.DataFrame
-        By cell of the shard's own labels, and group.
+        By cell of the labels of all shards, and group.
     looked_at : mapping of str to int
         What the statistic asked of the whole log, and was told.
     """
@@ -47,16 +49,27 @@ def tally_key(question: str, by: str, vocabulary: str) -> str:
     return hashlib.sha256(json.dumps([question, by, vocabulary, *versions]).encode()).hexdigest()[:32]
 
 
-def kept(folder: Path, key: str) -> dict[str, Tally]:
-    """Return the tallies of a question by the checksum of the shard; none if the file cannot be read."""
+def kept(folder: Path, key: str, labels: pl.DataFrame) -> dict[str, Tally]:
+    """Return the tallies of a question by the checksum of the shard; none if the file cannot be read.
+
+    Labels that have come since then gave the cells other numbers: they get those of these labels.
+    """
     try:
         with zipfile.ZipFile(folder / FOLDER / f"{key}.zip") as file:
             about = json.loads(file.read(ABOUT))
+            places = places_of(pl.read_parquet(file.read(LABELS)), labels) if labels.width else None
             whole = {
                 name: pl.read_parquet(file.read(f"{n}.parquet")) for n, name in enumerate(about["tables"])
             }
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, pl.exceptions.PolarsError):
         return {}
+    if places is not None and places.dtype != np.int32:
+        return {}
+    if places is not None:
+        whole = {
+            name: table.with_columns(pl.Series(CELL, places[table[CELL].to_numpy()], dtype=pl.Int32))
+            for name, table in whole.items()
+        }
     parts = {
         name: table.partition_by(SHARD, as_dict=True, include_key=False, maintain_order=True)
         for name, table in whole.items()
@@ -70,8 +83,8 @@ def kept(folder: Path, key: str) -> dict[str, Tally]:
     }
 
 
-def keep(folder: Path, key: str, tallies: Mapping[str, Tally]) -> None:
-    """Keep the tallies of a question; a store that cannot be written to is only slower."""
+def keep(folder: Path, key: str, tallies: Mapping[str, Tally], labels: pl.DataFrame) -> None:
+    """Keep the tallies of a question, and what their cells stand for; a store that cannot be written to is slower."""
     first = next(iter(tallies.values()))
     about = {
         "tables": list(first.tables),
@@ -83,6 +96,8 @@ def keep(folder: Path, key: str, tallies: Mapping[str, Tally]) -> None:
         try:
             with zipfile.ZipFile(waiting, "w") as file:
                 file.writestr(ABOUT, json.dumps(about))
+                if labels.width:
+                    file.writestr(LABELS, _parquet(labels))
                 for n, name in enumerate(first.tables):
                     file.writestr(f"{n}.parquet", _bytes(name, list(tallies.values())))
             waiting.replace(folder / FOLDER / f"{key}.zip")
@@ -94,8 +109,12 @@ def _bytes(name: str, tallies: list[Tally]) -> bytes:
     tables = [
         each.tables[name].with_columns(pl.lit(n, pl.UInt8).alias(SHARD)) for n, each in enumerate(tallies)
     ]
+    return _parquet(pl.concat(tables))
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
     content = BytesIO()
-    pl.concat(tables).write_parquet(content, compression="lz4")
+    table.write_parquet(content, compression="lz4")
     return content.getvalue()
 
 

@@ -8,7 +8,7 @@ SessionRule(timeout='30m', max_duration='12h', max_events=2500, burst=(100, '100
 
 from __future__ import annotations
 
-from journeykit.sessions.cutting import CAUSES, SessionCut, cut
+from journeykit.sessions.cutting import CAUSES, SessionCut, check_nulls, cut
 from journeykit.sessions.presets import (
     adobe,
     amplitude_mobile,
@@ -29,6 +29,7 @@ __all__ = [
     "adobe",
     "amplitude_mobile",
     "amplitude_web",
+    "check_nulls",
     "cut",
     "ga4",
     "is_open",

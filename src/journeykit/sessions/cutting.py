@@ -222,12 +222,7 @@ def _null_parts(
     """Count up the sessions of the rows without a value (0: a value), and say what opens each."""
     parts = np.zeros(nulls.size, np.int64)
     missing = int(nulls.sum())
-    if missing and rule.null_session == "raise":
-        raise InputError(
-            f"the session column is null in {missing:,} of {nulls.size:,} rows. Pass null_session='own' "
-            f"(each such row is a session), 'rule' (the timeout cuts them) or 'outside' (they are in no "
-            f"session)."
-        )
+    check_nulls(rule, missing, nulls.size)
     causes = np.full(missing + 1, SESSION_COLUMN, np.uint8)
     if rule.null_session == "own":
         parts[nulls] = np.arange(1, missing + 1)
@@ -239,6 +234,22 @@ def _null_parts(
         parts[nulls] = np.repeat(np.arange(1, within.causes.size + 1), np.diff(within.session_offsets))
         causes[1 : within.causes.size + 1] = np.where(within.causes == 0, SESSION_COLUMN, within.causes)
     return parts, causes
+
+
+def check_nulls(rule: SessionRule, missing: int, rows: int) -> None:
+    """Refuse rows without a session, where the rule takes the log's own and does not say what they are.
+
+    Raises
+    ------
+    InputError
+        If there are any.
+    """
+    if missing and rule.session_column and rule.null_session == "raise":
+        raise InputError(
+            f"the session column is null in {missing:,} of {rows:,} rows. Pass null_session='own' "
+            f"(each such row is a session), 'rule' (the timeout cuts them) or 'outside' (they are in no "
+            f"session)."
+        )
 
 
 class _Rows:

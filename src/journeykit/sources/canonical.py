@@ -287,11 +287,11 @@ def encode_events(frame: pl.DataFrame) -> pl.DataFrame:
     events = frame["event"]
     if not isinstance(events.dtype, pl.Categorical | pl.Enum):
         events = events.cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
-    names = _categories(events.dtype)
-    present = _present(events.to_physical(), len(names))
+    names = categories(events.dtype)
+    present = occurring(events.to_physical(), len(names))
     vocabulary = sorted(names[int(code)] for code in np.flatnonzero(present))
     check_names(vocabulary)
-    return frame.with_columns(_recoded(events, names, vocabulary))
+    return frame.with_columns(recoded(events, names, vocabulary))
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -301,12 +301,12 @@ def check_names(names: Iterable[str]) -> None:
         raise ReservedNameError(reserved)
 
 
-def _categories(dtype: pl.DataType) -> pl.Series:
+def categories(dtype: pl.DataType) -> pl.Series:
     """All texts of a dictionary, at the position of their code."""
     return dtype.categories if isinstance(dtype, pl.Enum) else dtype.categories.to_series()  # type: ignore[attr-defined]
 
 
-def _present(codes: pl.Series, size: int) -> npt.NDArray[np.bool_]:
+def occurring(codes: pl.Series, size: int) -> npt.NDArray[np.bool_]:
     """Mark the codes that occur."""
     present = np.zeros(size, np.bool_)
     for chunk in codes.drop_nulls().get_chunks():
@@ -317,7 +317,7 @@ def _present(codes: pl.Series, size: int) -> npt.NDArray[np.bool_]:
     return present
 
 
-def _recoded(events: pl.Series, names: pl.Series, vocabulary: list[str]) -> pl.Series:
+def recoded(events: pl.Series, names: pl.Series, vocabulary: list[str]) -> pl.Series:
     """Replace the codes of one dictionary by those of a sorted vocabulary, piece by piece in cache."""
     target = pl.Enum(vocabulary)
     if not vocabulary:

@@ -1,0 +1,255 @@
+"""Plans measured in shards on disk: cut by user, made into journeys one by one, tallied one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from journeykit.cells import By, joined_labels, segments_of
+from journeykit.cleaning import RUN_LENGTH
+from journeykit.engines import OnDisk, ask, check_questions
+from journeykit.engines.workspace import writing
+from journeykit.errors import ParameterError, UnknownPropertyError, WorkspaceError
+from journeykit.events import Events
+from journeykit.journeys import context_of
+from journeykit.partition import About, Buckets, cut_log
+from journeykit.protocol import Cells, Statistic
+from journeykit.ragged import Provenance
+from journeykit.sessions import SessionRule
+from journeykit.shard_files import ShardFile, save
+from journeykit.sources.canonical import drop_duplicates, recoded
+from journeykit.user_ids import GROUPS, UserIds
+from journeykit.whole import Facts, Verb, Whole, labels_of, said, whole_of
+
+BYTES_PER_EVENT, BYTES_PER_PROPERTY = 160, 48
+"""About what one event of a shard needs while it is read, ordered and tallied."""
+FEWEST_EVENTS = 1_000_000
+"""Of a shard, if the memory allows: fewer are not worth a file."""
+
+
+def measure_in_shards(
+    source: Any,
+    steps: Sequence[Verb],
+    statistics: Sequence[Statistic[Any, Any]],
+    engine: OnDisk,
+    by: By,
+    every: str | None,
+    level: float,
+) -> Any:
+    """Run a plan in shards on disk, and answer one or more questions.
+
+    Parameters
+    ----------
+    source : object
+        The log.
+    steps : sequence of (str, mapping)
+        ``read_events``, ``sessionize`` and the verbs after it, with their arguments.
+    statistics, by, every, level
+        See ``Journeys.measure``.
+    engine : OnDisk
+        How much memory there is, and who does the work.
+
+    Returns
+    -------
+    Answer or tuple of Answer
+        Those that the collected plan would give.
+
+    Raises
+    ------
+    ParameterError
+        If ``filter(where=...)`` does not look at one event at a time, or a parameter has a value it cannot take.
+    JourneykitError
+        Whatever the plan refuses in memory.
+    WorkspaceError, ShardError
+        See `OutOfCore` and `Pool`.
+    """
+    check_questions(statistics, level)
+    _check(steps, by, every)
+    with engine.workspace() as folder:
+        journeys, labels = _sharded(source, steps, engine, by, every, folder)
+        cells = Cells(labels, asked=(by, every))
+        context = context_of(journeys.whole, labels, level, every)
+        return ask(statistics, context, lambda asked: engine.run(journeys, asked, cells))  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, eq=False)
+class ShardedJourneys:
+    """Journeys as files of shards, with what is known of all of them."""
+
+    files: tuple[ShardFile, ...]
+    whole: Whole
+    on_disk = True
+
+    @property
+    def n_events(self) -> int:
+        """How many events."""
+        return self.whole.n_events
+
+    def shards(self, most: int) -> list[Any]:
+        """Return the shards themselves, all in memory."""
+        return [file.open() for file in self.files]
+
+    def parts(self, folder: Path, most: int) -> Sequence[ShardFile]:
+        """Return the files of the shards."""
+        return self.files
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """The files of the buckets that become one shard."""
+
+    number: int
+    of: int
+    n_events: int
+    files: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        return f"shard {self.number} of {self.of}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A shard, and what it knows."""
+
+    file: ShardFile
+    facts: list[Facts]
+    labels: pl.DataFrame
+    names: pl.Series
+    kept: tuple[str, ...]
+    stage_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Making:
+    """Makes a shard of journeys of its rows. It can be sent to another process."""
+
+    about: About
+    duplicates: Any
+    tz: str
+    rule: SessionRule
+    verbs: tuple[Verb, ...]
+    asked: tuple[By, str | None]
+    folder: Path
+
+    def __call__(self, task: _Task) -> _Made:
+        journeys, facts = said(self._events(task).sessionize(self.rule), self.verbs)
+        with writing(self.folder):
+            file = save(journeys, self.folder / f"shard-{task.number}", task.number, task.of)
+        for path in task.files:
+            path.unlink()
+        labels = labels_of(journeys, *self.asked)
+        return _Made(file, facts, labels, journeys.names, journeys.kept, journeys.stage_names)
+
+    def _events(self, task: _Task) -> Events:
+        about = self.about
+        try:
+            frame = pl.concat(pl.read_parquet(file, glob=False) for file in task.files)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise WorkspaceError.unreadable(task.name, str(error).strip().splitlines()[0]) from error
+        frame = frame.with_columns(recoded(frame["event"], about.names, about.vocabulary))
+        dropped = 0
+        if self.duplicates == "drop":
+            frame, dropped = drop_duplicates(frame)
+        return Events(
+            UserIds.of(frame["user"]),
+            frame.drop("user"),
+            replace(about.counts, rows_in=frame.height, rows_kept=frame.height),
+            dropped,
+            self.tz,
+            about.time_format,
+            about.local_zone,
+            about.observed_from,
+            about.observed_until,
+        )
+
+
+def _sharded(
+    source: Any, steps: Sequence[Verb], engine: OnDisk, by: By, every: str | None, folder: Path
+) -> tuple[ShardedJourneys, pl.DataFrame]:
+    """Run a plan into shards on disk; return their labels too."""
+    (_, reading), (_, cutting), *verbs = steps
+    rule: SessionRule = cutting["timeout"]
+    wanted = None if engine.shards == "auto" else int(engine.shards)
+    n_buckets = GROUPS * -(-(wanted or GROUPS) // GROUPS)
+    buckets = cut_log(source, reading, rule, folder, n_buckets, engine.memory_bytes, engine.progress)
+    tz, duplicates = reading.get("tz") or "UTC", reading.get("duplicates", "keep")
+    making = _Making(buckets.about, duplicates, tz, rule, tuple(verbs), (by, every), folder)
+    made = list(engine.map("ordering", making, _tasks(buckets, wanted, _most_events(reading, engine))))
+    first, about = made[0], buckets.about
+    log = Whole(
+        first.names,
+        tz,
+        about.first_microsecond,
+        about.last_microsecond,
+        first.kept,
+        first.stage_names,
+        provenance=Provenance(rows_dropped=about.counts.dropped),
+    )
+    whole = whole_of(log, [each.facts for each in made], verbs)
+    full = [each for each in made if each.file.n_events] or made[:1]
+    observed = whole.observed_from, whole.observed_until
+    files = tuple(replace(each.file, observed=observed, provenance=whole.provenance) for each in full)
+    return ShardedJourneys(files, whole), joined_labels([each.labels for each in full])
+
+
+def _most_events(reading: Mapping[str, Any], engine: OnDisk) -> int:
+    """Tell how many events of a shard the memory allows."""
+    width = len(reading.get("keep", ())) + sum(reading.get(role) is not None for role in ("session", "value"))
+    return max(1, engine.memory_bytes // (engine.workers * (BYTES_PER_EVENT + BYTES_PER_PROPERTY * width)))
+
+
+def _check(steps: Sequence[Verb], by: By, every: str | None) -> None:
+    """Refuse what cannot be measured in shards, before anything is read."""
+    reading = steps[0][1]
+    kept = [role for role in ("session", "value") if reading.get(role) is not None]
+    kept += [*reading.get("keep", ())]
+    for verb, arguments in steps[1:]:
+        if verb == "clean" and arguments["cleaning"].collapse_repeats:
+            kept.append(RUN_LENGTH)
+        if verb == "mark":
+            kept.append(arguments["name"])
+        if verb == "filter" and arguments.get("where") is not None:
+            _check_where(arguments["where"])
+    for segment in segments_of(by, every):
+        if segment.property not in kept:
+            raise UnknownPropertyError(segment.property, kept)
+
+
+def _check_where(where: pl.Expr) -> None:
+    if not where.meta.is_row_separable():
+        shown = " ".join(str(where).split())
+        raise ParameterError(
+            f"where={shown} looks at other rows, and shards do not see each other's. Filter by one event at a "
+            f"time, or collect the plan and measure it in memory."
+        )
+
+
+def _tasks(buckets: Buckets, wanted: int | None, most: int) -> list[_Task]:
+    """Join neighbouring buckets into shards: as many as wanted, or of a size that is worth it."""
+    sizes = buckets.sizes
+    if wanted is not None:
+        shard_of = np.arange(sizes.size) * wanted // sizes.size
+    else:
+        shard_of = np.zeros(sizes.size, np.int64)
+        size = number = 0
+        for bucket, rows in enumerate(sizes.tolist()):
+            if size and (size + rows > min(most, FEWEST_EVENTS)):
+                size, number = 0, number + 1
+            size += rows
+            shard_of[bucket] = number
+    members = [np.flatnonzero(shard_of == number) for number in np.unique(shard_of[sizes > 0])]
+    return [
+        _Task(
+            number,
+            len(members),
+            int(sizes[own].sum()),
+            tuple(file for bucket in own for file in buckets.files[bucket]),
+        )
+        for number, own in enumerate(members, start=1)
+    ]
