@@ -14,13 +14,13 @@ import polars as pl
 from journeykit.errors import ParameterError, ReservedNameError, UnknownNameError
 from journeykit.paths import UNITS, Unit
 from journeykit.ragged import Codes, Columns
-from journeykit.selection import Missing, noted
+from journeykit.selection import noted
 from journeykit.sources.canonical import RESERVED_NAME
 from journeykit.taking import Flags, J, taken
+from journeykit.unknown_names import Missing, check_missing, refuse_unknown
 
 RUN_LENGTH = "run_length"
 REFERENCE = re.compile(r"\\(\\|\d)")
-MISSING = ("raise", "ignore")
 Rules = Sequence[tuple[str, str]]
 
 
@@ -141,7 +141,7 @@ def clean(journeys: J, cleaning: PathCleaning, *, missing: Missing = "raise") ->
     ----------
     cleaning : PathCleaning
         What to do.
-    missing : {"raise", "ignore"}
+    missing : {"raise", "ignore", "warn"}
         What to do about excluded names that the log does not have once it is renamed. D0.9.
 
     Returns
@@ -170,8 +170,7 @@ def clean(journeys: J, cleaning: PathCleaning, *, missing: Missing = "raise") ->
         raise ParameterError(
             f"clean needs a PathCleaning, not {cleaning!r}. Write clean(jk.PathCleaning(...))."
         )
-    if missing not in MISSING:
-        raise ParameterError.choice("missing", missing, MISSING)
+    check_missing(missing)
     old = journeys.names.cast(pl.String)
     new = cleaning._cleaned(old)
     _check(journeys, cleaning, new, missing)
@@ -194,8 +193,8 @@ def _check(journeys: Any, cleaning: PathCleaning, new: pl.Series, missing: str) 
     if reserved:
         raise ReservedNameError(reserved)
     unknown = sorted({*cleaning.exclude} - {*new})
-    if unknown and missing == "raise":
-        raise UnknownNameError("event", unknown, new.unique().sort())
+    if unknown:
+        refuse_unknown(UnknownNameError("event", unknown, new.unique().sort()), missing)
     if journeys.staged is not None and not new.equals(journeys.names.cast(pl.String)):
         raise ParameterError(
             "this cleaning renames events, and stages were assigned by their names. "

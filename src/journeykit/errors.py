@@ -119,6 +119,10 @@ class BrokenRowError(UnreadableFileError):
         super().__init__(path, format_, f"line {line:,} {reason}", advice)
 
 
+class UnwritableError(JourneykitError, OSError):
+    """Answers that cannot be written where they are to go; the reason is in the message."""
+
+
 class EngineError(JourneykitError, RuntimeError):
     """An error of polars, DuckDB or Arrow, with the step in which it happened; the cause is chained."""
 

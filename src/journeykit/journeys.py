@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic, Tables
 from journeykit.ragged import Provenance, Ragged, Staged
 from journeykit.stages import StageModel
+from journeykit.unknown_names import Missing
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -46,14 +47,14 @@ class Journeys(Ragged):
     __repr__ = views.text
     _repr_html_ = views.html
 
-    def assign_stages(self, model: StageModel, *, missing: Literal["raise", "ignore"] = "raise") -> Journeys:
+    def assign_stages(self, model: StageModel, *, missing: Missing = "raise") -> Journeys:
         """Give every event the stage that its user is in, and the furthest one so far.
 
         Parameters
         ----------
         model : StageModel
             Stages in order, with the rules that lead into them.
-        missing : {"raise", "ignore"}
+        missing : {"raise", "ignore", "warn"}
             What to do about exact names in rules that are not in the log. D0.9.
 
         Returns
@@ -228,7 +229,7 @@ def context_of(journeys: Any, labels: pl.DataFrame, level: float, every: str | N
 
 
 def staged(
-    journeys: Journeys, model: StageModel, missing: Literal["raise", "ignore"]
+    journeys: Journeys, model: StageModel, missing: Literal["raise", ignore]
 ) -> tuple[Journeys, pl.DataFrame]:
     """Give every event its stage; return the names in no stage too, with their events."""
     found = model.assign(journeys.in_time_order(), missing=missing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -12,7 +11,6 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import (
-    JourneykitWarning,
     ParameterError,
     StageModelError,
     UnknownNameError,
@@ -24,9 +22,9 @@ from journeykit.ragged import Codes, Ragged
 from journeykit.stages.conditions import Condition, Where, as_where, predicate
 from journeykit.stages.matching import events_matched, names_matched
 from journeykit.stages.rules import Rule
+from journeykit.unknown_names import refuse_unknown
 
 Of: TypeAlias = Literal["event", "stage"]
-Missing: TypeAlias = Literal["raise", "ignore", "warn"]
 FirstTime: TypeAlias = Literal[False, True, "filtered"]
 Bools = npt.NDArray[np.bool_]
 
@@ -218,12 +216,8 @@ def check_matches(matches: Iterable[Match], of: str, missing: str, context: Cont
                 raise UnknownPropertyError(column, context.kept)
     known = context.stages if of == "stage" else context.names.to_list()
     unknown = sorted({name for match in matches for name in match.names} - {*known})
-    if not unknown or missing == "ignore":
-        return
-    error = UnknownNameError(of, unknown, known)
-    if missing == "raise":
-        raise error
-    warnings.warn(str(error), JourneykitWarning, stacklevel=2)
+    if unknown:
+        refuse_unknown(UnknownNameError(of, unknown, known), missing)
 
 
 def symbols_of(

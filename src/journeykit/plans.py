@@ -20,13 +20,14 @@ from journeykit.journeys import Journeys
 from journeykit.patterns import Matches, Occurrence, Pattern
 from journeykit.protocol import Statistic
 from journeykit.reading import read_events, roles_of
-from journeykit.selection import Keep, Matching, Missing, Selection, Users
+from journeykit.selection import Keep, Matching, Selection, Users
 from journeykit.sessions import SessionRule
 from journeykit.sharded import measure_in_shards
 from journeykit.sources import open_source, source_format
 from journeykit.sources.canonical import Duplicates, OnInvalid
 from journeykit.sources.roles import TimeUnit
 from journeykit.stages import StageModel
+from journeykit.unknown_names import Missing, check_missing
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -111,8 +112,7 @@ class JourneysPlan(_Plan):
             raise ParameterError(
                 f"model must be a StageModel, not {model!r}. Load one with StageModel.load(path)."
             )
-        if missing not in get_args(Missing):
-            raise ParameterError.choice("missing", missing, get_args(Missing))
+        check_missing(missing)
         return self._then("assign_stages", {"model": model, "missing": missing}, {"missing": "raise"})
 
     def clean(self, cleaning: PathCleaning, *, missing: Missing = "raise") -> JourneysPlan:
@@ -127,8 +127,7 @@ class JourneysPlan(_Plan):
             raise ParameterError(
                 f"clean needs a PathCleaning, not {cleaning!r}. Write clean(jk.PathCleaning(...))."
             )
-        if missing not in get_args(Missing):
-            raise ParameterError.choice("missing", missing, get_args(Missing))
+        check_missing(missing)
         return self._then("clean", {"cleaning": cleaning, "missing": missing}, {"missing": "raise"})
 
     def filter(

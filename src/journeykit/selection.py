@@ -15,11 +15,11 @@ from journeykit.errors import ParameterError, UnknownNameError, UnknownUserError
 from journeykit.patterns import OTHER_JOURNEYS, Matches, Pattern, match
 from journeykit.ragged import Int64s, Ragged
 from journeykit.taking import Flags, J, taken
+from journeykit.unknown_names import Missing, check_missing, refuse_unknown
 from journeykit.user_ids import hash_ids
 from journeykit.views import column_names, columns_of
 
 Keep: TypeAlias = Literal["events", "sessions", "users"]
-Missing: TypeAlias = Literal["raise", "ignore"]
 Matching: TypeAlias = Pattern | Matches | str
 Users: TypeAlias = Iterable[str] | Iterable[int] | pl.Series | str | int
 
@@ -55,8 +55,7 @@ class Selection:
             )
         if self.keep not in get_args(Keep):
             raise ParameterError.choice("keep", self.keep, get_args(Keep))
-        if self.missing not in get_args(Missing):
-            raise ParameterError.choice("missing", self.missing, get_args(Missing))
+        check_missing(self.missing)
         for parameter in ("start", "end"):
             _check_moment(parameter, getattr(self, parameter))
         if self.start is not None and self.end is not None and self.start >= self.end:
@@ -112,7 +111,7 @@ def select(
         Events in ``[start, end)`` match. With a time zone.
     matching : Pattern, str or Matches, optional
         The events of all matches of a pattern match, or those of these matches. D8.11.
-    missing : {"raise", "ignore"}
+    missing : {"raise", "ignore", "warn"}
         What to do about names and users that are not there (D0.9). A pattern has a choice of its own.
 
     Returns
@@ -267,16 +266,16 @@ def code_flags(asked: Selection, journeys: Ragged) -> Flags:
     """Say of every name of the vocabulary whether its events are asked for; refuse those that it does not have."""
     wanted = pl.Series(list(asked.events or ()), dtype=pl.String)
     unknown = wanted.filter(~wanted.is_in(journeys.names.implode())).to_list()
-    if unknown and asked.missing == "raise":
-        raise UnknownNameError("event", unknown, journeys.names)
+    if unknown:
+        refuse_unknown(UnknownNameError("event", unknown, journeys.names), asked.missing)
     return journeys.names.is_in(wanted.implode()).to_numpy()
 
 
 def _user_flags(asked: Selection, journeys: Ragged) -> Flags:
     assert isinstance(asked.users, pl.Series)
     ids, wanted = journeys.users, _like(asked.users, journeys.users.dtype)
-    if asked.missing == "raise" and (unknown := absent_users(asked, ids)):
-        raise UnknownUserError(*unknown_users(asked, unknown), ids.to_list())
+    if asked.missing != "ignore" and (unknown := absent_users(asked, ids)):
+        refuse_unknown(UnknownUserError(*unknown_users(asked, unknown), ids.to_list()), asked.missing)
     return ids.is_in(wanted.drop_nulls().implode()).to_numpy()
 
 

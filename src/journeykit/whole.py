@@ -16,6 +16,7 @@ from journeykit.events import log_provenance
 from journeykit.journeys import Journeys, staged, unmapped_noted
 from journeykit.ragged import Int64s, Provenance
 from journeykit.selection import Selection, absent_users, code_flags, noted, spanned, unknown_users
+from journeykit.unknown_names import refuse_unknown
 
 SHOWN_IDS = 1_000
 """Per shard, of which the closest to an unknown one are named."""
@@ -177,8 +178,8 @@ def _after(before: Whole, facts: Facts, verb: str, arguments: Mapping[str, Any])
         after = noted(earlier, after, repr(arguments["cleaning"]))
     elif verb == "filter":
         asked = Selection(**arguments)
-        if facts.unknown and asked.missing == "raise":
-            raise UnknownUserError(*unknown_users(asked, facts.unknown), facts.ids)
+        if facts.unknown:
+            refuse_unknown(UnknownUserError(*unknown_users(asked, facts.unknown), facts.ids), asked.missing)
         after = spanned(asked, noted(earlier, after, repr(asked)))
     found: Whole = after
     return found

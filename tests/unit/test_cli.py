@@ -63,10 +63,10 @@ def process(*arguments: object, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
 
 
-def refused(result, message: str) -> None:
-    """One line on stderr, exit code 1, no traceback."""
+def refused(result, message: str, code: int = 1) -> None:
+    """One line on stderr, exit code 1, or 2 for a wrong option, no traceback."""
     assert result.stderr == f"error: {message}\n"
-    assert result.exit_code == 1
+    assert result.exit_code == code
 
 
 def files(folder: Path) -> list[str]:
@@ -289,6 +289,18 @@ class TestMeasure:
         assert run("measure", log, *ROLES, *asked).exit_code == 1
         assert run("measure", log, *ROLES, *asked, "--missing", "ignore").exit_code == 0
 
+    def test_names_that_are_missing_can_be_warned_of_once(self, log, tmp_path):
+        model = jk.StageModel([jk.Stage("look", ["catalog", "serch"]), jk.Stage("own", "purchase")])
+        model.save(tmp_path / "stages.toml")
+        asked = ("--goal", "purchas", "--stages", tmp_path / "stages.toml", "--missing", "warn", "--quiet")
+        result = run("measure", log, *ROLES, *asked, "--out", tmp_path / "out")
+        assert result.exit_code == 0
+        first, second = result.stderr.splitlines()
+        assert first.startswith(
+            "warning: stage 'look' names the event 'serch', which is not in this log. Did you mean 'search'?"
+        )
+        assert second.startswith("warning: no event 'purchas' in this log. Did you mean 'purchase'?")
+
     def test_quiet_prints_nothing(self, log, tmp_path):
         result = run("measure", log, *ROLES, "--statistics", "overview", "--quiet", "--out", tmp_path)
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
@@ -337,6 +349,7 @@ class TestSessions:
             "--session cannot be 'ga5'. Did you mean 'ga4'? Available: 'ga4', 'adobe', 'matomo', 'posthog', "
             "'mixpanel', 'posthog_2021', 'amplitude_web', 'amplitude_mobile' and 3 more. Or give a duration with "
             "its unit, such as '30m'.",
+            code=2,
         )
 
     def test_a_bare_number(self, log, tmp_path):
@@ -344,6 +357,7 @@ class TestSessions:
             run("measure", log, *ROLES, "--session", "30", "--out", tmp_path),
             "--session cannot be '30'. Give a duration with its unit, such as '30m', '36h' or '7d' "
             "(us, ms, s, m, h, d, w).",
+            code=2,
         )
 
 
@@ -370,6 +384,7 @@ class TestErrors:
             run("measure", log, "--user", "user_id", "--out", tmp_path),
             "read_events needs to know which columns play the roles ['time', 'event']. "
             "Pass --time <column name>, --event <column name>.",
+            code=2,
         )
 
     def test_a_wrong_goal(self, log, tmp_path):
@@ -401,13 +416,15 @@ class TestErrors:
                 "xlsx",
                 "table_format cannot be 'xlsx'. Choose one of: 'parquet', 'csv', 'both'.",
             ),
+            ("--missing", "warm", "missing cannot be 'warm'. Choose one of: 'raise', 'ignore', 'warn'."),
+            ("--on-invalid", "ignore", "on_invalid cannot be 'ignore'. Choose one of: 'raise', 'drop'."),
             ("--by", "device", "no column 'device' for the role 'keep'."),
             ("--stages", "nowhere.toml", "nowhere.toml"),
         ],
     )
     def test_values_that_cannot_be(self, log, tmp_path, option, value, message):
         result = run("measure", log, *ROLES, option, value, "--out", tmp_path / "out")
-        assert result.exit_code == 1
+        assert result.exit_code == (1 if option in ("--by", "--stages") else 2)
         assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert not (tmp_path / "out").exists()

@@ -456,7 +456,7 @@ NAIVE = datetime(2024, 1, 1)
     ("arguments", "message"),
     [
         ({"keep": "rows"}, "keep cannot be 'rows'. Choose one of: 'events', 'sessions', 'users'."),
-        ({"missing": "skip"}, "missing cannot be 'skip'. Choose one of: 'raise', 'ignore'."),
+        ({"missing": "skip"}, "missing cannot be 'skip'. Choose one of: 'raise', 'ignore', 'warn'."),
         (
             {"where": "view"},
             (

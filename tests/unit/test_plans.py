@@ -238,7 +238,7 @@ def test_wrong_options_are_refused_at_once(arguments: dict[str, Any], message: s
         ),
         (
             lambda base: base.sessionize().assign_stages(MODEL, missing="skip"),
-            "missing cannot be 'skip'. Choose one of: 'raise', 'ignore'.",
+            "missing cannot be 'skip'. Choose one of: 'raise', 'ignore', 'warn'.",
         ),
     ],
 )

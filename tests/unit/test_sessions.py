@@ -397,7 +397,7 @@ class TestValues:
                 "null_session cannot be 'drop'. Choose one of: 'raise', 'own', 'rule', 'outside'.",
             ),
             ({"bounce": "adobe"}, "bounce cannot be 'adobe'. Choose one of: 'single', 'ga4'."),
-            ({"missing": None}, "missing cannot be None. Choose one of: 'raise', 'ignore'."),
+            ({"missing": None}, "missing cannot be None. Choose one of: 'raise', 'ignore', 'warn'."),
             ({"session_column": "sid"}, "session_column cannot be 'sid'. Choose one of: True, False."),
             ({"timeout_inclusive": 1}, "timeout_inclusive cannot be 1. Choose one of: True, False."),
             ({"passive": 3}, "passive cannot be 3. Give a name or a list of names."),

@@ -574,8 +574,12 @@ class TestAssign:
             'Pass missing="ignore" to count such names as never seen.'
         )
         assert model.assign(Log(path(["buy", "look"])), missing="ignore").matched.tolist() == [2, 0]
-        with pytest.raises(ParameterError, match="missing cannot be 'no'"):
+        with pytest.warns(JourneykitWarning) as warned:
+            assert model.assign(Log(path(["buy", "look"])), missing="warn").matched.tolist() == [2, 0]
+        assert str(warned[0].message) == str(caught.value)
+        with pytest.raises(ParameterError) as refused:
             model.assign(Log(path("a")), missing="no")
+        assert str(refused.value) == "missing cannot be 'no'. Choose one of: 'raise', 'ignore', 'warn'."
 
     def test_expressions_that_do_not_fit(self):
         log = Log(path("ab"), kind=["x", "y"])
@@ -739,6 +743,19 @@ class TestCheck:
             "the rule event('veiw') of stage 'look' matches no event of this log",
             "the rule regex('^z') of stage 'stay' matches no event of this log",
         ]
+
+    def test_missing_names_can_be_warned_of(self):
+        model = StageModel([Stage("look", "view", "veiw")])
+        for hold in (model.validate, lambda names, **options: model.check(Log(path(names)), **options)):
+            with pytest.warns(JourneykitWarning) as caught:
+                hold(["view"], missing="warn")
+            assert [str(each.message) for each in caught] == [
+                (
+                    "stage 'look' names the event 'veiw', which is not in this log. Did you mean 'view'? "
+                    "Available: 'view'."
+                ),
+                "the rule event('veiw') of stage 'look' matches no event of this log",
+            ]
 
     def test_a_sound_model_is_silent(self):
         with warnings.catch_warnings():

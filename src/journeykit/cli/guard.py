@@ -12,9 +12,9 @@ from typing import TextIO
 
 import typer
 
-from journeykit.errors import JourneykitError, JourneykitWarning
+from journeykit.errors import JourneykitError, JourneykitWarning, ParameterError
 
-FAILED = 1
+FAILED, MISUSED = 1, 2
 _OPTIONS = (
     "user", "time", "event", "order", "value", "keep", "tz", "unit", "time_format", "format", "on_invalid",
     "duplicates", "missing", "horizon",
@@ -24,7 +24,9 @@ _PARAMETER = re.compile(rf"(?<![\w.])({'|'.join(_OPTIONS)})=(\[\.\.\., '([^']*)'
 
 @contextmanager
 def guarded(*, debug: bool) -> Iterator[None]:
-    """Turn errors into one line on stderr and exit code 1, and warnings into one line each.
+    """Turn errors into one line on stderr and exit code 1, or 2 for a wrong option; warnings into one line each.
+
+    The same warning is said once.
 
     Parameters
     ----------
@@ -38,11 +40,13 @@ def guarded(*, debug: bool) -> Iterator[None]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("always", JourneykitWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _Speaker().show
         try:
             yield
         except (typer.Exit, typer.BadParameter):
             raise
+        except ParameterError as error:
+            _refuse(str(error), debug=debug, code=MISUSED)
         except JourneykitError as error:
             _refuse(str(error), debug=debug)
         except MemoryError:
@@ -97,23 +101,33 @@ def _as_option(found: re.Match[str]) -> str:
     return f"--{found[1].replace('_', '-')} {value}".rstrip() + ("" if found[2] else " ")
 
 
-def _refuse(message: str, *, debug: bool) -> None:
+def _refuse(message: str, *, debug: bool, code: int = FAILED) -> None:
     if debug:
         traceback.print_exc()
     _say("error", as_options(message))
-    raise typer.Exit(FAILED)
+    raise typer.Exit(code)
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    if issubclass(category, JourneykitWarning):
-        _say("warning", as_options(str(message)))
+class _Speaker:
+    """Says each warning once."""
+
+    def __init__(self) -> None:
+        self.said: set[str] = set()
+
+    def show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Say a warning, in the place of `warnings.showwarning`."""
+        text = as_options(str(message))
+        if issubclass(category, JourneykitWarning) and text not in self.said:
+            self.said.add(text)
+            _say("warning", text)
 
 
 def _say(kind: str, message: str, stream: TextIO | None = None) -> None:

@@ -49,7 +49,8 @@ def run(reading: Reading, asking: Asking, writing: Writing, *, quiet: bool) -> N
         journeys = events.sessionize(rule)
         if model is not None:
             model.check(journeys, unmapped="ignore", missing=asking.missing)  # type: ignore[arg-type]
-            journeys = journeys.assign_stages(model, missing=asking.missing)  # type: ignore[arg-type]
+            # What is missing was told by check.
+            journeys = journeys.assign_stages(model, missing="ignore")
         answers = measured(journeys, asked, asking, steps)
         steps.begin("writing")
         written = write_frames(frames_of(answers), folder, endings)

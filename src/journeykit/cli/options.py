@@ -12,6 +12,7 @@ import typer
 
 from journeykit.cli.guard import guarded
 from journeykit.durations import CALENDAR
+from journeykit.unknown_names import MISSING as MISSING_NAMES
 
 STATISTICS = ("overview", "transitions", "top_paths", "conversion", "abandonment", "stage_flow")
 PRESETS = (
@@ -154,9 +155,9 @@ class Asking:
     missing: Annotated[
         str,
         option(
-            "Names of events that the log does not have: raise an error, or ignore them.",
+            "Names of events that the log does not have: raise an error, ignore them, or warn.",
             ASK,
-            choices=("raise", "ignore"),
+            choices=MISSING_NAMES,
         ),
     ] = "raise"
 

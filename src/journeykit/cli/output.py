@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from journeykit.errors import ParameterError
+from journeykit.errors import ParameterError, UnwritableError
 from journeykit.files import write_frame
 from journeykit.protocol import GROUP
 from journeykit.statistics.base import Answer
@@ -67,12 +67,12 @@ def all_or_nothing(folder: Path) -> Iterator[Path]:
 
     Raises
     ------
-    ParameterError
+    UnwritableError
         If it cannot be written to: before any work, as far as that can be known.
     """
     with _explained(folder):
         if folder.exists() and not folder.is_dir():
-            raise ParameterError(
+            raise UnwritableError(
                 f"the answers cannot be written to {str(folder)!r}: it is a file. Name a folder."
             )
         # On the same disk, so that moving a file is one step that cannot stop half-way.
@@ -107,9 +107,11 @@ def _explained(folder: Path) -> Iterator[None]:
     """Say where writing failed."""
     try:
         yield
+    except UnwritableError:
+        raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ParameterError(
+        raise UnwritableError(
             f"the answers cannot be written to {str(folder)!r}: {reason}. Check the folder's permissions and the "
             f"room on its disk, or name another one with --out."
         ) from error

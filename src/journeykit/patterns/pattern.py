@@ -16,7 +16,6 @@ from journeykit.matchers import (
     MOST_MATCHERS,
     Match,
     MatchLike,
-    Missing,
     Of,
     as_match,
     check_matches,
@@ -31,6 +30,7 @@ from journeykit.patterns.syntax import UNBOUNDED, Names
 from journeykit.patterns.syntax import Sequence as Parsed
 from journeykit.protocol import Context
 from journeykit.ragged import Codes, Ragged
+from journeykit.unknown_names import Missing
 
 Masks = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]

@@ -15,6 +15,7 @@ import polars as pl
 from journeykit.durations import MICROSECONDS, microseconds
 from journeykit.errors import InputError, UnknownNameError
 from journeykit.sessions.rule import CUTTING, NEVER, SessionRule, longest_gap
+from journeykit.unknown_names import refuse_unknown
 
 CAUSES = (
     "first",
@@ -130,8 +131,8 @@ def cut(rule: SessionRule, log: Log, *, threads: int | None = None) -> SessionCu
     """
     known = log.names.to_list() if rule.events else []
     unknown = sorted(set(rule.events) - set(known))
-    if unknown and rule.missing == "raise":
-        raise UnknownNameError("event", unknown, known)
+    if unknown:
+        refuse_unknown(UnknownNameError("event", unknown, known), rule.missing)
     if threads is None:
         threads = pl.thread_pool_size() if log.times.size >= PARALLEL_FROM else 1
     return _cut_by_column(rule, log, threads) if rule.session_column else _cut_by_rule(rule, log, threads)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from journeykit.durations import MICROSECONDS, Duration, microseconds
 from journeykit.errors import ParameterError
+from journeykit.unknown_names import Missing, check_missing
 
 Int64s = npt.NDArray[np.int64]
 NullSession = Literal["raise", "own", "rule", "outside"]
@@ -59,7 +60,7 @@ class SessionRule:
         An engaged session is longer than `engaged_after`, or has two views, or one key event (D2.5).
     engaged_after : str or timedelta
         See `views`.
-    missing : "raise" or "ignore"
+    missing : "raise", "ignore" or "warn"
         What to do with names of events that the log does not have (D0.9).
 
     Raises
@@ -100,7 +101,7 @@ class SessionRule:
     views: Collection[str] = ()
     key_events: Collection[str] = ()
     engaged_after: Duration = "10s"
-    missing: Literal["raise", "ignore"] = "raise"
+    missing: Missing = "raise"
 
     def __post_init__(self) -> None:
         """Check every value, and keep it in the one form that compares."""
@@ -117,7 +118,7 @@ class SessionRule:
         _check_choice("split_at", self.split_at, (None, "day"))
         _check_choice("null_session", self.null_session, ("raise", "own", "rule", "outside"))
         _check_choice("bounce", self.bounce, ("single", "ga4"))
-        _check_choice("missing", self.missing, ("raise", "ignore"))
+        check_missing(self.missing)
         for name in ("timeout_inclusive", "session_column"):
             _check_choice(name, getattr(self, name), (True, False))
         self._check_together()

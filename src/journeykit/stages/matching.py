@@ -16,6 +16,7 @@ import polars as pl
 from journeykit.durations import microseconds
 from journeykit.errors import StageModelError, UnknownNameError
 from journeykit.stages.rules import Rule, Stage
+from journeykit.unknown_names import Missing, refuse_unknown
 
 PARALLEL_FROM = 1_000_000
 
@@ -198,12 +199,12 @@ def exact_names(rule: Rule) -> Iterator[str]:
         yield from exact_names(rule.after)
 
 
-def refuse_missing(stages: Sequence[Stage], names: pl.Series) -> None:
-    """Refuse rules that name an event absent from the log. DEFINITIONS D0.9."""
+def refuse_missing(stages: Sequence[Stage], names: pl.Series, missing: Missing) -> None:
+    """Refuse rules that name an event absent from the log, or warn of them. DEFINITIONS D0.9."""
     known = set(names)
     asked = dict.fromkeys(name for _, _, rule in numbered(stages) for name in exact_names(rule))
-    if missing := [name for name in asked if name not in known]:
-        raise UnknownNameError("event", missing, names)
+    if unknown := [name for name in asked if name not in known]:
+        refuse_unknown(UnknownNameError("event", unknown, names), missing, stacklevel=5)
 
 
 def unmapped_names(log: OrderedLog, rules: Numbers) -> pl.DataFrame:

@@ -15,7 +15,8 @@ from journeykit.errors import StageModelError, UnknownNameError
 from journeykit.stages import files, matching, validation
 from journeykit.stages.matching import OrderedLog, StageAssignment
 from journeykit.stages.rules import Stage
-from journeykit.stages.validation import Missing, Moves, Unmapped
+from journeykit.stages.validation import Moves, Unmapped
+from journeykit.unknown_names import Missing, check_missing
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -152,7 +153,7 @@ class StageModel:
             The event names.
         unmapped : {"raise", "warn", "ignore"}
             What to do about names that no rule can match.
-        missing : {"raise", "ignore"}
+        missing : {"raise", "ignore", "warn"}
             What to do about exact names in rules that are not in `names` (D0.9).
 
         Raises
@@ -164,7 +165,7 @@ class StageModel:
         Warns
         -----
         JourneykitWarning
-            For a rule that matches nothing, and for a stage without rules.
+            For a rule that matches nothing, for a stage without rules, and with ``missing="warn"`` for such names.
         """
         vocabulary = pl.Series("event", list(dict.fromkeys(names)), dtype=pl.String)
         validation.validate(self.stages, vocabulary, unmapped, missing)
@@ -183,7 +184,7 @@ class StageModel:
         ----------
         log : Journeys
             Events in journey order.
-        missing : {"raise", "ignore"}
+        missing : {"raise", "ignore", "warn"}
             What to do about exact names in rules that are not in the log.
 
         Returns
@@ -202,9 +203,8 @@ class StageModel:
         -----
         O(V x rules + n) if names decide, else O(n x rules); V names, n events.
         """
-        validation.check_missing(missing)
-        if missing == "raise":
-            matching.refuse_missing(self.stages, log.names)
+        check_missing(missing)
+        matching.refuse_missing(self.stages, log.names, missing)
         return matching.assign(self.stages, log)
 
     def explain(self, log: OrderedLog) -> pl.DataFrame:

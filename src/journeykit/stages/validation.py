@@ -22,13 +22,13 @@ from journeykit.stages.matching import (
     unmapped_names,
 )
 from journeykit.stages.rules import Rule, Stage
+from journeykit.unknown_names import Missing, check_missing
 
 MOST_STAGES = 254
 MOST_RULES = 65_535
 
 Moves: TypeAlias = tuple[tuple[str, str], ...]
 Unmapped: TypeAlias = Literal["raise", "warn", "ignore"]
-Missing: TypeAlias = Literal["raise", "ignore"]
 
 
 def structure_problems(
@@ -66,10 +66,10 @@ def validate(stages: Sequence[Stage], names: pl.Series, unmapped: Unmapped, miss
     _check_choices(unmapped, missing)
     reach = [names_matched(rule, names) for _, _, rule in numbered(stages)]
     reached = np.any(reach, axis=0) if reach else np.zeros(len(names), np.bool_)
-    problems = _missing_problems(stages, names, missing)
+    problems, notes = _missing_names(stages, names, missing)
     problems += _overlaps(stages, [(number, rule) for number, _, rule in numbered(stages)], names)
     left = names.filter(pl.Series(~reached, dtype=pl.Boolean)).sort().to_list()
-    notes = _empty_stages(stages)
+    notes += _empty_stages(stages)
     notes += [
         f"{_place(stages, number, rule)} matches no event of this log"
         for number, rule in _silent(stages, reach)
@@ -82,9 +82,9 @@ def check(stages: Sequence[Stage], log: OrderedLog, unmapped: Unmapped, missing:
     _check_choices(unmapped, missing)
     claims = claim(stages, log)
     counts = np.bincount(claims.rules, minlength=claims.matched_events.size + 1)[1:]
-    problems = _missing_problems(stages, log.names, missing)
+    problems, notes = _missing_names(stages, log.names, missing)
     problems += _overlaps(stages, [(number, rule) for number, _, rule in numbered(stages)], log.names)
-    notes = _empty_stages(stages)
+    notes += _empty_stages(stages)
     for number, position, rule in numbered(stages):
         matched, taken = int(claims.matched_events[position - 1]), int(counts[position - 1])
         if matched == 0:
@@ -103,12 +103,6 @@ def _check_choices(unmapped: Unmapped, missing: Missing) -> None:
     if unmapped not in ("raise", "warn", "ignore"):
         raise ParameterError.choice("unmapped", unmapped, ("raise", "warn", "ignore"))
     check_missing(missing)
-
-
-def check_missing(missing: Missing) -> None:
-    """Refuse a choice that does not exist."""
-    if missing not in ("raise", "ignore"):
-        raise ParameterError.choice("missing", missing, ("raise", "ignore"))
 
 
 def _finish(problems: list[str], notes: list[str], left: list[str], unmapped: Unmapped) -> None:
@@ -175,9 +169,12 @@ def _silent(stages: Sequence[Stage], reach: Sequence[Flags]) -> list[tuple[int, 
     ]
 
 
-def _missing_problems(stages: Sequence[Stage], names: pl.Series, missing: Missing) -> list[str]:
+def _missing_names(
+    stages: Sequence[Stage], names: pl.Series, missing: Missing
+) -> tuple[list[str], list[str]]:
+    """Say which names the log does not have: as problems, or as notes where they are to be warned of. D0.9."""
     if missing == "ignore":
-        return []
+        return [], []
     known = set(names)
     problems: dict[str, None] = {}
     for number, _, rule in numbered(stages):
@@ -188,7 +185,7 @@ def _missing_problems(stages: Sequence[Stage], names: pl.Series, missing: Missin
                     f"stage {stage!r} names the event {name!r}, which is not in this log. "
                     f"{suggestion(name, names)}"
                 ] = None
-    return list(problems)
+    return (list(problems), []) if missing == "raise" else ([], list(problems))
 
 
 def _empty_stages(stages: Sequence[Stage]) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from warnings import warn
 
-from journeykit.errors import JourneykitWarning, ParameterError, UnknownNameError
+from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.unknown_names import MISSING, refuse_unknown
 
 if TYPE_CHECKING:
     from journeykit.protocol import Context
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 CHOICES: dict[str, tuple[str, ...]] = {
     "of": ("event", "stage"),
     "unit": ("session", "user"),
-    "missing": ("raise", "ignore", "warn"),
+    "missing": MISSING,
     "occurrence": ("first", "last"),
     "open_paths": ("end", "censor"),
     "episodes": ("first", "all"),
 }
 """The parameters that several statistics share, and the values they can take."""
 
-CALLER = 4
-"""Who asked: above ``check_names``, ``check`` and ``measure``."""
+CALLER = 5
+"""Who asked: above ``refuse_unknown``, ``check_names``, ``check`` and ``measure``."""
 
 
 def check_choices(statistic: Any, **own: Sequence[object]) -> None:
@@ -44,9 +44,5 @@ def check_names(of: str, names: Sequence[str], missing: str, context: Context) -
     check_states(of, context)
     known = context.stages if of == "stage" else context.names.to_list()
     unknown = sorted(set(names) - set(known))
-    if not unknown or missing == "ignore":
-        return
-    error = UnknownNameError(of, unknown, known)
-    if missing == "raise":
-        raise error
-    warn(str(error), JourneykitWarning, stacklevel=CALLER)
+    if unknown:
+        refuse_unknown(UnknownNameError(of, unknown, known), missing, stacklevel=CALLER)

@@ -26,7 +26,6 @@ Marks = npt.NDArray[np.uint8]
 
 Names: TypeAlias = str | Sequence[str]
 Of: TypeAlias = Literal["event", "stage"]
-Missing: TypeAlias = Literal["raise", "ignore", "warn"]
 
 NEVER = 1 << 62
 """Microseconds that no log spans; two of them still fit into an int64."""

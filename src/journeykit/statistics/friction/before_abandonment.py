@@ -12,7 +12,7 @@ import polars as pl
 from journeykit.durations import Duration
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches, symbols_of
+from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
@@ -23,6 +23,7 @@ from journeykit.statistics.friction.flags import FLAGS, ShardVisits
 from journeykit.statistics.friction.friction import Friction
 from journeykit.statistics.friction.slow_visits import SlowLimits, next_question
 from journeykit.statistics.goals import Bools, Int64s, Walk, longest, longest_silence
+from journeykit.unknown_names import Missing
 
 COUNTS = ("units", "converted", "abandoned", "users")
 SIDES = ("with", "without")

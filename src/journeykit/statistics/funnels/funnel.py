@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.journeys import Journeys
-from journeykit.matchers import MOST_MATCHERS, Missing, check_matches
+from journeykit.matchers import MOST_MATCHERS, check_matches
 from journeykit.paths import Unit
 from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, described
@@ -33,6 +33,7 @@ from journeykit.statistics.funnels.steps import (
 from journeykit.statistics.funnels.tally import tally
 from journeykit.statistics.funnels.trend import trend_notes
 from journeykit.statistics.goals import Of
+from journeykit.unknown_names import MISSING, Missing
 
 Span = tuple[datetime | None, datetime | None]
 UNITS = ("user", "session", "totals")
@@ -201,7 +202,7 @@ class Funnel(Statistic[FunnelAnswer]):
         for name, allowed in (
             ("unit", UNITS),
             ("of", ("event", "stage")),
-            ("missing", ("raise", "ignore", "warn")),
+            ("missing", MISSING),
         ):
             if getattr(self, name) not in allowed:
                 raise ParameterError.choice(name, getattr(self, name), allowed)

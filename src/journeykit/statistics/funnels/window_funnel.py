@@ -12,7 +12,7 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches, symbols_of
+from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
@@ -25,6 +25,7 @@ from journeykit.statistics.base import (
     with_share,
 )
 from journeykit.statistics.goals import Of, Walk
+from journeykit.unknown_names import Missing
 
 Mode: TypeAlias = Literal[
     "strict_increase", "strict_once", "strict_deduplication", "strict_order", "allow_reentry"

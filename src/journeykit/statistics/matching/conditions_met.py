@@ -11,7 +11,7 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches, symbols_of
+from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.ragged import Ragged
@@ -27,6 +27,7 @@ from journeykit.statistics.base import (
 )
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.goals import Of, Walk
+from journeykit.unknown_names import Missing
 from journeykit.views import units_of
 
 

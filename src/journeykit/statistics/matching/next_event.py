@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches, symbols_of
+from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.paths import Unit
 from journeykit.patterns import Pattern
 from journeykit.patterns.syntax import DIRECTLY
@@ -29,6 +29,7 @@ from journeykit.statistics.base import (
     with_wilson,
 )
 from journeykit.statistics.goals import Of, Walk, state_names
+from journeykit.unknown_names import Missing
 from journeykit.views import units_of
 
 Int64s = npt.NDArray[np.int64]

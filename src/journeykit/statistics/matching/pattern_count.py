@@ -10,7 +10,6 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.journeys import Journeys
-from journeykit.matchers import Missing
 from journeykit.patterns import Pattern
 from journeykit.patterns.searching import Search
 from journeykit.protocol import CELL, Cells, Context, Tables
@@ -27,6 +26,7 @@ from journeykit.statistics.base import (
 )
 from journeykit.statistics.distribution import Distribution, checked_quantiles, column_names
 from journeykit.statistics.goals import Walk
+from journeykit.unknown_names import Missing
 
 COUNTS = ("units", "users", "matched", "matched_users", "matches")
 

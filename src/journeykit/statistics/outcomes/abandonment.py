@@ -21,7 +21,6 @@ from journeykit.statistics.goals import (
     Bools,
     Codes,
     Int64s,
-    Missing,
     Names,
     Of,
     Walk,
@@ -38,6 +37,7 @@ from journeykit.statistics.outcomes.abandonment_answer import (
     abandonment_of,
 )
 from journeykit.statistics.waiting import distinct
+from journeykit.unknown_names import MISSING, Missing
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Abandonment(Statistic[AbandonmentAnswer]):
         "unit": UNITS,
         "open_paths": (None, "censor", "end"),
         "episodes": ("first", "all"),
-        "missing": ("raise", "ignore", "warn"),
+        "missing": MISSING,
         "after": (True, False),
     }
 

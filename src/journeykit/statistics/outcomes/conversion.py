@@ -34,7 +34,6 @@ from journeykit.statistics.goals import (
     Int32s,
     Int64s,
     Marks,
-    Missing,
     Names,
     Of,
     Walk,
@@ -43,6 +42,7 @@ from journeykit.statistics.goals import (
     longest_silence,
     state_names,
 )
+from journeykit.unknown_names import Missing
 
 START = "<START>"
 COUNTS = ("reached", "converted", "open", "users", "visits", "converting_visits")

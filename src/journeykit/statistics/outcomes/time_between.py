@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.durations import Duration
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, Of, as_match, check_matches, symbols_of
+from journeykit.matchers import Match, MatchLike, Of, as_match, check_matches, symbols_of
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Grouped, Statistic
@@ -20,7 +20,7 @@ from journeykit.statistics.checks import check_choices
 from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.goals import longest
 from journeykit.statistics.outcomes.time_between_answer import TimeBetweenAnswer, time_between_answer
-from journeykit.statistics.retention.activity import MISSING
+from journeykit.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -97,7 +97,7 @@ class TimeBetween(Statistic[TimeBetweenAnswer]):
     missing: Missing = "raise"
 
     def __post_init__(self) -> None:
-        check_choices(self, pairing=("first", "each"), missing=MISSING)
+        check_choices(self, pairing=("first", "each"))
         object.__setattr__(self, "start", as_match(self.start, "start"))
         object.__setattr__(self, "end", as_match(self.end, "end"))
         object.__setattr__(self, "quantiles", checked_quantiles(self.quantiles))

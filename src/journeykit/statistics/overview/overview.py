@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from journeykit.statistics.checks import check_choices, check_names
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.overview.table import OverviewAnswer, overview_answer
 from journeykit.statistics.waiting import distinct
+from journeykit.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 LONGEST = int(np.iinfo(np.int64).max)
@@ -77,7 +78,7 @@ class Overview(Statistic[OverviewAnswer]):
     }
 
     goal: str | Sequence[str] | None = None
-    missing: Literal["raise", "ignore", "warn"] = "raise"
+    missing: Missing = "raise"
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, Of, as_match, check_matches
+from journeykit.matchers import Match, MatchLike, Of, as_match, check_matches
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
@@ -28,6 +28,7 @@ from journeykit.statistics.paths.walk import (
     checked_count,
     checked_occurrence,
 )
+from journeykit.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

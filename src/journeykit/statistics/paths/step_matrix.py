@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, Of, as_match, check_matches
+from journeykit.matchers import Match, MatchLike, Of, as_match, check_matches
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
@@ -36,6 +36,7 @@ from journeykit.statistics.paths.walk import (
     checked_occurrence,
     lost_note,
 )
+from journeykit.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 KEYS = ("step", "state")

@@ -21,6 +21,7 @@ from journeykit.statistics.cleaning import cleaned
 from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.paths.table import PathTable, Shown, bits_per_code, path_table, shown_paths
 from journeykit.statistics.units import count_units
+from journeykit.unknown_names import Missing
 
 Names = str | Sequence[str] | None
 HASHED = np.uint64(1 << 63)
@@ -85,7 +86,7 @@ class TopPaths(Statistic[PathTable]):
     collapse_repeats: bool = False
     goal: Names = None
     quantiles: Sequence[float] = ()
-    missing: Literal["raise", "ignore", "warn"] = "raise"
+    missing: Missing = "raise"
 
     tables: ClassVar[Mapping[str, Sequence[str]]] = {"paths": ("key", "codes", "cut"), UNITS_TABLE: ()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.paths.table import PathTable
 from journeykit.statistics.paths.top_paths import Names, TopPaths
 from journeykit.statistics.paths.walk import check_shared, checked_count
+from journeykit.unknown_names import Missing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,7 +121,7 @@ class Variants(Statistic[VariantTable]):
     collapse_repeats: bool = False
     goal: Names = None
     quantiles: Sequence[float] = ()
-    missing: Literal["raise", "ignore", "warn"] = "raise"
+    missing: Missing = "raise"
 
     tables: ClassVar[Mapping[str, Sequence[str]]] = TopPaths.tables
 

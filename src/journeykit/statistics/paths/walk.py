@@ -17,6 +17,7 @@ from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context
 from journeykit.statistics.goals import Walk, state_names
 from journeykit.statistics.units import count_units
+from journeykit.unknown_names import MISSING
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -28,7 +29,7 @@ UNLIMITED = 1 << 40
 SHARED: dict[str, tuple[object, ...]] = {
     "of": ("event", "stage"),
     "unit": ("session", "user"),
-    "missing": ("raise", "ignore", "warn"),
+    "missing": MISSING,
     "keep": ("first", "last"),
     "open_paths": ("end", "censor"),
     "collapse_repeats": (False, True),

@@ -12,7 +12,7 @@ import polars as pl
 from journeykit.errors import ParameterError
 from journeykit.intervals import GROUPS, jackknife
 from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, Missing
+from journeykit.matchers import MatchLike
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import Answer, with_floats, with_share
 from journeykit.statistics.checks import check_choices
@@ -23,7 +23,8 @@ from journeykit.statistics.periods import (
     bounds_of,
     covering,
 )
-from journeykit.statistics.retention.activity import MISSING, Activity, ByPeriod, Gridded, as_frame
+from journeykit.statistics.retention.activity import Activity, ByPeriod, Gridded, as_frame
+from journeykit.unknown_names import Missing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,7 +98,7 @@ class ActiveUsers(ByPeriod[ActiveUsersAnswer]):
     missing: Missing = "raise"
 
     def __post_init__(self) -> None:
-        check_choices(self, missing=MISSING)
+        check_choices(self)
         self._settle()
         if (
             not isinstance(self.window, int)

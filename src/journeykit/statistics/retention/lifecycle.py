@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, Missing
+from journeykit.matchers import MatchLike
 from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.base import Answer, with_rate
 from journeykit.statistics.checks import check_choices
@@ -21,7 +21,8 @@ from journeykit.statistics.periods import (
     bounds_of,
     covering,
 )
-from journeykit.statistics.retention.activity import MISSING, Activity, ByPeriod, Gridded, as_frame
+from journeykit.statistics.retention.activity import Activity, ByPeriod, Gridded, as_frame
+from journeykit.unknown_names import Missing
 
 COUNTS = ("new", "returning", "resurrecting", "dormant", "active")
 
@@ -101,7 +102,7 @@ class Lifecycle(ByPeriod[LifecycleAnswer]):
     missing: Missing = "raise"
 
     def __post_init__(self) -> None:
-        check_choices(self, new_by=("any", "activity"), missing=MISSING)
+        check_choices(self, new_by=("any", "activity"))
         self._settle()
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:

@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches
+from journeykit.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
@@ -25,9 +25,10 @@ from journeykit.statistics.periods import (
     check_count,
     check_periods,
 )
-from journeykit.statistics.retention.activity import MISSING, Activity, as_frame
+from journeykit.statistics.retention.activity import Activity, as_frame
 from journeykit.statistics.retention.answer import RetentionAnswer, retention_answer
 from journeykit.statistics.retention.layout import Layout, layout_of
+from journeykit.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Cohort: TypeAlias = Literal["first_time", "recurring", "first_time_filtered"]
@@ -146,7 +147,7 @@ class Retention(Statistic[RetentionAnswer]):
             given = getattr(self, parameter)
             if given is not None:
                 object.__setattr__(self, parameter, as_match(given, parameter))
-        check_choices(self, cohort=COHORTS, rule=RULES, vs=("first", "previous"), missing=MISSING)
+        check_choices(self, cohort=COHORTS, rule=RULES, vs=("first", "previous"))
         check_periods(self.period, self.week_start, self.between)
         for parameter in ("total_periods", "min_occurrences"):
             _check_positive(parameter, getattr(self, parameter))

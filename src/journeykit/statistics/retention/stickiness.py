@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, Missing
+from journeykit.matchers import MatchLike
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import Answer, with_share
 from journeykit.statistics.checks import check_choices
@@ -21,7 +21,8 @@ from journeykit.statistics.periods import (
     bounds_of,
     covering,
 )
-from journeykit.statistics.retention.activity import MISSING, Activity, ByPeriod, Gridded, as_frame
+from journeykit.statistics.retention.activity import Activity, ByPeriod, Gridded, as_frame
+from journeykit.unknown_names import Missing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +94,7 @@ class Stickiness(ByPeriod[StickinessAnswer]):
     missing: Missing = "raise"
 
     def __post_init__(self) -> None:
-        check_choices(self, missing=MISSING)
+        check_choices(self)
         self._settle()
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
