@@ -228,9 +228,7 @@ def context_of(journeys: Any, labels: pl.DataFrame, level: float, every: str | N
     )
 
 
-def staged(
-    journeys: Journeys, model: StageModel, missing: Literal["raise", ignore]
-) -> tuple[Journeys, pl.DataFrame]:
+def staged(journeys: Journeys, model: StageModel, missing: Missing) -> tuple[Journeys, pl.DataFrame]:
     """Give every event its stage; return the names in no stage too, with their events."""
     found = model.assign(journeys.in_time_order(), missing=missing)
     stages = Staged(model, journeys.as_stored(found.current), journeys.as_stored(found.furthest))
