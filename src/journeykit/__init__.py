@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from journeykit.reading import read_events
     from journeykit.sessions import SessionRule
     from journeykit.stages import Stage, StageModel
+    from journeykit.statistics.attribution.attribution import Attribution
     from journeykit.statistics.base import Answer, Statistic
     from journeykit.statistics.experiments.experiment import Experiment
     from journeykit.statistics.experiments.metric import Metric
@@ -98,6 +99,7 @@ _HOMES = {
     "Flow": "statistics.paths.flow",
     "Conversion": "statistics.outcomes.conversion",
     "Abandonment": "statistics.outcomes.abandonment",
+    "Attribution": "statistics.attribution.attribution",
     "StageFlow": "statistics.stage_flow.stage_flow",
     "Friction": "statistics.friction.friction",
     "FrictionBeforeAbandonment": "statistics.friction.before_abandonment",
@@ -139,6 +141,7 @@ __all__ = [
     "Abandonment",
     "ActiveUsers",
     "Answer",
+    "Attribution",
     "ConditionsMet",
     "Conversion",
     "Events",

@@ -106,6 +106,16 @@ def statistics():
             ["view", "home"], "view", unit="session", pairing="each", within="20m", quantiles=(0.1, 0.5)
         ),
         jk.TimeBetween("look", "own", of="stage", pairing="each"),
+        jk.Attribution("buy", "device", order=2),
+        jk.Attribution(
+            ["buy", "cart"],
+            "device",
+            ["shapley_ordered", "last_non_direct"],
+            lookback="2h",
+            reset=False,
+            direct="mobile",
+        ),
+        jk.Attribution("buy", "device", "markov", lookback="session", per="session"),
         jk.SessionLengths(("5m", "1h")),
         jk.Lifecycle(),
         jk.Lifecycle(["view", "cart"], period="2d", week_start="sunday", new_by="activity"),

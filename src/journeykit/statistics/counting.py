@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,33 +15,36 @@ DENSE_ROWS = 1 << 18
 
 @dataclass(frozen=True)
 class CountingRows:
-    """Rows of eight numbers, found by key.
+    """Rows of numbers, found by key.
 
     Attributes
     ----------
     keys, rows : numpy.ndarray of int64 and int32
         A hash table from key to row, or empty when the key is the row. Of two types, so that the compiler knows
         that they do not overlap: a kernel is then twice as fast.
-    table : numpy.ndarray of int64, rows x 8
-        What is counted; one cache line a row.
+    table : numpy.ndarray, rows x columns
+        What is counted: int64 unless asked otherwise, eight columns, one cache line a row. The first column is not 0
+        in a row that was met.
     """
 
     keys: Int64s
     rows: npt.NDArray[np.int32]
-    table: Int64s
+    table: npt.NDArray[Any]
 
     @classmethod
-    def make(cls, possible: int, met_at_most: int) -> CountingRows:
+    def make(
+        cls, possible: int, met_at_most: int, columns: int = 8, dtype: type[np.number[Any]] = np.int64
+    ) -> CountingRows:
         """Make room for `possible` keys from 0 on, of which at most `met_at_most` will be met."""
         dense = possible <= DENSE_ROWS
         count = possible if dense else min(possible, met_at_most)
-        table = np.zeros((max(count, 1), 8), np.int64)
+        table = np.zeros((max(count, 1), columns), dtype)
         if dense:
             return cls(np.empty(0, np.int64), np.empty(0, np.int32), table)
         places = 1 << max(4, (2 * count).bit_length())
         return cls(np.zeros(places + 1, np.int64), np.zeros(places, np.int32), table)
 
-    def found(self) -> tuple[Int64s, Int64s]:
+    def found(self) -> tuple[Int64s, npt.NDArray[Any]]:
         """Return the keys that were met, and their rows of the table."""
         keys, rows = self.places()
         return keys, self.table[rows]

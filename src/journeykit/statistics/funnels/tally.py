@@ -267,13 +267,22 @@ def averaged_sums(place: Int64s, mean: Floats, n: int) -> tuple[npt.NDArray[Any]
 
 def shard_values(funnel: Funnel, shard: Journeys) -> npt.NDArray[np.float64] | None:
     """Return the property to add up, per event in the order of the funnel's paths; NaN for null."""
-    if funnel.value is None:
-        return None
+    return None if funnel.value is None else floats_of(shard, funnel.value, funnel.container)
+
+
+def floats_of(shard: Journeys, name: str, unit: str) -> npt.NDArray[np.float64]:
+    """Return a property of numbers, once for all shards, per event in the order of the paths of `unit`; NaN for null.
+
+    Raises
+    ------
+    ColumnTypeError
+        If it holds something else.
+    """
     whole = shard.whole
 
     def make() -> npt.NDArray[np.float64]:
-        log = whole.in_time_order() if funnel.container == "user" else whole
-        values = log.property(funnel.value or "")
+        log = whole.in_time_order() if unit == "user" else whole
+        values = log.property(name)
         # A column without any value tells no type: readers call it text.
         unknown = values.null_count() == len(values)
         if not (unknown or values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
@@ -282,7 +291,7 @@ def shard_values(funnel: Funnel, shard: Journeys) -> npt.NDArray[np.float64] | N
             )
         return values.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
-    return whole.memo.get(("floats", funnel.value, funnel.container), make)
+    return whole.memo.get(("floats", name, unit), make)
 
 
 def _keys(key: Int64s, width: int, values: Numbered | None) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Which touches earned a conversion."""
