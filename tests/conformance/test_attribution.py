@@ -102,7 +102,7 @@ def test_shapley(paths, published):
 def test_flow_identity(paths, published):
     answer = jk.Attribution.of_paths(paths, **COLUMNS, models="markov")
     model, data = published["B09_flow_identity"]["expected"]["PathData"]
-    assert answer._chains[0].converting() == pytest.approx(model, abs=1e-12)
+    assert answer._chains[0].observed == pytest.approx(model, abs=1e-12)
     assert model == pytest.approx(data, abs=1e-12)
 
 

@@ -125,7 +125,7 @@ def test_free_checks(rows):
         return
     made = journeys_of(rows)
     one = made.measure(question("user", models="markov"))
-    assert one._chains[0].converting() == pytest.approx(len(won) / len(touched))
+    assert one._chains[0].observed == pytest.approx(len(won) / len(touched))
     joined = made.measure(question("user", models="markov", transform="exposure"))
     assert_close(
         credited(one, "markov", "removal_effect"), credited(joined, "markov", "removal_effect"), 1e-9

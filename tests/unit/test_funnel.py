@@ -422,3 +422,16 @@ def test_times_between_inner_steps():
     assert str(raised.value) == (
         "this funnel kept no times from step 1 to step 4. Ask with times_between=[(1, 4)]."
     )
+
+
+def test_texts_are_numbered_by_their_order(monkeypatch):
+    """Whether the first values are all there are, or not."""
+    from journeykit.statistics.funnels import runs
+
+    texts = pl.Series("channel", ["b", None, "é", "a", "", "b"])
+    for sample in (6, 2, 0):
+        monkeypatch.setattr(runs, "SAMPLE", sample)
+        found = runs._numbered_texts(texts)
+        assert found.codes.tolist() == [2, -1, 3, 1, 0, 2]
+        assert found.values.to_list() == ["", "a", "b", "é"]
+    assert runs._numbered_texts(pl.Series([None], dtype=pl.String)).codes.tolist() == [-1]

@@ -234,3 +234,39 @@ def count_touch_moves(spans, cells, amounts, touches, rule, seen, room, keys, ro
             table[slot_of(keys, rows, base), 0] += conversions[span]
         if nulls[span] > 0:
             table[slot_of(keys, rows, base + 1), 0] += nulls[span]
+
+
+@kernel
+def solve_removals(offsets, targets, shares, won, keep, rule, found):
+    """Find P(convert) from every state in several chains at once; return the sweeps it took, -1 if it did not settle.
+
+    The moves out of state s are ``offsets[s]`` to ``offsets[s + 1]``: their `targets` (-1: the path ends), `shares` of
+    the moves of s, and whether they are `won`. ``keep[s, c]`` is 0 where paths of chain c end at state s, else 1.
+    `rule` = (most sweeps, what error is left). Gauss and Seidel: each sweep uses what it has found itself.
+    """
+    most, tolerance = rule
+    columns = keep.shape[1]
+    row = np.zeros(columns)
+    before, slower = np.inf, 1.0
+    for sweep in range(most):
+        change = 0.0
+        for s in range(keep.shape[0] - 1, -1, -1):
+            ended = 0.0
+            row[:] = 0.0
+            for edge in range(offsets[s], offsets[s + 1]):
+                share, target = shares[edge], targets[edge]
+                if target >= 0:
+                    for c in range(columns):
+                        row[c] += share * found[target, c]
+                elif won[edge]:
+                    ended += share
+            for c in range(columns):
+                new = (row[c] + ended) * keep[s, c]
+                change = max(change, abs(new - found[s, c]))
+                found[s, c] = new
+        rate = change / before if sweep > 0 else 1.0
+        slowest = max(rate, slower)
+        if change == 0.0 or (slowest < 1.0 and change * slowest / (1.0 - slowest) < tolerance):
+            return sweep + 1
+        before, slower = change, rate
+    return -1

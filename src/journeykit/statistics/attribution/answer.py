@@ -151,7 +151,7 @@ class AttributionAnswer(Answer):
         self._check_removed(removed, sequence)
         cells, effects, replicates, groups, users = [], [], [], [], []
         for cell, chain in self._chains.items():
-            found, parts = chain.replicated(chain.lost_by(removed, sequence)[None])
+            found, parts = chain.removal_effects(chain.ending_in(removed, sequence)[None])
             cells.append(cell)
             effects.append(found[0])
             replicates.append(parts[0])
@@ -305,7 +305,7 @@ class _Credit:
         effects, parts = np.full(height, np.nan), np.full((height, GROUPS), np.nan)
         cells, names = self.channels.totals[CELL].to_numpy(), self.channels.totals["channel"].to_list()
         for cell, chain in chains.items():
-            found, replicates = chain.replicated(chain.lost_by_channel())
+            found, replicates = chain.removal_effects(chain.of_channel())
             place = {name: i for i, name in enumerate(chain.channels)}
             rows = [i for i in np.flatnonzero(cells == cell).tolist() if names[i] in place]
             own = [place[names[i]] for i in rows]

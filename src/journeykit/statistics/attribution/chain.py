@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,10 +14,15 @@ from journeykit.intervals import GROUPS
 from journeykit.protocol import GROUP
 from journeykit.statistics.attribution.tally import CONVERTED, NEXT
 from journeykit.statistics.transitions.absorption import solve
+from journeykit.threads import on_all_cores
 
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
 START = 0
+SETTLING = (1_000, 1e-16)
+"""How many sweeps to try before a factorisation, and what error may be left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,52 +33,49 @@ class TouchChain:
     ----------
     channels : tuple of str
         All that are touched, in the order of their names.
-    last : numpy.ndarray of int64, edges x order
-        The touches of the state that an edge leads to, oldest first, as numbers of channels; -1 where it is shorter,
-        and everywhere for an edge that leads to an end.
+    tuples : numpy.ndarray of int64, states x order
+        The last touches of every state, oldest first, as numbers of channels; -1 where it is shorter. State 0 is START.
     source, target : numpy.ndarray of int64
-        States of every edge; -1 for a target that ends the path. 0 is START.
+        States of every edge, by source; -1 for a target that ends the path.
     won : numpy.ndarray of bool
         Whether the target is a conversion.
     counts : numpy.ndarray of float64, edges x groups
         Paths by jackknife group.
-    states : int
-        How many there are.
     """
 
     channels: tuple[str, ...]
-    last: Int64s
+    tuples: Int64s
     source: Int64s
     target: Int64s
-    won: npt.NDArray[np.bool_]
+    won: Bools
     counts: Floats
-    states: int
 
     @classmethod
     def of(cls, moves: pl.DataFrame, touches: Sequence[str]) -> TouchChain:
         """Gather the rows of a tally: the columns of `touches`, ``target``, ``outcome``, ``group``, ``paths``."""
-        distinct = pl.concat([moves[name] for name in (*touches, "target")]).drop_nulls().unique().sort()
-        place = pl.int_range(len(distinct), eager=True)
-        edges = moves.select(*touches, "target", "outcome").unique(maintain_order=True)
-        edges = edges.sort(*touches, "outcome", "target")
-        codes = [
-            edges[name].replace_strict(distinct, place, default=-1, return_dtype=pl.Int64).to_numpy()
-            for name in (*touches, "target")
-        ]
-        inner = edges["outcome"].to_numpy() == NEXT
-        last = np.where(inner[:, None], np.column_stack(codes[1:]), -1)
-        before = np.column_stack(codes[:-1])
-        tuples, number = np.unique(np.concatenate([before, last]), axis=0, return_inverse=True)
-        number = number.reshape(-1)
-        source, target = number[: edges.height], np.where(inner, number[edges.height :], -1)
-        keys = [*touches, "target", "outcome"]
-        row = moves.join(
-            edges.with_row_index("edge"), on=keys, how="left", nulls_equal=True, maintain_order="left"
+        keys = [*touches, "outcome", "target"]
+        named = [moves[name] for name in (*touches, "target")]
+        distinct = pl.concat(named).drop_nulls().unique().sort()
+        enum = pl.Enum(distinct)
+        rows = moves.select(
+            *(
+                pl.col(name).cast(enum).to_physical().cast(pl.Int64).fill_null(-1)
+                for name in (*touches, "target")
+            ),
+            "outcome",
         )
+        edges = rows.unique().sort(keys)
+        codes = edges.select(*touches, "target").to_numpy()
+        inner = edges["outcome"].to_numpy() == NEXT
+        last = np.where(inner[:, None], codes[:, 1:], -1)
+        tuples, number = np.unique(np.concatenate([codes[:, :-1], last]), axis=0, return_inverse=True)
+        number = number.reshape(-1)
+        row = rows.join(edges.with_row_index("edge"), on=keys, how="left", maintain_order="left")["edge"]
         counts = np.zeros((edges.height, GROUPS))
-        np.add.at(counts, (row["edge"].to_numpy(), moves[GROUP].to_numpy()), moves["paths"].to_numpy())
+        np.add.at(counts, (row.to_numpy(), moves[GROUP].to_numpy()), moves["paths"].to_numpy())
+        target = np.where(inner, number[edges.height :], -1)
         won = edges["outcome"].to_numpy() == CONVERTED
-        return cls(tuple(distinct), last, source, target, won, counts, max(1, len(tuples)))
+        return cls(tuple(distinct), tuples, number[: edges.height], target, won, counts)
 
     @cached_property
     def total(self) -> Floats:
@@ -86,44 +88,78 @@ class TouchChain:
         """The jackknife groups that have paths."""
         return np.flatnonzero(self.counts.any(axis=0)).tolist()
 
-    def lost_by_channel(self) -> npt.NDArray[np.bool_]:
-        """Mark the edges that lead to each channel, channels x edges."""
-        found: npt.NDArray[np.bool_] = self.last[:, -1] == np.arange(len(self.channels))[:, None]
+    @property
+    def observed(self) -> float:
+        """P(convert) from START with all channels."""
+        return float(self.converting(np.zeros((0, len(self.tuples)), np.bool_))[0])
+
+    def of_channel(self) -> Bools:
+        """Mark the states whose last touch is of each channel, channels x states."""
+        found: Bools = self.tuples[:, -1] == np.arange(len(self.channels))[:, None]
         return found
 
-    def lost_by(self, removed: Collection[str] | Sequence[str], sequence: bool) -> npt.NDArray[np.bool_]:
-        """Mark the edges into a state that ends in any of some channels, or in a sequence of them."""
-        numbers = [self.channels.index(name) for name in removed if name in self.channels]
+    def ending_in(self, touches: Sequence[str], sequence: bool) -> Bools:
+        """Mark the states that end in any of some channels, or in a sequence of them."""
+        numbers = [self.channels.index(name) for name in touches if name in self.channels]
         if not sequence:
-            return np.isin(self.last[:, -1], numbers)
-        if len(numbers) < len(removed):
-            return np.zeros(self.source.size, np.bool_)
-        found: npt.NDArray[np.bool_] = (self.last[:, -len(numbers) :] == numbers).all(axis=1)
+            return np.isin(self.tuples[:, -1], numbers)
+        if len(numbers) < len(touches):
+            return np.zeros(len(self.tuples), np.bool_)
+        found: Bools = (self.tuples[:, -len(numbers) :] == numbers).all(axis=1)
         return found
 
-    def converting(self, lost: npt.NDArray[np.bool_] | None = None, without: int | None = None) -> float:
-        """Return P(convert) from START, with some edges leading nowhere, without the users of a group. D11.3."""
-        count = self.total if without is None else self.total - self.counts[:, without]
+    def converting(self, removed: Bools, without: int | None = None) -> Floats:
+        """Return P(convert) from START, at first as it is, then with each row of states removed. D11.3.
+
+        Parameters
+        ----------
+        removed : numpy.ndarray of bool, removals x states
+            Where paths end instead of going on.
+        without : int, optional
+            A jackknife group that is left out.
+
+        Returns
+        -------
+        numpy.ndarray of float64, 1 + removals
+            NaN without paths.
+        """
+        from journeykit.kernels.attribution import solve_removals
+
+        count = self.total if without is None else np.maximum(self.total - self.counts[:, without], 0.0)
         if count.sum() <= 0:
-            return np.nan
-        target, won = self.target, self.won
-        if lost is not None:
-            target = np.where(lost, -1, target)
-        chances = solve(self.source, target, won, np.maximum(count, 0.0), self.states)
-        return float(chances[START])
+            return np.full(1 + removed.shape[0], np.nan)
+        states = len(self.tuples)
+        leaving = np.bincount(self.source, count, states)[self.source]
+        shares = np.divide(count, leaving, out=np.zeros(count.size), where=leaving > 0)
+        keep = np.ones((states, 1 + removed.shape[0]))
+        keep[:, 1:] = ~removed.T
+        found, offsets = np.zeros(keep.shape), np.searchsorted(self.source, np.arange(states + 1))
+        if solve_removals(offsets, self.target, shares, self.won, keep, SETTLING, found) < 0:
+            return self._factorised(count, removed)
+        chances: Floats = found[START]
+        return chances
 
-    def removal_effects(self, lost: npt.NDArray[np.bool_], without: int | None = None) -> Floats:
-        """Return the share of conversions lost with each row of marked edges; NaN without conversions. D11.3."""
-        whole = self.converting(None, without)
-        if not whole > 0:
-            return np.full(lost.shape[0], np.nan)
-        return np.array([1 - self.converting(edges, without) / whole for edges in lost])
+    def _factorised(self, count: Floats, removed: Bools) -> Floats:
+        """Solve each chain by itself: where paths are so long that sweeps take more."""
+        ended = np.append(removed, np.zeros((removed.shape[0], 1), np.bool_), axis=1)[:, self.target]
+        targets = [self.target, *(np.where(lost, -1, self.target) for lost in ended)]
+        solved = [solve(self.source, target, self.won, count, len(self.tuples)) for target in targets]
+        return np.array([chances[START] for chances in solved])
 
-    def replicated(self, lost: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """Return removal effects, and those without the users of each jackknife group. D12.3."""
-        effects = self.removal_effects(lost)
-        replicates = np.tile(effects[:, None], (1, GROUPS))
-        if len(self.groups) > 1:
-            for group in self.groups:
-                replicates[:, group] = self.removal_effects(lost, group)
-        return effects, replicates
+    def removal_effects(self, removed: Bools) -> tuple[Floats, Floats]:
+        """Return the share of conversions lost with each row of states removed, and its replicates. D11.3, D12.3.
+
+        Returns
+        -------
+        effects : numpy.ndarray of float64, removals
+            NaN without conversions.
+        replicates : numpy.ndarray of float64, removals x groups
+            Without the users of each jackknife group.
+        """
+        groups = [None, *(self.groups if len(self.groups) > 1 else [])]
+        chances = np.array(on_all_cores(lambda group: self.converting(removed, group), groups))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            effects = np.where(chances[:, :1] > 0, 1 - chances[:, 1:] / chances[:, :1], np.nan)
+        replicates = np.tile(effects[0][:, None], (1, GROUPS))
+        replicates[:, groups[1:]] = effects[1:].T
+        return effects[0], replicates

@@ -370,6 +370,10 @@ def by_value(units: Units, values: Int64s, limited: int, starting: int) -> Units
     return Units(offsets, events, units.at[event], units.path[pairs // width], pairs % width)
 
 
+SAMPLE = 100_000
+"""How many values are looked at to guess which ones a property has."""
+
+
 @dataclass(frozen=True)
 class Numbered:
     """The values of a property, or of several together, as numbers.
@@ -403,6 +407,8 @@ def numbers_of(journeys: Journeys, names: tuple[str, ...], unit: str) -> Numbere
     def make() -> Numbered:
         log = whole.in_time_order() if unit == "user" else whole
         columns = [log.property(name) for name in names]
+        if len(columns) == 1 and columns[0].dtype == pl.String:
+            return _numbered_texts(columns[0])
         frame = pl.DataFrame([column.alias(f"{i}") for i, column in enumerate(columns)])
         distinct = frame.drop_nulls().unique().sort(frame.columns)
         known = distinct.with_row_index("code").cast({"code": pl.Int32})
@@ -410,3 +416,15 @@ def numbers_of(journeys: Journeys, names: tuple[str, ...], unit: str) -> Numbere
         return Numbered(codes.fill_null(-1).to_numpy(), distinct.to_series(0))
 
     return whole.memo.get(("numbers", names, unit), make)
+
+
+def _numbered_texts(texts: pl.Series) -> Numbered:
+    """Number texts by their order, which is faster than to join them: most properties have few values."""
+    values = texts.head(SAMPLE).drop_nulls().unique()
+    found = texts.cast(pl.Enum(values), strict=False).to_physical()
+    if found.null_count() > texts.null_count():
+        values = texts.drop_nulls().unique()
+        found = texts.cast(pl.Enum(values)).to_physical()
+    place = np.append(values.rank("ordinal").cast(pl.Int32).to_numpy() - np.int32(1), np.int32(-1))
+    codes = place[found.cast(pl.UInt32).fill_null(len(values)).to_numpy()]
+    return Numbered(codes.astype(np.int32, copy=False), values.sort())
