@@ -118,6 +118,15 @@ def test_the_chain_by_hand(journeys):
     assert answer.removal_effect(["ad", "mail"])["removal_effect"].to_list() == [pytest.approx(1)]
 
 
+def test_chains_that_do_not_settle_are_factorised(journeys, monkeypatch):
+    from journeykit.statistics.attribution import chain
+
+    question = jk.Attribution("buy", "channel", "markov", order=2)
+    wanted = journeys.measure(question)
+    monkeypatch.setattr(chain, "SETTLING", (1, 0.0))
+    assert_frame_equal(journeys.measure(question).frame, wanted.frame, rel_tol=1e-12)
+
+
 def test_models_beside_each_other(journeys):
     answer = journeys.measure(jk.Attribution("buy", "channel", ["first", "linear_distinct", "participation"]))
     assert answer.side_by_side().rows() == [

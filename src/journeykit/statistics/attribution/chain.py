@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.absorption import AbsorbingChain
 from journeykit.intervals import GROUPS
 from journeykit.protocol import GROUP
 from journeykit.statistics.attribution.tally import CONVERTED, NEXT
-from journeykit.statistics.transitions.absorption import solve
 from journeykit.threads import on_all_cores
 
 Int64s = npt.NDArray[np.int64]
@@ -141,10 +141,15 @@ class TouchChain:
 
     def _factorised(self, count: Floats, removed: Bools) -> Floats:
         """Solve each chain by itself: where paths are so long that sweeps take more."""
-        ended = np.append(removed, np.zeros((removed.shape[0], 1), np.bool_), axis=1)[:, self.target]
-        targets = [self.target, *(np.where(lost, -1, self.target) for lost in ended)]
-        solved = [solve(self.source, target, self.won, count, len(self.tuples)) for target in targets]
-        return np.array([chances[START] for chances in solved])
+        states, chances = len(self.tuples), []
+        target = np.where(self.target < 0, np.where(self.won, states, states + 1), self.target)
+        for lost in np.concatenate([np.zeros((1, states), np.bool_), removed]):
+            nowhere = (self.target >= 0) & lost[self.target]
+            chain = AbsorbingChain.of_counts(
+                self.source, np.where(nowhere, states + 1, target), count, states, 2
+            )
+            chances.append(chain.absorbed[START, 0])
+        return np.array(chances)
 
     def removal_effects(self, removed: Bools) -> tuple[Floats, Floats]:
         """Return the share of conversions lost with each row of states removed, and its replicates. D11.3, D12.3.
@@ -156,10 +161,10 @@ class TouchChain:
         replicates : numpy.ndarray of float64, removals x groups
             Without the users of each jackknife group.
         """
-        groups = [None, *(self.groups if len(self.groups) > 1 else [])]
-        chances = np.array(on_all_cores(lambda group: self.converting(removed, group), groups))
+        groups = self.groups if len(self.groups) > 1 else []
+        chances = np.array(on_all_cores(lambda group: self.converting(removed, group), [None, *groups]))
         with np.errstate(divide="ignore", invalid="ignore"):
             effects = np.where(chances[:, :1] > 0, 1 - chances[:, 1:] / chances[:, :1], np.nan)
         replicates = np.tile(effects[0][:, None], (1, GROUPS))
-        replicates[:, groups[1:]] = effects[1:].T
+        replicates[:, groups] = effects[1:].T
         return effects[0], replicates
