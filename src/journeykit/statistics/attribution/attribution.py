@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Missing, as_match, check_matches
+from journeykit.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.paths import Unit
 from journeykit.protocol import Cells, Context, Tables, add
 from journeykit.statistics.attribution.answer import AttributionAnswer, attribution_of
@@ -24,7 +24,7 @@ from journeykit.statistics.attribution.path_table import path_columns, path_cont
 from journeykit.statistics.attribution.tally import count_journeys, count_table
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
-from journeykit.statistics.retention.activity import MISSING
+from journeykit.unknown_names import Missing
 
 DEFAULT_MODELS = ("first", "last", "linear", "position", "time_decay", "shapley", "markov")
 
@@ -154,9 +154,7 @@ class Attribution(Statistic[AttributionAnswer]):
     SPANS: ClassVar[Sequence[str]] = ("user", "session")
 
     def __post_init__(self) -> None:
-        check_choices(
-            self, per=("event", "session"), reset=(True, False), transform=TRANSFORMS, missing=MISSING
-        )
+        check_choices(self, per=("event", "session"), reset=(True, False), transform=TRANSFORMS)
         object.__setattr__(self, "goal", as_match(self.goal, "goal"))
         if self.touch is not None:
             object.__setattr__(self, "touch", as_match(self.touch, "touch"))
