@@ -54,3 +54,9 @@ class Paths:
     def events(self) -> slice:
         """Where the events of all paths are."""
         return slice(int(self.starts[0]), int(self.ends[-1])) if self.n_paths else slice(0, 0)
+
+    @property
+    def gapless(self) -> bool:
+        """Whether each path starts where the one before ends, and none is empty."""
+        lengths = self.lengths
+        return int(lengths.min(initial=1)) > 0 and int(lengths.sum()) == self.events.stop - self.events.start

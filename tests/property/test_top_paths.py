@@ -276,9 +276,9 @@ def test_colliding_keys_are_told_apart(monkeypatch, n):
 
     made = top_paths._Stretches._frame
 
-    def collided(self, keys, cells, sizes, counts):
+    def collided(self, keys, *others):
         keys = np.where(keys & top_paths.HASHED, top_paths.HASHED, keys)
-        return made(self, keys, cells, sizes, counts)
+        return made(self, keys, *others)
 
     monkeypatch.setattr(top_paths._Stretches, "_frame", collided)
     # The second pass looks keys up by their hash, which stays what it is: only the first can be made to collide.
@@ -352,22 +352,3 @@ def test_lost_paths_count_in_their_segment(rows, longest):
         lost[device] += not kept
     found = answer.distinct.select("device", "paths", "paths_without_anchor").rows()
     assert sorted(map(str, found)) == sorted(str((device, every[device], lost[device])) for device in every)
-
-
-@pytest.mark.parametrize("of", ["event", "stage"])
-def test_keys_added_in_parts_are_those_added_at_once(monkeypatch, of):
-    """With hashed and packed keys, and cut paths beside whole ones."""
-    rows = long_rows(1, [f"event {i}" for i in range(300)])
-    model = jk.StageModel([jk.Stage("a", [f"event {i}" for i in range(99)]), jk.Stage("b", "event 99")])
-    journeys = journeys_of(rows).assign_stages(model, missing="ignore")
-    for statistic in (
-        jk.TopPaths(None, of=of),
-        jk.TopPaths(3, of=of, max_length=2),
-        jk.TopPaths(5, of=of, length=2),
-    ):
-        wanted = journeys.measure(statistic)
-        with monkeypatch.context() as patched:
-            patched.setattr("journeykit.statistics.paths.table.SMALL", 0)
-            found = journeys.measure(statistic)
-        assert found.frame.equals(wanted.frame)
-        assert found.distinct.equals(wanted.distinct)

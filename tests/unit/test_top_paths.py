@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import polars as pl
 import pytest
 
 import journeykit as jk
 from journeykit.errors import ParameterError, UnknownNameError
 from journeykit.kernels import paths as kernels
+from journeykit.kernels.ends import mark_ends
+from journeykit.statistics.paths.table import unpacked
 from tests.logs import SMALL_SHOP, log
 from tests.measuring import journeys_of
 
@@ -79,11 +84,10 @@ def test_stretches_with_one_key_are_told_apart_by_cell_length_and_codes():
     """Few places, so that they clash: rows differ if the cell, the length or the codes behind a hash do."""
     codes = np.array([1, 2, 3, 1, 2, 4, 1, 2, 3], np.uint8)
     key = kernels.HASHED | np.uint64(5)
-    known = np.zeros(8, np.uint64), np.zeros(8, np.int32), np.zeros(8, np.int32)
-    places, table = np.zeros(9, np.int32), np.zeros((8, 8), np.int64)
+    lengths, places, table = np.zeros(8, np.int32), np.zeros(9, np.int32), np.zeros((8, 8), np.int64)
 
     def row(start, length, cell, key=key):
-        return int(kernels.find_stretch(codes, start, length, key, cell, *known, places, table))
+        return int(kernels.find_stretch(codes, start, length, key, cell, lengths, places, table))
 
     assert [row(0, 3, 0), row(3, 3, 0), row(6, 3, 0), row(0, 2, 0)] == [0, 1, 0, 2]
     assert [row(0, 3, cell) for cell in (1, 2, 1, 0)] == [3, 4, 3, 0]
@@ -93,7 +97,55 @@ def test_stretches_with_one_key_are_told_apart_by_cell_length_and_codes():
 
 def test_one_stretch_in_many_cells():
     """Seven cells in eight places: some must meet another cell's row of the same key on the way to their own."""
-    known = np.zeros(8, np.uint64), np.zeros(8, np.int32), np.zeros(8, np.int32)
-    places, table, codes = np.zeros(9, np.int32), np.zeros((8, 8), np.int64), np.zeros(1, np.uint8)
-    rows = [kernels.find_stretch(codes, 0, 1, np.uint64(9), cell, *known, places, table) for cell in range(7)]
+    lengths, codes = np.zeros(8, np.int32), np.zeros(1, np.uint8)
+    places, table = np.zeros(9, np.int32), np.zeros((8, 8), np.int64)
+    rows = [
+        kernels.find_stretch(codes, 0, 1, np.uint64(9), cell, lengths, places, table) for cell in range(7)
+    ]
     assert rows == list(range(7))
+
+
+def test_keys_of_all_paths_at_once_are_those_of_each():
+    """Lengths on both sides of what a key holds: 20 codes of three bits are packed, 21 are hashed."""
+    lengths = np.array([1, 20, 21, 2, 22, 20, 1])
+    ends = 4 + lengths.cumsum()
+    codes = np.random.default_rng(3).integers(0, 8, ends[-1]).astype(np.uint8)
+    marks, keys = np.zeros(lengths.sum(), np.uint8), np.empty(lengths.size + 1, np.uint64)
+    mark_ends(np.array([0, 3, 3, 7]), ends, 4, marks)
+    assert np.flatnonzero(marks == 1).tolist() == [0, 20, 43, 65, 85]
+    assert np.flatnonzero(marks == 2).tolist() == [41, 86]
+    kernels.key_whole_paths(marks, ends - lengths, ends, codes, 3, keys)
+    each = [int(kernels.key_of(codes, end - n, end, 3)) for n, end in zip(lengths, ends, strict=True)]
+    assert keys[:-1].tolist() == each
+    assert [key >> 63 for key in each] == [0, 0, 1, 0, 1, 0, 0]
+    packed = int("1" + "".join(f"{code:03b}" for code in codes[5:25]), 2)
+    assert each[1] == packed
+    texts = [None, None, codes[25:46], None, codes[48:70], None, None]
+    texts = [None if text is None else text.astype(np.uint32).tobytes() for text in texts]
+    rows = pl.DataFrame({"key": keys[:-1], "codes": texts})
+    assert unpacked(rows, 3).to_list() == [
+        codes[end - n : end].tolist() for n, end in zip(lengths, ends, strict=True)
+    ]
+    window = kernels.key_of(codes, 4, 9, 3)
+    for start in range(5, 30):
+        window = kernels.next_window(codes, start, 5, 3, np.uint64(window))
+        assert window == kernels.key_of(codes, start, start + 5, 3)
+
+
+def test_counts_are_added_by_key_and_cell():
+    """Random rows with few keys, cells and parts, against a dictionary."""
+    rng = np.random.default_rng(8)
+    given = rng.integers(1, 40, 500).astype(np.uint64), rng.integers(0, 3, 500).astype(np.int32)
+    counts, bounds = rng.integers(1, 9, 500), np.zeros(65, np.int64)
+    keys, cells, sums, merged = (np.empty(500, kind) for kind in (np.uint64, np.int32, np.int64, np.int32))
+    kernels.part_keys(*given, counts, bounds, keys, cells, sums)
+    assert bounds[-1] == 500
+    wanted: dict[tuple[int, int], list[int]] = {}
+    for key, cell, count in zip(*given, counts, strict=True):
+        wanted.setdefault((int(key), int(cell)), []).append(int(count))
+    found = {}
+    for first, last in pairwise(bounds.tolist()):
+        end = kernels.add_keys(first, last, keys, cells, sums, merged, np.empty(1024, np.int32))
+        for row in range(first, end):
+            found[int(keys[row]), int(cells[row])] = (int(sums[row]), int(merged[row]))
+    assert found == {pair: (sum(counts), len(counts)) for pair, counts in wanted.items()}

@@ -1,6 +1,6 @@
 """Stretches of paths (whole paths, windows), counted exactly. DEFINITIONS D8.5 to D8.7.
 
-A stretch has a key of 64 bits: its codes themselves where they fit (``bits`` per code), else a hash with the
+A stretch has a key of 64 bits: a one and its codes (``bits`` per code) where they fit into 63, else a hash with the
 top bit set. Equal keys of the second kind are told apart by their codes.
 """
 
@@ -12,21 +12,48 @@ from journeykit.kernels.compiling import kernel
 
 MIX = np.uint64(0x9E3779B97F4A7C15)
 HASHED = np.uint64(1 << 63)
-COUNT, PATHS, USERS, LAST_PATH, LAST_USER, TIME_SUM, CONVERTED, FIRST = np.arange(8, dtype=np.uint64)
+PACKED_BITS = 63
+PART_BITS = 6
+KEY, CELL, COUNT, PATHS, USERS, LAST_PATH, TIME_SUM, FIRST = np.arange(8, dtype=np.uint64)
 
 
 @kernel
 def key_of(codes, start, end, bits):
     """Return the key of a stretch: its codes packed if they fit, else a hash."""
-    key = np.uint64(0)
-    if (end - start) * bits < 64:
-        for i in range(start, end):
-            key = (key << np.uint64(bits)) | (np.uint64(codes[i]) + np.uint64(1))
+    key = np.uint64(1)
+    if (end - start) * bits < PACKED_BITS:
+        for i in range(np.uint64(start), np.uint64(end)):
+            key = (key << np.uint64(bits)) | np.uint64(codes[i])
         return key
-    for i in range(start, end):
+    for i in range(np.uint64(start), np.uint64(end)):
         key = (key ^ np.uint64(codes[i])) * MIX
         key ^= key >> np.uint64(29)
     return key | HASHED
+
+
+@kernel
+def key_whole_paths(marks, starts, ends, codes, bits, keys):
+    """Write the key of every path, where none is empty and each starts where the one before ends.
+
+    `marks` says of every event whether it ends a path. One loop packs the codes of all paths; those that do not fit
+    are hashed afterwards.
+    """
+    origin, path, key = np.uint64(starts[0]), np.uint64(0), np.uint64(1)
+    for i in range(np.uint64(marks.size)):
+        key = (key << np.uint64(bits)) | np.uint64(codes[origin + i])
+        keys[path] = key
+        path += np.uint64(marks[i] != 0)
+        key = key if marks[i] == 0 else np.uint64(1)
+    for path in range(np.uint64(starts.size)):
+        if (ends[path] - starts[path]) * bits >= PACKED_BITS:
+            keys[path] = key_of(codes, starts[path], ends[path], bits)
+
+
+@kernel
+def key_paths(firsts, lasts, codes, bits, keys):
+    """Write the key of every path."""
+    for path in range(firsts.size):
+        keys[path] = key_of(codes, firsts[path], lasts[path], bits)
 
 
 @kernel
@@ -39,76 +66,124 @@ def same_codes(codes, a, b, length):
 
 
 @kernel
-def find_stretch(codes, start, length, key, cell, keys, cells, lengths, places, table):
+def find_stretch(codes, start, length, key, cell, lengths, places, table):
     """Return the row of a stretch of a cell; a new one gets the next row, counted in the last of `places`."""
-    mask = places.size - 2
-    place = np.int64(((key ^ np.uint64(cell)) * MIX) >> np.uint64(32)) & mask
+    mask = np.uint64(places.size - 2)
+    place = (((key ^ np.uint64(cell)) * MIX) >> np.uint64(32)) & mask
     while places[place] > 0:
-        row = places[place] - 1
-        if keys[row] == key and cells[row] == cell:
+        row = np.uint64(places[place] - 1)
+        if np.uint64(table[row, KEY]) == key and table[row, CELL] == cell:
             packed = key & HASHED == np.uint64(0)
             if packed or (lengths[row] == length and same_codes(codes, table[row, FIRST], start, length)):
                 return row
-        place = (place + 1) & mask
-    row = places[-1]
-    places[place] = row + 1
-    places[-1] = row + 1
-    keys[row], cells[row], lengths[row], table[row, FIRST] = key, cell, length, start
+        place = (place + np.uint64(1)) & mask
+    row = np.uint64(places[-1])
+    places[place] = places[-1] = row + np.uint64(1)
+    table[row, KEY], table[row, CELL], table[row, FIRST], lengths[row] = np.int64(key), cell, start, length
+    table[row, COUNT] = table[row, PATHS] = table[row, USERS] = table[row, LAST_PATH] = table[
+        row, TIME_SUM
+    ] = 0
     return row
 
 
 @kernel
-def count_stretches(
-    user_paths, starts, ends, codes, times, path_cells, won, size, bits, room, known, places, table
-):
-    """Count stretches of `size` events (0: the whole path) by what happens in them.
+def count_whole_paths(user_paths, room, codes, times, path_cells, keys, won, known, places, table):
+    """Count paths by their keys. `room` is (first, last) per path, already cut by anchors; empty ones do not count.
 
-    `room` is (first stretch position per path, last) already cut by anchors; `known` = (keys, cells, lengths).
+    `known` = (lengths, converted) per row; `won` marks the paths with a goal, or is empty.
     """
-    keys, cells, lengths = known
     firsts, lasts = room
+    lengths, converted = known
     for user in range(user_paths.size - 1):
-        for path in range(user_paths[user], user_paths[user + 1]):
-            cell = path_cells[path] if path_cells.size > 0 else 0
-            length = size if size > 0 else lasts[path] - firsts[path]
+        for path in range(np.uint64(user_paths[user]), np.uint64(user_paths[user + 1])):
+            start, length = firsts[path], lasts[path] - firsts[path]
             if length == 0:
                 continue
-            for start in range(firsts[path], lasts[path] - length + 1):
-                key = key_of(codes, start, start + length, bits)
-                row = find_stretch(codes, start, length, key, cell, keys, cells, lengths, places, table)
-                table[row, COUNT] += 1
-                table[row, PATHS] += table[row, LAST_PATH] != path + 1
-                table[row, CONVERTED] += (won.size > 0 and won[path]) and table[row, LAST_PATH] != path + 1
-                table[row, LAST_PATH] = path + 1
-                table[row, USERS] += table[row, LAST_USER] != user + 1
-                table[row, LAST_USER] = user + 1
-                table[row, TIME_SUM] += times[start + length - 1] - times[start]
+            row = find_stretch(codes, start, length, keys[path], path_cells[path], lengths, places, table)
+            table[row, COUNT] += 1
+            table[row, USERS] += table[row, LAST_PATH] <= user_paths[user]
+            table[row, LAST_PATH] = np.int64(path) + 1
+            table[row, TIME_SUM] += times[np.uint64(start + length - 1)] - times[np.uint64(start)]
+            if won.size > 0:
+                converted[row] += won[path]
 
 
 @kernel
-def add_keys(keys, cells, counts, part, places, sum_keys, sum_cells, sums, merged):
-    """Add the counts of equal (key, cell), and count them; return how many different ones there are.
+def next_window(codes, start, size, bits, key):
+    """Return the key of a window from that of the window before it."""
+    if size * bits >= PACKED_BITS:
+        return key_of(codes, start, start + size, bits)
+    top = np.uint64(1) << np.uint64(size * bits)
+    return (((key << np.uint64(bits)) | np.uint64(codes[start + size - 1])) & (top - np.uint64(1))) | top
 
-    Only of one part of them: `part` = (number, a power of two of parts). `places` is a power of two of zeros.
+
+@kernel
+def count_windows(user_paths, room, codes, times, path_cells, rule, won, known, places, table):
+    """Count the windows of every path as above; `rule` = (events of a window, bits per code)."""
+    size, bits = rule
+    firsts, lasts = room
+    lengths, converted = known
+    for user in range(user_paths.size - 1):
+        for path in range(user_paths[user], user_paths[user + 1]):
+            key = np.uint64(0)
+            for start in range(firsts[path], lasts[path] - size + 1):
+                if start == firsts[path]:
+                    key = key_of(codes, start, start + size, bits)
+                else:
+                    key = next_window(codes, start, size, bits, key)
+                row = find_stretch(codes, start, size, key, path_cells[path], lengths, places, table)
+                new = table[row, LAST_PATH] != path + 1
+                table[row, COUNT] += 1
+                table[row, PATHS] += new
+                table[row, USERS] += table[row, LAST_PATH] <= user_paths[user]
+                table[row, LAST_PATH] = path + 1
+                table[row, TIME_SUM] += times[start + size - 1] - times[start]
+                if won.size > 0:
+                    converted[row] += new & won[path]
+
+
+@kernel
+def part_keys(keys, cells, counts, bounds, found, found_cells, sums):
+    """Sort rows into parts by the top bits of their mixed key; `bounds` gets where each part begins, and the end."""
+    shift = np.uint64(64 - PART_BITS)
+    bounds[:] = 0
+    for i in range(np.uint64(keys.size)):
+        bounds[(((keys[i] ^ np.uint64(cells[i])) * MIX) >> shift) + np.uint64(1)] += 1
+    for part in range(1, bounds.size):
+        bounds[part] += bounds[part - 1]
+    places = bounds.copy()
+    for i in range(np.uint64(keys.size)):
+        part = ((keys[i] ^ np.uint64(cells[i])) * MIX) >> shift
+        place = np.uint64(places[part])
+        found[place], found_cells[place], sums[place] = keys[i], cells[i], counts[i]
+        places[part] += 1
+
+
+@kernel
+def add_keys(first, last, keys, cells, sums, merged, places):
+    """Add the counts of equal (key, cell) from `first` to `last`, in place from `first` on; return where they end.
+
+    `merged` counts how many rows were added. `places` is a power of two, more than the rows.
     """
-    mask = places.size - 1
-    known = 0
-    for i in range(keys.size):
-        mixed = (keys[i] ^ np.uint64(cells[i])) * MIX
-        if np.int64(mixed >> np.uint64(16)) & (part[1] - 1) != part[0]:
-            continue
-        place = np.int64(mixed >> np.uint64(32)) & mask
+    mask = np.uint64(places.size - 1)
+    known = first
+    places[:] = 0
+    for i in range(np.uint64(first), np.uint64(last)):
+        key, cell, count = keys[i], cells[i], sums[i]
+        place = (((key ^ np.uint64(cell)) * MIX) >> np.uint64(32)) & mask
         while places[place] > 0:
-            row = places[place] - 1
-            if sum_keys[row] == keys[i] and sum_cells[row] == cells[i]:
+            row = np.uint64(first + places[place] - 1)
+            if keys[row] == key and cells[row] == cell:
                 break
-            place = (place + 1) & mask
+            place = (place + np.uint64(1)) & mask
         if places[place] == 0:
-            sum_keys[known], sum_cells[known], sums[known], merged[known] = keys[i], cells[i], 0, 0
+            row = np.uint64(known)
+            keys[row], cells[row], sums[row], merged[row] = key, cell, 0, 0
             known += 1
-            places[place] = known
-        sums[places[place] - 1] += counts[i]
-        merged[places[place] - 1] += 1
+            places[place] = known - first
+        row = np.uint64(first + places[place] - 1)
+        sums[row] += count
+        merged[row] += 1
     return known
 
 

@@ -196,10 +196,10 @@ def _table(size: int) -> str:
 def _by_code(counted: pl.DataFrame, bits: int, size: int) -> pl.DataFrame:
     """Count the windows of one or two states per cell, by state: their keys are always packed."""
     sums = sum_rows(counted.select(CELL, "key", "count"), [CELL, "key"])
-    second = (pl.col("key") & ((1 << bits) - 1)) - 1
+    second = pl.col("key") & ((1 << bits) - 1)
     columns = [second.alias("second"), pl.col("count")]
     if size == 2:
-        columns.insert(0, ((pl.col("key") // (1 << bits)) - 1).alias("first"))
+        columns.insert(0, ((pl.col("key") // (1 << bits)) & ((1 << bits) - 1)).alias("first"))
     return sums.select(CELL, *columns)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from journeykit.statistics.paths.top_paths import TopPaths
 
 HASHED = 1 << 63
-SMALL = 1 << 16
 CUT_MARK = "..."
 ROW = [CELL, "key", "codes", "cut"]
 
@@ -66,7 +66,7 @@ class PathTable(Answer):
 
 def bits_per_code(names: int) -> int:
     """Return how many bits a key has for each code of a vocabulary of so many names."""
-    return names.bit_length()
+    return max(1, (names - 1).bit_length())
 
 
 @dataclass(frozen=True)
@@ -107,22 +107,32 @@ def shown_paths(statistic: TopPaths, counted: pl.DataFrame, context: Context) ->
 
 
 def _by_key(counted: pl.DataFrame) -> pl.DataFrame:
-    """Add up the counts of every key, cell and cut, and count its rows; a part of the keys on each core."""
-    from journeykit.kernels.paths import add_keys
+    """Add up the counts of every key, cell and cut, and count its rows: part by part, each in the cache."""
+    from journeykit.kernels.paths import PART_BITS, add_keys, part_keys
 
-    size, parts = counted.height, 4 if counted.height > SMALL else 1
-    cells = (counted[CELL].cast(pl.Int32) * 2 + counted["cut"].cast(pl.Int32)).to_numpy()
-    keys, counts = counted["key"].to_numpy(), counted["count"].to_numpy()
+    size, bounds = counted.height, np.zeros((1 << PART_BITS) + 1, np.int64)
+    given = (counted[CELL].cast(pl.Int32) * 2 + counted["cut"].cast(pl.Int32)).to_numpy()
+    types = (np.uint64, np.int32, np.int64, np.int32)
+    keys, cells, sums, merged = (np.empty(size, dtype) for dtype in types)
+    part_keys(counted["key"].to_numpy(), given, counted["count"].to_numpy(), bounds, keys, cells, sums)
+    largest = int(np.diff(bounds).max())
 
-    def add(part: int) -> pl.DataFrame:
-        types = (np.uint64, np.int32, np.int64, np.int32)
-        found, sums_of, sums, merged = (np.empty(size, dtype) for dtype in types)
-        places = np.zeros(1 << max(4, (2 * size // parts).bit_length() + 1), np.int32)
-        n = add_keys(keys, cells, counts, (part, parts), places, found, sums_of, sums, merged)
-        columns = {CELL: sums_of[:n] // 2, "key": found[:n], "cut": sums_of[:n] % 2 == 1}
-        return pl.DataFrame({**columns, "count": sums[:n], "rows": merged[:n]})
+    def add(parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        places = np.empty(1 << max(4, (2 * largest).bit_length()), np.int32)
+        return [
+            (first, int(add_keys(first, last, keys, cells, sums, merged, places))) for first, last in parts
+        ]
 
-    return pl.concat(on_all_cores(add, range(parts)))
+    parts, half = list(pairwise(bounds.tolist())), len(bounds) // 2
+    spans = [span for spans in on_all_cores(add, [parts[:half], parts[half:]]) for span in spans]
+    columns = {CELL: cells, "key": keys, "count": sums, "rows": merged}
+    frame = pl.DataFrame(
+        {
+            name: np.concatenate([values[first:last] for first, last in spans])
+            for name, values in columns.items()
+        }
+    )
+    return frame.with_columns(pl.col(CELL) // 2, cut=pl.col(CELL) % 2 == 1)
 
 
 def _variants(by_key: pl.DataFrame, counted: pl.DataFrame) -> pl.DataFrame:
@@ -171,14 +181,23 @@ def _names(statistic: TopPaths, context: Context) -> pl.Series:
 
 def unpacked(rows: pl.DataFrame, bits: int) -> pl.Series:
     """Return the codes of every path: from the bits of its key, or from its bytes."""
-    paths = []
-    for key, codes in rows.select("key", "codes").iter_rows():
-        if key & HASHED:
-            paths.append(np.frombuffer(codes, np.uint32).tolist())
-            continue
-        shifts = range(bits * ((key.bit_length() - 1) // bits), -1, -bits)
-        paths.append([((key >> shift) & ((1 << bits) - 1)) - 1 for shift in shifts])
-    return pl.Series("path", paths, dtype=pl.List(pl.UInt32))
+    keys = rows["key"].to_numpy()
+    hashed = keys >= HASHED
+    lengths = np.zeros(keys.size, np.int64)
+    for i in range(1, 63 // bits + 1):
+        lengths += keys >= np.uint64(1 << (bits * i))
+    texts = rows["codes"].filter(pl.Series(hashed)).drop_nulls()
+    lengths[hashed] = texts.bin.size().to_numpy() // 4
+    offsets = np.concatenate([[0], lengths.cumsum()])
+    path = np.repeat(np.arange(keys.size), lengths)
+    shift = (offsets[1:][path] - 1 - np.arange(offsets[-1])) * bits
+    shift[hashed[path]] = 0
+    codes = (keys[path] >> shift.astype(np.uint64)) & np.uint64((1 << bits) - 1)
+    codes[hashed[path]] = np.frombuffer(b"".join(texts.to_list()), np.uint32)
+    import pyarrow as pa
+
+    lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(codes.astype(np.uint32)))
+    return pl.Series("path", lists)
 
 
 def path_table(statistic: TopPaths, shown: Shown, tables: Tables, context: Context) -> PathTable:
@@ -197,8 +216,6 @@ def path_table(statistic: TopPaths, shown: Shown, tables: Tables, context: Conte
     frame = frame.select(
         CELL, "path", "length", pl.exclude(CELL, "path", "length", "key", "codes", "cut", "time_sum")
     )
-    if not statistic.goal:
-        frame = frame.drop("converted")
     note = _note(statistic, distinct)
     from dataclasses import replace
 

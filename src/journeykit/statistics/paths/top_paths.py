@@ -25,7 +25,6 @@ from journeykit.unknown_names import Missing
 
 Names = str | Sequence[str] | None
 HASHED = np.uint64(1 << 63)
-COLUMNS = ("count", "paths", "users", "converted", "time_sum")
 
 
 @dataclass(frozen=True)
@@ -131,9 +130,7 @@ class _Stretches:
     """The stretches of one shard, and the room to count them in."""
 
     def __init__(self, statistic: TopPaths, shard: Journeys, cells: Cells) -> None:
-        from journeykit.kernels import paths as kernels
-
-        self.kernels, self.statistic = kernels, statistic
+        self.statistic = statistic
         paths = shard.paths(statistic.unit)
         codes = shard.states(statistic.of, statistic.unit)
         staged = statistic.of == "stage"
@@ -158,8 +155,10 @@ class _Stretches:
             return paths.starts, paths.ends
         firsts, lasts = paths.starts.copy(), paths.ends.copy()
         if self.marks["start"].size or self.marks["end"].size:
+            from journeykit.kernels.paths import anchor_paths
+
             last_start = self.statistic.occurrence == "last"
-            self.kernels.anchor_paths(
+            anchor_paths(
                 paths.starts,
                 paths.ends,
                 self.codes,
@@ -182,41 +181,59 @@ class _Stretches:
         return self.statistic.max_length is not None and not self.statistic.prefix
 
     def tables(self) -> Tables:
-        """Count group by group, in the same memory: what is at work stays in the cache."""
+        """Count group by group, so that what is at work stays in the cache."""
+        from journeykit.kernels import paths as kernels
+
         paths, lengths = self.paths, self.lasts - self.firsts
         won = np.zeros(paths.starts.size if self.marks["goal"].size else 0, np.bool_)
         if won.size:
-            self.kernels.mark_paths(paths.starts, paths.ends, self.codes, self.marks["goal"], won)
+            kernels.mark_paths(paths.starts, paths.ends, self.codes, self.marks["goal"], won)
         stretches = np.maximum(lengths - self.size + 1, 0) if self.size else lengths > 0
-        before = np.concatenate([[0], stretches.cumsum(dtype=np.int64)])
-        room = _Room(int(np.diff(before[paths.user_paths[self.bounds]]).max(initial=0)))
+        before = np.concatenate([[0], stretches.cumsum(dtype=np.int64)])[paths.user_paths[self.bounds]]
+        room = _Room(int(before[-1]), int(np.diff(before).max(initial=0)), goal=bool(self.statistic.goal))
+        keys = np.empty(0, np.uint64) if self.size else self._keys()
         for first, last in pairwise(self.bounds.tolist()):
-            self.kernels.count_stretches(
-                paths.user_paths[first : last + 1],
-                paths.starts,
-                paths.ends,
-                self.codes,
-                paths.times,
-                self.path_cells,
-                won,
-                self.size,
-                self.bits,
-                (self.firsts, self.lasts),
-                (room.keys, room.cells, room.sizes),
-                room.places,
-                room.table,
-            )
-            room.empty()
+            room.places[:-1] = 0
+            own, rooms = paths.user_paths[first : last + 1], (self.firsts, self.lasts)
+            columns = (own, rooms, self.codes, paths.times, self.path_cells)
+            counted = (won, (room.lengths, room.converted), room.places, room.table)
+            if self.size:
+                kernels.count_windows(*columns, (self.size, self.bits), *counted)
+            else:
+                kernels.count_whole_paths(*columns, keys, *counted)
         return {"paths": self._frame(*room.taken()), UNITS_TABLE: self._units()}
 
-    def _frame(self, keys: Any, cells: Any, sizes: Any, table: Any) -> pl.DataFrame:
+    def _keys(self) -> npt.NDArray[np.uint64]:
+        """Return the key of every path."""
+        from journeykit.kernels import paths as kernels
+        from journeykit.kernels.ends import mark_ends
+
+        paths, keys = self.paths, np.empty(self.paths.n_paths + 1, np.uint64)
+        if self.firsts is not paths.starts or not paths.gapless:
+            kernels.key_paths(self.firsts, self.lasts, self.codes, self.bits, keys)
+            return keys
+        marks = np.empty(paths.events.stop - paths.events.start, np.uint8)
+        mark_ends(paths.user_paths, paths.ends, paths.events.start, marks)
+        kernels.key_whole_paths(marks, paths.starts, paths.ends, self.codes, self.bits, keys)
+        return keys
+
+    def _frame(self, keys: Any, cells: Any, sizes: Any, table: Any, converted: Any) -> pl.DataFrame:
+        from journeykit.kernels import paths as kernels
+
         cut = cells % 2 == 1 if self.doubled else np.zeros(cells.size, np.bool_)
         cells = cells // 2 if self.doubled else cells
-        columns = dict(
-            zip(COLUMNS, (table[:, 0], table[:, 1], table[:, 2], table[:, 6], table[:, 5]), strict=True)
-        )
-        texts = self._texts(keys >= HASHED, table[:, 7], sizes)
-        return pl.DataFrame({CELL: cells, "key": keys, "codes": texts, "cut": cut, **columns})
+        count = pl.Series("count", table[:, kernels.COUNT])
+        columns = {
+            CELL: cells.astype(np.int32),
+            "key": keys,
+            "codes": self._texts(keys >= HASHED, table[:, kernels.FIRST], sizes),
+            "cut": cut,
+            "count": count,
+            "paths": table[:, kernels.PATHS] if self.size else count,
+            "users": table[:, kernels.USERS],
+            "time_sum": table[:, kernels.TIME_SUM],
+        }
+        return pl.DataFrame(columns | ({"converted": converted} if self.statistic.goal else {}))
 
     def _texts(self, hashed: Any, starts: Any, sizes: Any) -> pl.Series:
         """Return the codes of hashed stretches as bytes, four per code; null for the others."""
@@ -246,6 +263,8 @@ class _Stretches:
 
         A row has its own cell, so that the first cell of its group stands for all of them.
         """
+        from journeykit.kernels.paths import durations_of
+
         paths = self.paths
         distinct = shown.select("key", "path").unique(maintain_order=True).sort("key")
         codes = np.array([code for path in distinct["path"].to_list() for code in path], np.uint32)
@@ -259,7 +278,7 @@ class _Stretches:
         found, durations = np.empty(most, np.int64), np.empty(most, np.int64)
         known = (distinct["key"].to_numpy(), offsets, codes, rows, shown.height)
         room = (self.firsts, self.lasts)
-        n = self.kernels.durations_of(
+        n = durations_of(
             paths.user_paths,
             self.codes,
             paths.times,
@@ -278,32 +297,21 @@ class _Stretches:
 
 
 class _Room:
-    """Where the stretches of one group are counted, and those that were."""
+    """Where the stretches of a shard are counted: rows that follow each other, found by places, group by group."""
 
-    def __init__(self, most: int) -> None:
-        self.keys, self.cells, self.sizes = (
-            np.empty(most, dtype) for dtype in (np.uint64, np.int32, np.int32)
-        )
-        self.places = np.zeros((1 << max(4, (2 * most).bit_length())) + 1, np.int32)
-        self.table = np.zeros((most, 8), np.int64)
-        self.counted: list[tuple[Any, ...]] = []
-
-    def empty(self) -> None:
-        """Take out what was counted."""
-        n = int(self.places[-1])
-        columns = (
-            self.keys[:n].copy(),
-            self.cells[:n].copy(),
-            self.sizes[:n].copy(),
-            self.table[:n].T.copy(),
-        )
-        self.counted.append(columns)
-        self.places[:], self.table[:n] = 0, 0
+    def __init__(self, most: int, most_at_once: int, *, goal: bool) -> None:
+        self.places = np.zeros((1 << max(4, (2 * most_at_once).bit_length())) + 1, np.int32)
+        self.table, self.lengths = np.empty((most, 8), np.int64), np.empty(most, np.int32)
+        self.converted = np.zeros(most if goal else 0, np.int64)
 
     def taken(self) -> tuple[Any, ...]:
-        """Return keys, cells, sizes and counts of all groups."""
-        *columns, tables = zip(*self.counted, strict=True)
-        return *(np.concatenate(each) for each in columns), np.concatenate(tables, axis=1).T
+        """Return keys, cells, lengths, counts and conversions of all rows."""
+        from journeykit.kernels import paths as kernels
+
+        table = self.table[: int(self.places[-1])]
+        n = table.shape[0]
+        keys, cells = table[:, kernels.KEY].astype(np.uint64), table[:, kernels.CELL].copy()
+        return keys, cells, self.lengths[:n], table, self.converted[:n]
 
 
 @dataclass(frozen=True)

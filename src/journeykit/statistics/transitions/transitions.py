@@ -161,9 +161,7 @@ class _Tally:
     @property
     def all_in_sessions(self) -> bool:
         """Whether all events between the first and the last count, and paths are sessions, none of them empty."""
-        plain = self.statistic.unit == "session" and self.rule[1:] == (False, False)
-        span = self.paths.events
-        return plain and self.n_events == span.stop - span.start and bool((self.paths.lengths > 0).all())
+        return self.statistic.unit == "session" and self.rule[1:] == (False, False) and self.paths.gapless
 
     def _count_sessions(self, moves: Int64s, visits: Int64s) -> None:
         """Count in one loop over the events, and one over the sessions."""
