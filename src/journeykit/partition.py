@@ -1,10 +1,13 @@
-"""A log that is read piece by piece, and cut by user into buckets on disk."""
+"""A log that is read part by part, and cut by user into buckets on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.bucket_files import Bucket, Chunk
 from journeykit.engines.progress import Callback, Meter
-from journeykit.engines.workspace import writing
 from journeykit.errors import JourneykitError
 from journeykit.events import micro
 from journeykit.reading import open_log, roles_of, span
 from journeykit.sessions import SessionRule, check_nulls
-from journeykit.sources import blaming, source_format
+from journeykit.sources import blaming, collect_source, source_format, source_parts
 from journeykit.sources.canonical import (
     CanonicalLog,
     InvalidCounts,
@@ -28,12 +31,17 @@ from journeykit.sources.canonical import (
     occurring,
 )
 from journeykit.sources.collecting import engine_errors
-from journeykit.user_ids import GROUPS, hash_ids
+from journeykit.threads import cores
+from journeykit.user_ids import GROUPS, IDENTITY, Piece, Words, encode_part, stable_hashes
 
-ROWS_PER_PIECE = 100_000
-"""So that a piece is put in order while it is in the cache."""
+MOST_ROWS = 4_000_000
+"""Of a part that is read at once; where row groups are larger, or there are none, the log is streamed."""
+ROWS_PER_BATCH = 500_000
 BUFFERED_PART = 8
-"""Of the memory, what waits to be written: large files, and room for the pieces that are being read."""
+"""Of the memory, what waits to be written of further columns: large files, and room for the parts being read."""
+MOST_ENTRIES = 1 << 16
+"""Of a bucket in one chunk: they are numbered in 16 bits."""
+FIRST = ("user", "time", "event")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +60,8 @@ class About:
         The span of observation.
     time_format, local_zone : str or None
         How times were read.
+    text : bool
+        Whether user ids are texts.
     """
 
     vocabulary: list[str]
@@ -61,6 +71,7 @@ class About:
     observed_until: datetime
     time_format: str | None
     local_zone: str | None
+    text: bool
 
     @property
     def first_microsecond(self) -> int:
@@ -73,45 +84,43 @@ class About:
         return micro(self.observed_until)
 
 
-@dataclass(frozen=True, eq=False)
-class Buckets:
-    """The rows of a log by bucket of users.
-
-    Attributes
-    ----------
-    files : list of list of pathlib.Path
-        Per bucket, in the order of the log.
-    sizes : numpy.ndarray of int64
-        How many rows each has.
-    about : About
-        What is known of all of them.
-    """
-
-    files: list[list[Path]]
-    sizes: npt.NDArray[np.int64]
-    about: About
-
-
 @dataclass
 class _Seen:
     """What is known of the log so far."""
 
-    validity: Validity = field(default_factory=Validity)
-    present: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    validity: Validity
+    present: npt.NDArray[np.bool_]
     first: datetime | None = None
     last: datetime | None = None
     null_sessions: int = 0
 
-    def look(self, piece: pl.DataFrame) -> None:
-        """Take note of the valid rows of a piece."""
-        codes = piece["event"].to_physical()
-        size = max(self.present.size, int(codes.max() or 0) + 1)  # type: ignore[arg-type]
-        present = occurring(codes, size)
-        present[: self.present.size] |= self.present
-        self.present = present
-        times = pl.concat([pl.Series([self.first, self.last], dtype=piece["time"].dtype), piece["time"]])
-        self.first, self.last = times.min(), times.max()  # type: ignore[assignment]
-        self.null_sessions += piece["session"].null_count() if "session" in piece.columns else 0
+    @classmethod
+    def of(cls, rows: pl.DataFrame, validity: Validity) -> _Seen:
+        codes, times = rows["event"].to_physical(), rows["time"]
+        present = occurring(codes, int(codes.max() or 0) + 1)  # type: ignore[arg-type]
+        nulls = rows["session"].null_count() if "session" in rows.columns else 0
+        return cls(validity, present, times.min(), times.max(), nulls)  # type: ignore[arg-type]
+
+    def add(self, following: _Seen) -> None:
+        """Put this together with what was seen in the part that follows."""
+        self.validity = self.validity + following.validity
+        short, long = sorted((self.present, following.present), key=len)
+        self.present = long.copy()
+        self.present[: short.size] |= short
+        times = [
+            each for each in (self.first, self.last, following.first, following.last) if each is not None
+        ]
+        self.first, self.last = (min(times), max(times)) if times else (None, None)
+        self.null_sessions += following.null_sessions
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A part of the log by bucket, the rows of each in the order of the log, and what was seen in it."""
+
+    seen: _Seen
+    chunks: list[tuple[int, Chunk]]
+    further: list[tuple[int, pl.DataFrame]]
 
 
 def cut_log(
@@ -122,7 +131,7 @@ def cut_log(
     n_buckets: int,
     memory: int,
     progress: Callback | None,
-) -> Buckets:
+) -> tuple[list[Bucket], About]:
     """Read a log once, and write its valid rows to buckets of users.
 
     Parameters
@@ -134,7 +143,7 @@ def cut_log(
     folder : pathlib.Path
         Where the files are made.
     n_buckets : int
-        A multiple of 64 (whole jackknife groups are in `n_buckets` / 64 neighbouring buckets).
+        A multiple of 64: a jackknife group is in `n_buckets` / 64 neighbouring buckets.
     memory : int
         Bytes that may be used.
     progress : callable, optional
@@ -142,8 +151,10 @@ def cut_log(
 
     Returns
     -------
-    Buckets
-        Files of Parquet with canonical columns; ``event`` as the code of the reader, rows in the order of the log.
+    list of Bucket
+        The rows by bucket; those without rows have no files.
+    About
+        What is known of all of them.
 
     Raises
     ------
@@ -151,39 +162,196 @@ def cut_log(
         Whatever ``read_events`` refuses.
     WorkspaceError
         If the files cannot be written.
+
+    Notes
+    -----
+    Per event 8 bytes for the time, 2 or 4 for the name, 2 for the user; per user and part of the log 20 bytes and
+    the id.
     """
     given = dict(arguments)
-    shape = given.pop("format", None)
-    on_invalid = given.pop("on_invalid", "raise")
+    shape, on_invalid = given.pop("format", None), given.pop("on_invalid", "raise")
     given.pop("duplicates", None)
     ends = given.pop("observed_from", None), given.pop("observed_until", None)
-    required = {role: given.pop(role, None) for role in ("user", "time", "event")}
+    required = {role: given.pop(role, None) for role in FIRST}
     roles = roles_of(source, shape, required, **given)
     log = open_log(source, roles, shape)
-    writer, seen = _Writer(folder, n_buckets, memory // BUFFERED_PART), _Seen()
+    schema = log.plan.collect_schema()
+    buckets = [Bucket(folder / f"bucket-{number}") for number in range(n_buckets)]
     meter = Meter(progress, "cutting the log", _rows(source, shape, log))
-    dtype = log.plan.collect_schema()["event"]
-    for piece in _pieces(log, source, shape, roles.columns):
-        valid = seen.validity.keep(piece)
-        if valid.height and (on_invalid == "drop" or seen.validity.kept == seen.validity.rows):
-            seen.look(valid)
-            writer.add(valid)
-        meter.add(piece.height)
+    seen, waiting = _Seen(Validity(), np.zeros(0, np.bool_)), 0
+    for part in _cut(_readers(log, source, shape, roles.columns), n_buckets, keep=on_invalid == "drop"):
+        seen.add(part.seen)
+        meter.add(part.seen.validity.rows)
+        for number, chunk in part.chunks:
+            buckets[number].append(chunk)
+        for number, rows in part.further:
+            buckets[number].waiting.append(rows)
+            waiting += int(rows.estimated_size())
+        if waiting > memory // BUFFERED_PART:
+            waiting = _flush(buckets)
+    _flush(buckets)
     counts = seen.validity.counts(on_invalid)
-    writer.flush()
-    names = categories(dtype)
+    names = categories(schema["event"])
     vocabulary = sorted(names[int(code)] for code in np.flatnonzero(seen.present))
     check_names(vocabulary)
     first, last = span(pl.Series([seen.first, seen.last]), *ends)
     check_nulls(rule, seen.null_sessions, counts.rows_kept)
-    about = About(vocabulary, names, counts, first, last, log.time_format, log.local_zone)
-    return Buckets(writer.files, writer.sizes, about)
+    text = schema["user"] == pl.String
+    return buckets, About(vocabulary, names, counts, first, last, log.time_format, log.local_zone, text)
 
 
-def _pieces(log: CanonicalLog, source: Any, shape: str | None, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """Read a log piece by piece, in its order; where that fails, find the file and the line."""
+def _flush(buckets: Sequence[Bucket]) -> int:
+    for bucket in buckets:
+        bucket.flush()
+    return 0
+
+
+Reader = Callable[[], tuple[pl.DataFrame, int]]
+
+
+def _readers(log: CanonicalLog, source: Any, shape: str | None, columns: list[str]) -> Iterator[Reader]:
+    """Give what reads neighbouring parts of a log: row groups by themselves, else batches of a stream."""
+    bounds = source_parts(source, shape)
+    if len(bounds) > 1 and max(size or 0 for _, size in bounds) <= MOST_ROWS:
+        for part in bounds:
+            yield lambda part=part: (  # type: ignore[misc]
+                collect_source(log.plan, source, format=shape, columns=columns, part=part),
+                part[0],
+            )
+        return
+    first = 0
     with blaming(source, format=shape, columns=columns), engine_errors("reading the log"):
-        yield from log.plan.collect_batches(chunk_size=ROWS_PER_PIECE, maintain_order=True)
+        for batch in log.plan.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=True):
+            yield lambda found=(batch, first): found  # type: ignore[misc]
+            first += batch.height
+
+
+def _cut(readers: Iterator[Reader], n_buckets: int, *, keep: bool) -> Iterator[_Part]:
+    """Read and cut parts on all cores; they come in the order of the log."""
+
+    def work(reader: Reader) -> _Part:
+        frame, first = reader()
+        validity = Validity(first)
+        rows = validity.keep(frame)
+        seen = _Seen.of(rows, validity)
+        if not rows.height or (rows.height < frame.height and not keep):
+            return _Part(seen, [], [])
+        return _Part(seen, *_apart(rows, n_buckets))
+
+    with ThreadPoolExecutor(cores()) as pool:
+        waiting: deque[Future[_Part]] = deque()
+        try:
+            for reader in readers:
+                waiting.append(pool.submit(work, reader))
+                if len(waiting) > cores():
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _apart(
+    rows: pl.DataFrame, n_buckets: int
+) -> tuple[list[tuple[int, Chunk]], list[tuple[int, pl.DataFrame]]]:
+    """Put the rows of a part apart by bucket."""
+    text = rows["user"].dtype == pl.String
+    times, codes = (rows[name].to_physical().rechunk().to_numpy() for name in ("time", "event"))
+    chunks, further, start = [], [], 0
+    for pieces in _fitting(encode_part(rows["user"]), n_buckets, text=text):
+        own = slice(start, start + sum(piece.owners.size for piece in pieces))
+        sorting = _Sorting(pieces, times[own], codes[own], n_buckets, text=text)
+        chunks += sorting.chunks()
+        further += sorting.further(rows[own].drop(FIRST))
+        start = own.stop
+    return chunks, further
+
+
+def _fitting(pieces: list[Piece], n_buckets: int, *, text: bool) -> Iterator[list[Piece]]:
+    """Divide pieces where they have more entries of one bucket than can be numbered."""
+    known = sum(
+        np.bincount(_buckets(piece.entries, n_buckets, text=text), minlength=n_buckets) for piece in pieces
+    )
+    if len(pieces) > 1 and np.max(known) > MOST_ENTRIES:
+        half = len(pieces) // 2
+        yield from _fitting(pieces[:half], n_buckets, text=text)
+        yield from _fitting(pieces[half:], n_buckets, text=text)
+    elif pieces:
+        yield pieces
+
+
+class _Sorting:
+    """The rows of neighbouring pieces by bucket."""
+
+    def __init__(self, pieces: list[Piece], times: Any, codes: Any, n_buckets: int, *, text: bool) -> None:
+        self.text = text
+        entries = np.concatenate([piece.entries for piece in pieces])
+        sizes = np.concatenate([piece.sizes for piece in pieces])
+        of_entry = _buckets(entries, n_buckets, text=text)
+        by_bucket = np.argsort(of_entry, kind="stable")
+        known = np.bincount(of_entry, minlength=n_buckets)
+        self.entries, self.sizes = entries[by_bucket], sizes[by_bucket]
+        self.entry_bounds = np.concatenate([[0], known.cumsum()])
+        self.row_bounds = np.concatenate(
+            [[0], np.bincount(of_entry, sizes, n_buckets).astype(np.int64).cumsum()]
+        )
+        numbers = np.empty(of_entry.size, np.uint16)
+        numbers[by_bucket] = np.arange(of_entry.size) - np.repeat(self.entry_bounds[:-1], known)
+        self.words = sum(piece.texts.size for piece in pieces)
+        self._place(pieces, of_entry, numbers, times, codes)
+
+    def _place(self, pieces: list[Piece], of_entry: Any, numbers: Any, times: Any, codes: Any) -> None:
+        from journeykit.kernels.partition import cut_rows
+
+        n, most = times.size, int(codes.max(initial=0))
+        self.owners, self.times = np.empty(n, np.uint16), np.empty(n, np.int64)
+        self.codes = np.empty(n, np.uint16 if most < 1 << 16 else np.uint32)
+        self.order, places = np.empty(n, np.uint32), self.row_bounds[:-1].copy()
+        entry = row = 0
+        for piece in pieces:
+            own = slice(row, row + piece.owners.size)
+            of_piece = slice(entry, entry + piece.sizes.size)
+            cut_rows(
+                piece.owners, of_entry[of_piece], numbers[of_piece], times[own], codes[own], row,
+                places, self.owners, self.times, self.codes, self.order,
+            )  # fmt: skip
+            entry, row = of_piece.stop, own.stop
+
+    @property
+    def full(self) -> list[tuple[int, slice]]:
+        """The buckets that have rows, and which rows."""
+        return [
+            (number, slice(a, b)) for number, (a, b) in enumerate(pairwise(self.row_bounds.tolist())) if a < b
+        ]
+
+    def chunks(self) -> list[tuple[int, Chunk]]:
+        """Return what is written to each bucket; the texts of ids as they follow each other there."""
+        from journeykit.kernels.user_ids import keep_texts
+
+        room, found = np.empty(self.words, np.uint64), []
+        for number, rows in self.full:
+            own = slice(*self.entry_bounds[number : number + 2].tolist())
+            words = keep_texts(self.entries[own], room, room.ctypes.data) if self.text else 0
+            users = Piece(self.owners[rows], self.entries[own], self.sizes[own], room[:words])
+            found.append((number, Chunk(users, self.times[rows], self.codes[rows])))
+            room = room[words:]
+        return found
+
+    def further(self, columns: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
+        """Return the further columns of each bucket, if there are any."""
+        if not columns.width:
+            return []
+        by_bucket = columns[pl.Series(self.order)]
+        return [(number, by_bucket[rows]) for number, rows in self.full]
+
+
+def _buckets(entries: Words, n_buckets: int, *, text: bool) -> npt.NDArray[np.uint16]:
+    """Return the bucket of entries: by the jackknife group of the user, then by more of the stable hash. D12.1."""
+    hashes = stable_hashes(np.ascontiguousarray(entries[:, IDENTITY]), text=text)
+    per_group = np.uint64(n_buckets // GROUPS)
+    groups = hashes % np.uint64(GROUPS)
+    return (groups * per_group + (hashes // np.uint64(GROUPS)) % per_group).astype(np.uint16)
 
 
 def _rows(source: Any, shape: str | None, log: CanonicalLog) -> int | None:
@@ -194,50 +362,3 @@ def _rows(source: Any, shape: str | None, log: CanonicalLog) -> int | None:
         return int(log.plan.select(pl.len()).collect().item())
     except (pl.exceptions.PolarsError, OSError, JourneykitError):
         return None
-
-
-class _Writer:
-    """Collects the rows of every bucket, and writes them when there are many."""
-
-    def __init__(self, folder: Path, n_buckets: int, most_bytes: int) -> None:
-        self.folder, self.n_buckets, self.most_bytes = folder, n_buckets, most_bytes
-        self.files: list[list[Path]] = [[] for _ in range(n_buckets)]
-        self.sizes = np.zeros(n_buckets, np.int64)
-        self._waiting: list[list[pl.DataFrame]] = [[] for _ in range(n_buckets)]
-        self._bytes = 0
-
-    def add(self, rows: pl.DataFrame) -> None:
-        """Put rows into the buckets of their users; the order inside a bucket is that of the log."""
-        bucket = bucket_of(rows["user"], self.n_buckets)
-        order = np.argsort(bucket, kind="stable")
-        counts = np.bincount(bucket, minlength=self.n_buckets)
-        codes = rows.with_columns(pl.col("event").to_physical().cast(pl.UInt32))
-        apart = codes[pl.Series(order)]
-        begin = 0
-        for number in np.flatnonzero(counts):
-            self._waiting[number].append(apart[begin : begin + int(counts[number])])
-            begin += int(counts[number])
-        self.sizes += counts
-        self._bytes += int(rows.estimated_size())
-        if self._bytes >= self.most_bytes:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        for number, pieces in enumerate(self._waiting):
-            if not pieces:
-                continue
-            file = self.folder / f"bucket-{number}-{len(self.files[number])}.parquet"
-            with writing(self.folder):
-                pl.concat(pieces).write_parquet(file, compression="uncompressed", statistics=False)
-            self.files[number].append(file)
-            pieces.clear()
-        self._bytes = 0
-
-
-def bucket_of(users: pl.Series, n_buckets: int) -> npt.NDArray[np.uint16]:
-    """Return the bucket of every user id: by its jackknife group, then by more of its stable hash. D12.1."""
-    hashes = hash_ids(users)
-    per_group = np.uint64(n_buckets // GROUPS)
-    groups = hashes % np.uint64(GROUPS)
-    return (groups * per_group + (hashes // np.uint64(GROUPS)) % per_group).astype(np.uint16)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from journeykit.bucket_files import Bucket, read_rows
 from journeykit.cells import By, joined_labels, segments_of
 from journeykit.cleaning import RUN_LENGTH
 from journeykit.engines import OnDisk, ask, check_questions
@@ -17,12 +18,13 @@ from journeykit.engines.workspace import writing
 from journeykit.errors import ParameterError, UnknownPropertyError, WorkspaceError
 from journeykit.events import Events
 from journeykit.journeys import context_of
-from journeykit.partition import About, Buckets, cut_log
+from journeykit.partition import About, cut_log
 from journeykit.protocol import Cells, Statistic
 from journeykit.ragged import Provenance
 from journeykit.sessions import SessionRule
 from journeykit.shard_files import ShardFile, save
 from journeykit.sources.canonical import drop_duplicates, recoded
+from journeykit.sources.parquet import first_line
 from journeykit.user_ids import GROUPS, UserIds
 from journeykit.whole import Facts, Verb, Whole, labels_of, said, whole_of
 
@@ -101,12 +103,12 @@ class ShardedJourneys:
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """The files of the buckets that become one shard."""
+    """The buckets that become one shard."""
 
     number: int
     of: int
     n_events: int
-    files: tuple[Path, ...]
+    buckets: tuple[Bucket, ...]
 
     @property
     def name(self) -> str:
@@ -141,24 +143,33 @@ class _Making:
         journeys, facts = said(self._events(task).sessionize(self.rule), self.verbs)
         with writing(self.folder):
             file = save(journeys, self.folder / f"shard-{task.number}", task.number, task.of)
-        for path in task.files:
-            path.unlink()
+        for bucket in task.buckets:
+            for path in bucket.files:
+                path.unlink()
         labels = labels_of(journeys, *self.asked)
         return _Made(file, facts, labels, journeys.names, journeys.kept, journeys.stage_names)
 
     def _events(self, task: _Task) -> Events:
         about = self.about
         try:
-            frame = pl.concat(pl.read_parquet(file, glob=False) for file in task.files)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise WorkspaceError.unreadable(task.name, str(error).strip().splitlines()[0]) from error
-        frame = frame.with_columns(recoded(frame["event"], about.names, about.vocabulary))
+            users, times, codes = read_rows([bucket.path for bucket in task.buckets], text=about.text)
+            further = [
+                pl.read_parquet(file, glob=False) for bucket in task.buckets for file in bucket.further
+            ]
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            raise WorkspaceError.unreadable(task.name, first_line(error)) from error
+        frame = pl.DataFrame({"time": pl.Series(times).cast(pl.Datetime("us", "UTC"))}).with_columns(
+            recoded(pl.Series(codes), about.names, about.vocabulary)
+        )
+        if further:
+            frame = frame.hstack(pl.concat(further))
         dropped = 0
         if self.duplicates == "drop":
-            frame, dropped = drop_duplicates(frame)
+            whole, dropped = drop_duplicates(frame.insert_column(0, users.series()))
+            users, frame = UserIds.of(whole["user"]), whole.drop("user")
         return Events(
-            UserIds.of(frame["user"]),
-            frame.drop("user"),
+            users,
+            frame,
             replace(about.counts, rows_in=frame.height, rows_kept=frame.height),
             dropped,
             self.tz,
@@ -177,11 +188,11 @@ def _sharded(
     rule: SessionRule = cutting["timeout"]
     wanted = None if engine.shards == "auto" else int(engine.shards)
     n_buckets = GROUPS * -(-(wanted or GROUPS) // GROUPS)
-    buckets = cut_log(source, reading, rule, folder, n_buckets, engine.memory_bytes, engine.progress)
+    buckets, about = cut_log(source, reading, rule, folder, n_buckets, engine.memory_bytes, engine.progress)
     tz, duplicates = reading.get("tz") or "UTC", reading.get("duplicates", "keep")
-    making = _Making(buckets.about, duplicates, tz, rule, tuple(verbs), (by, every), folder)
+    making = _Making(about, duplicates, tz, rule, tuple(verbs), (by, every), folder)
     made = list(engine.map("ordering", making, _tasks(buckets, wanted, _most_events(reading, engine))))
-    first, about = made[0], buckets.about
+    first = made[0]
     log = Whole(
         first.names,
         tz,
@@ -230,9 +241,9 @@ def _check_where(where: pl.Expr) -> None:
         )
 
 
-def _tasks(buckets: Buckets, wanted: int | None, most: int) -> list[_Task]:
+def _tasks(buckets: Sequence[Bucket], wanted: int | None, most: int) -> list[_Task]:
     """Join neighbouring buckets into shards: as many as wanted, or of a size that is worth it."""
-    sizes = buckets.sizes
+    sizes = np.array([bucket.n_rows for bucket in buckets], np.int64)
     if wanted is not None:
         shard_of = np.arange(sizes.size) * wanted // sizes.size
     else:
@@ -249,7 +260,7 @@ def _tasks(buckets: Buckets, wanted: int | None, most: int) -> list[_Task]:
             number,
             len(members),
             int(sizes[own].sum()),
-            tuple(file for bucket in own for file in buckets.files[bucket]),
+            tuple(buckets[number] for number in own.tolist() if buckets[number].n_rows),
         )
         for number, own in enumerate(members, start=1)
     ]
