@@ -57,7 +57,14 @@ class ShardFile:
         """
         try:
             journeys = _opened(self.path)
-        except (OSError, ValueError, EOFError, pickle.UnpicklingError, pl.exceptions.PolarsError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            pickle.UnpicklingError,
+            pl.exceptions.PolarsError,
+        ) as error:
             raise WorkspaceError.unreadable(self.name, _reason(error)) from error
         if self.observed is None or self.provenance is None:
             return journeys

@@ -25,6 +25,7 @@ from journeykit.sessions import SessionRule
 from journeykit.shard_files import ShardFile, save
 from journeykit.sources.canonical import drop_duplicates, recoded
 from journeykit.sources.parquet import first_line
+from journeykit.stages.conditions import looks_at_one_event
 from journeykit.user_ids import GROUPS, UserIds
 from journeykit.whole import Facts, Verb, Whole, labels_of, said, whole_of
 
@@ -233,7 +234,7 @@ def _check(steps: Sequence[Verb], by: By, every: str | None) -> None:
 
 
 def _check_where(where: pl.Expr) -> None:
-    if not where.meta.is_row_separable():
+    if not looks_at_one_event(where):
         shown = " ".join(str(where).split())
         raise ParameterError(
             f"where={shown} looks at other rows, and shards do not see each other's. Filter by one event at a "

@@ -18,7 +18,7 @@ from journeykit.protocol import Cells, Measured, Statistic, Tables
 
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?B)\s*", re.IGNORECASE)
 POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-LEAST_MEMORY = 64 << 20
+LEAST_MEMORY = 64 * 10**6
 MOST_SHARDS = 1 << 14
 MOST_WAITING = 64
 

@@ -170,12 +170,23 @@ def _expression_problem(expression: pl.Expr) -> str | None:
         return f"where={shown} gives several columns: name one column, and join with & and |"
     if not expression.meta.root_names():
         return f"where={shown} looks at no column of the log"
-    if not all(_one_row_at_a_time(node) for node in _nodes(expression)):
+    if not looks_at_one_event(expression):
         return (
             f"where={shown} looks at other rows: a rule looks at one event at a time. "
             "Use nth=, after=, within= and min_gap= for what came before"
         )
     return None
+
+
+def looks_at_one_event(expression: pl.Expr) -> bool:
+    """Tell whether no part of an expression looks at other rows; Python functions in it are trusted.
+
+    Examples
+    --------
+    >>> [looks_at_one_event(pl.col("value") > each) for each in (1, pl.col("value").mean())]
+    [True, False]
+    """
+    return all(_one_row_at_a_time(node) for node in _nodes(expression))
 
 
 def _nodes(expression: pl.Expr) -> Iterable[pl.Expr]:
