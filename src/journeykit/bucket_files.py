@@ -38,7 +38,7 @@ class Chunk:
         )
         arrays = (header, self.times, entries, texts, sizes, self.codes, owners)
         used = sum(each.nbytes for each in arrays)
-        return [*(memoryview(each).cast("B") for each in arrays if each.size), bytes(-used % 8)]
+        return [*(each.data.cast("B") for each in arrays if each.size), bytes(-used % 8)]
 
 
 @dataclass
