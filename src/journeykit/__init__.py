@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from journeykit.stages import Stage, StageModel
     from journeykit.statistics.attribution.attribution import Attribution
     from journeykit.statistics.base import Answer, Statistic
+    from journeykit.statistics.differential.differential_paths import DifferentialPaths
     from journeykit.statistics.experiments.experiment import Experiment
     from journeykit.statistics.experiments.metric import Metric
     from journeykit.statistics.friction.before_abandonment import FrictionBeforeAbandonment
@@ -124,6 +125,7 @@ _HOMES = {
     "NextEvent": "statistics.matching.next_event",
     "ConditionsMet": "statistics.matching.conditions_met",
     "compare": "comparisons.compare",
+    "DifferentialPaths": "statistics.differential.differential_paths",
     "Experiment": "statistics.experiments.experiment",
     "Metric": "statistics.experiments.metric",
     "InMemory": "engines",
@@ -144,6 +146,7 @@ __all__ = [
     "Attribution",
     "ConditionsMet",
     "Conversion",
+    "DifferentialPaths",
     "Events",
     "EventuallyFollows",
     "Exclusion",

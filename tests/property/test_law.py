@@ -79,6 +79,10 @@ def statistics():
         jk.Friction(rage=jk.RageRule.amplitude(), slow=None),
         jk.Friction(jk.Match(where=pl.col("event") == "view"), rage=None, slow=0.5, quick="5m"),
         jk.Experiment("device", ["buy", jk.Metric("view", "events", good="down")], cuped="2h", sequential=50),
+        jk.DifferentialPaths("buy", min_count=2, longest=2, patterns="view ~> cart", missing="ignore"),
+        jk.DifferentialPaths(
+            "buy", "cart", unit="user", horizon="2h", strata=1, min_count=1, missing="ignore"
+        ),
         jk.Experiment("device", "cart", jk.Metric("home", name="went home"), within="3h", control="mobile"),
         jk.WindowFunnel(["view", "cart", "buy"], within="1d"),
         jk.FunnelCorrelation(jk.Funnel(["view", "cart"], within="1d", missing="ignore")),
@@ -174,7 +178,7 @@ def values(frame):
         if name
         not in ("low", "high", "group", "p_value", "verdict", "detectable_difference", "always_valid_p")
         and not name.startswith("p_")
-        and not name.endswith(("_low", "_high"))
+        and not name.endswith(("_low", "_high", "_examples"))
     )
 
 

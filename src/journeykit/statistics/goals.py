@@ -13,6 +13,7 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
+from journeykit.matchers import Match, symbols_of
 from journeykit.paths import Paths, Unit
 from journeykit.protocol import CELL, Cells, Context
 from journeykit.statistics.units import count_units
@@ -140,3 +141,59 @@ class Walk:
         users = self.owners[marked]
         pairs = np.unique(self.cells[marked].astype(np.int64) * self.paths.n_users + users)
         return np.bincount(pairs // self.paths.n_users, minlength=self.cell_count)
+
+
+class Stretches:
+    """The units of one shard from their start to their goal, and what became of them. D5.1, D5.2.
+
+    Parameters
+    ----------
+    shard : Journeys
+        Whose units.
+    walk : Walk
+        Their paths.
+    goal : Match
+        Which events are the goal.
+    start : Match, optional
+        Where a unit's stretch begins; its first event by default.
+    unit : {"session", "user"}
+        What a unit is.
+    within : str or timedelta, optional
+        The longest time from the start to the goal.
+    from_first : bool
+        Whether the first event of a unit may be the goal itself; else it comes strictly after the start.
+
+    Attributes
+    ----------
+    origin, goal : numpy.ndarray of int64
+        Their positions, -1 for a unit without one.
+    """
+
+    def __init__(
+        self, shard: Journeys, walk: Walk, goal: Match, start: Match | None, unit: Unit, within: Duration | None,
+        *, from_first: bool = False,
+    ) -> None:  # fmt: skip
+        from journeykit.kernels.conversion import follow_units
+
+        matches = (goal,) if start is None else (goal, start)
+        symbols = symbols_of(shard, matches, "event", unit)
+        goals = (symbols.masks & np.uint64(1) > 0).astype(np.uint8)
+        starts = np.ones_like(goals)
+        if start is not None:
+            starts = (symbols.masks & np.uint64(2) > 0).astype(np.uint8)
+        self.shard, self.walk, self.unit = shard, walk, unit
+        self.within = longest(within, "within")
+        paths = walk.paths
+        self.origin, self.goal = np.empty(paths.n_paths, np.int64), np.empty(paths.n_paths, np.int64)
+        rule = (False, self.within, 0, from_first)
+        follow_units(
+            paths.starts, paths.ends, symbols.codes, paths.times, starts, goals, rule, self.origin, self.goal,
+            np.empty(paths.n_paths, np.bool_),
+        )  # fmt: skip
+
+    def abandoned(self, horizon: Duration | None) -> Bools:
+        """Mark the units without a goal that were silent for the horizon, or whose time is over."""
+        until = self.shard.observed_until
+        silent = until - self.walk.last_times > longest_silence(self.shard, self.unit, horizon)
+        over = until - self.walk.paths.times[self.origin] >= self.within
+        return (self.goal < 0) & (self.origin >= 0) & (silent | over)

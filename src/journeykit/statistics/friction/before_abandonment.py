@@ -12,7 +12,7 @@ import polars as pl
 from journeykit.durations import Duration
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
+from journeykit.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
@@ -22,7 +22,7 @@ from journeykit.statistics.friction.exposure_answer import ExposureAnswer, expos
 from journeykit.statistics.friction.flags import FLAGS, ShardVisits
 from journeykit.statistics.friction.friction import Friction
 from journeykit.statistics.friction.slow_visits import SlowLimits, next_question
-from journeykit.statistics.goals import Bools, Int64s, Walk, longest, longest_silence
+from journeykit.statistics.goals import Bools, Int64s, Stretches, Walk, longest
 from journeykit.unknown_names import Missing
 
 COUNTS = ("units", "converted", "abandoned", "users")
@@ -196,36 +196,17 @@ class _Exposure:
         if question.unit == "user" and shard.time_order is not None:
             self.flags = self.flags[shard.time_order[visits.events] - self.offset]
         self.codes = shard.states("event", question.unit)[visits.events]
-        self.origin, self.goal = self._stretches()
-
-    def _stretches(self) -> tuple[Int64s, Int64s]:
-        """Find the start and the goal of every unit, -1 without one. D5.1."""
-        from journeykit.kernels.conversion import follow_units
-
-        symbols = symbols_of(self.shard, self.question.matches, "event", self.question.unit)
-        goals = (symbols.masks & np.uint64(1) > 0).astype(np.uint8)
-        starts = np.ones_like(goals)
-        if self.question.start is not None:
-            starts = (symbols.masks & np.uint64(2) > 0).astype(np.uint8)
-        paths = self.walk.paths
-        origin, goal = np.empty(paths.n_paths, np.int64), np.empty(paths.n_paths, np.int64)
-        rule = (False, longest(self.question.within, "within"), 0, False)
-        follow_units(
-            paths.starts, paths.ends, symbols.codes, paths.times, starts, goals, rule, origin, goal,
-            np.empty(paths.n_paths, np.bool_),
-        )  # fmt: skip
-        return origin, goal
+        goal, *start = question.matches
+        self.stretches = Stretches(
+            shard, self.walk, goal, start[0] if start else None, question.unit, question.within
+        )
+        self.origin, self.goal = self.stretches.origin, self.stretches.goal
 
     def outcomes(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Say of every unit whether it converted, gave up, or is open. D5.2."""
         from journeykit.kernels.friction import HAS_ABANDONED, HAS_CONVERTED, LEFT_OPEN
 
-        until, walk = self.shard.observed_until, self.walk
-        silent = until - walk.last_times > longest_silence(
-            self.shard, self.question.unit, self.question.horizon
-        )
-        over = until - walk.paths.times[self.origin] >= longest(self.question.within, "within")
-        gone = np.where(silent | over, HAS_ABANDONED, LEFT_OPEN)
+        gone = np.where(self.stretches.abandoned(self.question.horizon), HAS_ABANDONED, LEFT_OPEN)
         return np.where(self.goal >= 0, HAS_CONVERTED, gone).astype(np.uint8)
 
     def tables(self) -> Tables:
