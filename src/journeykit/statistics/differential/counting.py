@@ -12,12 +12,12 @@ import polars as pl
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
 from journeykit.matchers import Match
-from journeykit.ordering import hash_ids
 from journeykit.patterns.searching import Search
 from journeykit.protocol import CELL, Cells, Tables
 from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import Bools, Int64s, Stretches, Walk
+from journeykit.user_ids import hash_ids
 
 if TYPE_CHECKING:
     from journeykit.statistics.differential.differential_paths import DifferentialPaths
