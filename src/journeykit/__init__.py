@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from journeykit.growing import Store, open_store
     from journeykit.journeys import Journeys, open_journeys
     from journeykit.matchers import Match
+    from journeykit.models.chain import Chain
+    from journeykit.models.markov import MarkovChain
+    from journeykit.models.orders import OrderSelection
     from journeykit.patterns import Matches, Pattern
     from journeykit.plans import scan_events
     from journeykit.reading import read_events
@@ -90,6 +93,9 @@ _HOMES = {
     "Statistic": "statistics.base",
     "Answer": "statistics.base",
     "Transitions": "statistics.transitions.transitions",
+    "Chain": "models.chain",
+    "MarkovChain": "models.markov",
+    "OrderSelection": "models.orders",
     "TopPaths": "statistics.paths.top_paths",
     "Variants": "statistics.paths.variants",
     "NGrams": "statistics.paths.ngrams",
@@ -144,6 +150,7 @@ __all__ = [
     "ActiveUsers",
     "Answer",
     "Attribution",
+    "Chain",
     "ConditionsMet",
     "Conversion",
     "DifferentialPaths",
@@ -163,11 +170,13 @@ __all__ = [
     "JourneykitWarning",
     "Journeys",
     "Lifecycle",
+    "MarkovChain",
     "Match",
     "Matches",
     "Metric",
     "NGrams",
     "NextEvent",
+    "OrderSelection",
     "OutOfCore",
     "Overview",
     "PathCleaning",
