@@ -101,11 +101,13 @@ def test_leverage_is_the_finite_difference(question):
     lost = chain.names.index(ABANDON)
     value = {(a, b): v for a, b, v in chain.leverage().select("source", "target", "leverage").iter_rows()}
     for source, target in zip(before.source.tolist(), before.target.tolist(), strict=True):
-        row = before.row(source)
-        row[target] += small
-        row[lost] -= small
-        after = before.with_row(source, row).absorbed[0, goal_place - before.states]
-        slope = (after - before.absorbed[0, goal_place - before.states]) / small
+        after = []
+        for step in (small, -small):
+            row = before.row(source)
+            row[target] += step
+            row[lost] -= step
+            after.append(before.with_row(source, row).absorbed[0, goal_place - before.states])
+        slope = (after[0] - after[1]) / (2 * small)
         assert value[chain.names[source], chain.names[target]] == pytest.approx(slope, rel=1e-4, abs=1e-6)
 
 
