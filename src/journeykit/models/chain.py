@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.durations import Duration
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
+from journeykit.matchers import Match, MatchLike, Of, as_match, check_matches, symbols_of
 from journeykit.models.chain_answer import ChainAnswer, chain_answer
 from journeykit.models.making import ABANDON, CONVERT, START, check_smoothing
 from journeykit.paths import Unit
@@ -21,9 +21,10 @@ from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
-from journeykit.statistics.goals import Missing, Of, longest, longest_silence
+from journeykit.statistics.goals import longest, longest_silence
 from journeykit.statistics.transitions.tuples import Tuples
 from journeykit.statistics.units import count_units
+from journeykit.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 GoalLike = MatchLike | Mapping[str, MatchLike]

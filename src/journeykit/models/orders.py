@@ -11,6 +11,7 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
+from journeykit.matchers import Of
 from journeykit.models.memory import Memory
 from journeykit.models.path_counts import PathsLike, context_moves, listed_paths
 from journeykit.models.predictions import Predictions
@@ -18,7 +19,6 @@ from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic
 from journeykit.statistics.checks import check_choices, check_states
-from journeykit.statistics.goals import Of
 from journeykit.statistics.transitions.transitions import Transitions
 
 TABLES = ("frame", "multi_order", "accuracy", "calibration")
