@@ -155,6 +155,24 @@ class TestMeasure:
         assert_frame_equal(pl.read_parquet(tmp_path / "out/abandonment_where.parquet"), given_up.where)
         assert_frame_equal(pl.read_parquet(tmp_path / "out/abandonment_curve.parquet"), given_up.curve)
 
+    def test_out_of_core_writes_the_same(self, log, tmp_path):
+        options = ("measure", log, *ROLES, "--goal", "purchase", "--by", "platform", "--every", "1w", "--out")
+        here, there, work = (tmp_path / name for name in ("here", "there", "work"))
+        first = run(*options, here)
+        assert first.exit_code == 0, first.stderr
+        more = ("--engine", "out-of-core", "--memory", "1GB", "--directory", work)
+        second = run(*options, there, *more)
+        assert second.exit_code == 0, second.stderr
+        assert second.stdout == first.stdout.replace(str(here), str(there))
+        for file in here.glob("*.parquet"):
+            assert_frame_equal(pl.read_parquet(there / file.name), pl.read_parquet(file))
+        assert not [*work.iterdir()]
+        refused(
+            run(*options, there, "--engine", "out-of-core", "--memory", "4"),
+            "memory cannot be '4'. Give a size with its unit, such as '4GB'.",
+            code=2,
+        )
+
     def test_csv_holds_what_parquet_holds(self, log, tmp_path):
         run("measure", log, *ROLES, "--statistics", "transitions,top_paths", "--out", tmp_path)
         for name in ("transitions", "transitions_states"):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import journeykit
-from journeykit.cli.options import OUT, Asking, Reading, Speaking, Writing, command, option
+from journeykit.cli.options import OUT, Asking, Reading, Running, Speaking, Writing, command, option
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -38,14 +38,14 @@ def _journeykit(
 
 @app.command()
 @command
-def measure(reading: Reading, asking: Asking, writing: Writing, speaking: Speaking) -> None:
+def measure(reading: Reading, asking: Asking, running: Running, writing: Writing, speaking: Speaking) -> None:
     """Read a log, cut it into sessions, and answer questions about its journeys.
 
     Prints the main answers, and writes every table of every answer into a folder: all, or none.
     """
     from journeykit.cli.job import run
 
-    run(reading, asking, writing, quiet=speaking.quiet)
+    run(reading, asking, running, writing, quiet=speaking.quiet)
 
 
 @app.command()

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from journeykit import sessions
-from journeykit.cli.options import PRESETS, STATISTICS, Asking, Reading, Writing, listed
+from journeykit.cli.options import ENGINES, PRESETS, STATISTICS, Asking, Reading, Running, Writing, listed
 from journeykit.cli.output import all_or_nothing, check_format, frames_of, write_frames
 from journeykit.cli.progress import Reporting, Steps
 from journeykit.cli.tables import Page
 from journeykit.durations import CALENDAR, microseconds
+from journeykit.engines import OutOfCore
 from journeykit.errors import SHOWN_NAMES, ParameterError, suggestion
 from journeykit.events import Events
 from journeykit.files import WRITERS
 from journeykit.journeys import Journeys
-from journeykit.protocol import Statistic
+from journeykit.plans import scan_events
+from journeykit.protocol import Context, Statistic
 from journeykit.reading import read_events
 from journeykit.sessions import SessionRule
 from journeykit.sources.roles import ROLES
@@ -32,42 +35,81 @@ from journeykit.statistics.stage_flow.stage_flow import StageFlow
 from journeykit.statistics.transitions.transitions import Transitions
 
 Questions = Mapping[str, Statistic[Journeys, Answer]]
+OUT_OF_CORE_STEPS = 4
+"""Cutting the log, ordering, measuring, writing."""
 
 
-def run(reading: Reading, asking: Asking, writing: Writing, *, quiet: bool) -> None:
+def run(reading: Reading, asking: Asking, running: Running, writing: Writing, *, quiet: bool) -> None:
     """Read, cut, measure, write, print; what can be refused is refused before anything is read."""
     endings = check_format(writing.table_format)
     asked = questions(asking)
     if asking.every is not None and asking.every not in CALENDAR:
         raise ParameterError.choice("--every", asking.every, CALENDAR)
+    if running.engine not in ENGINES:
+        raise ParameterError.choice("--engine", running.engine, ENGINES)
     rule = session_rule(reading, asking)
     model = None if asking.stages is None else StageModel.load(asking.stages)
-    with Steps(len(asked) + 3, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
-        steps.begin("reading the log")
-        events = read(reading, keep=tuple(name for name in listed(asking.by) if name not in ROLES))
-        steps.begin("ordering and cutting into sessions")
-        journeys = events.sessionize(rule)
-        if model is not None:
-            model.check(journeys, unmapped="ignore", missing=asking.missing)  # type: ignore[arg-type]
-            # What is missing was told by check.
-            journeys = journeys.assign_stages(model, missing="ignore")
-        answers = measured(journeys, asked, asking, steps)
+    out_of_core = running.engine == "out-of-core"
+    ask = _out_of_core if out_of_core else _in_memory
+    total = OUT_OF_CORE_STEPS if out_of_core else len(asked) + 3
+    with Steps(total, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
+        found = ask(reading, asking, running, rule, model, asked, steps)
+        answers = dict(zip(asked, found if len(asked) > 1 else (found,), strict=True))
         steps.begin("writing")
         written = write_frames(frames_of(answers), folder, endings)
     if not quiet:
         page = Page()
-        page.say(described(journeys))
+        page.say(described(next(iter(answers.values())).context, rule))
         for name, answer in answers.items():
             page.answer(name, answer)
         page.notes(answers)
         page.say(summary(writing.out, {path.name for path in written}))
 
 
+def _in_memory(
+    reading: Reading,
+    asking: Asking,
+    running: Running,
+    rule: SessionRule,
+    model: StageModel | None,
+    asked: Questions,
+    steps: Steps,
+) -> Any:
+    """Read everything, then measure."""
+    steps.begin("reading the log")
+    events: Events = read_events(_source(reading), **_roles(reading, asking))
+    steps.begin("ordering and cutting into sessions")
+    journeys = events.sessionize(rule)
+    if model is not None:
+        model.check(journeys, unmapped="ignore", missing=asking.missing)  # type: ignore[arg-type]
+        # What is missing was told by check.
+        journeys = journeys.assign_stages(model, missing="ignore")
+    by = listed(asking.by) or None
+    return journeys.measure(*asked.values(), by=by, every=asking.every, engine=Reporting(steps))
+
+
+def _out_of_core(
+    reading: Reading,
+    asking: Asking,
+    running: Running,
+    rule: SessionRule,
+    model: StageModel | None,
+    asked: Questions,
+    steps: Steps,
+) -> Any:
+    """Measure shard by shard; the bar shows the rows of each step."""
+    engine = OutOfCore(memory=running.memory, directory=running.directory, progress=steps.tell)
+    plan = scan_events(_source(reading), **_roles(reading, asking)).sessionize(rule)
+    if model is not None:
+        plan = plan.assign_stages(model, missing=asking.missing)  # type: ignore[arg-type]
+    return plan.measure(*asked.values(), by=listed(asking.by) or None, every=asking.every, engine=engine)
+
+
 def look(reading: Reading, *, quiet: bool) -> None:
     """Read and print the quality of a log."""
     with Steps(2, quiet=quiet) as steps:
         steps.begin("reading the log")
-        events = read(reading)
+        events = read_events(_source(reading), **_roles(reading))
         steps.begin("looking at it")
         quality = events.quality
     if not quiet:
@@ -75,16 +117,17 @@ def look(reading: Reading, *, quiet: bool) -> None:
         page.say(repr(quality))
 
 
-def read(reading: Reading, keep: tuple[str, ...] = ()) -> Events:
-    """Read the log as the options say."""
-    source = reading.log[0] if len(reading.log) == 1 else list(reading.log)
-    return read_events(
-        source, user=reading.user, time=reading.time, event=reading.event, session=reading.session_column,
-        order=reading.order, value=reading.value, keep=tuple(dict.fromkeys((*listed(reading.keep), *keep))),
-        tz=reading.tz, unit=reading.unit, time_format=reading.time_format,  # type: ignore[arg-type]
-        format=reading.format, on_invalid=reading.on_invalid,  # type: ignore[arg-type]
-        duplicates=reading.duplicates,  # type: ignore[arg-type]
-    )  # fmt: skip
+def _source(reading: Reading) -> Any:
+    return reading.log[0] if len(reading.log) == 1 else list(reading.log)
+
+
+def _roles(reading: Reading, asking: Asking | None = None) -> dict[str, Any]:
+    """Return the options of ``read_events``; what segments are made of is kept."""
+    by = [name for name in listed(asking.by) if name not in ROLES] if asking else []
+    given = {each.name: getattr(reading, each.name) for each in fields(reading)}
+    del given["log"]
+    given["session"] = given.pop("session_column")
+    return {**given, "keep": tuple(dict.fromkeys((*listed(reading.keep), *by)))}
 
 
 def session_rule(reading: Reading, asking: Asking) -> SessionRule:
@@ -186,13 +229,6 @@ _MAKERS: Mapping[str, Callable[[Asking], Statistic[Journeys, Any]]] = {
 }
 
 
-def measured(journeys: Journeys, asked: Questions, asking: Asking, steps: Steps) -> dict[str, Answer]:
-    """Ask all questions."""
-    by = listed(asking.by) or None
-    found = journeys.measure(*asked.values(), by=by, every=asking.every, engine=Reporting(steps))
-    return dict(zip(asked, found if len(asked) > 1 else (found,), strict=True))
-
-
 def summary(folder: Path, written: Collection[str]) -> str:
     """Say what was written, and which tables in the folder are of an earlier run."""
     said = f"{len(written):,} files in {folder}"
@@ -203,9 +239,6 @@ def summary(folder: Path, written: Collection[str]) -> str:
     return said if not older else f"{said}\nNot of this run: {', '.join(older[:SHOWN_NAMES])}{more}"
 
 
-def described(journeys: Journeys) -> str:
+def described(context: Context | Journeys, rule: SessionRule) -> str:
     """Say in one line what was read."""
-    return (
-        f"{journeys.n_events:,} events of {journeys.n_users:,} users in {journeys.n_sessions:,} sessions "
-        f"({journeys.session_rule!r})"
-    )
+    return f"{context.n_events:,} events of {context.n_users:,} users in {context.n_sessions:,} sessions ({rule!r})"

@@ -14,16 +14,18 @@ from journeykit.cli.guard import guarded
 from journeykit.durations import CALENDAR
 from journeykit.unknown_names import MISSING as MISSING_NAMES
 
+ENGINES = ("in-memory", "out-of-core")
 STATISTICS = ("overview", "transitions", "top_paths", "conversion", "abandonment", "stage_flow")
 PRESETS = (
     "ga4", "mixpanel", "adobe", "matomo", "snowplow", "posthog", "posthog_2021", "amplitude_web",
     "amplitude_mobile",
 )  # fmt: skip
-LOG, TIME, RULE, ASK, OUT = (
+LOG, TIME, RULE, ASK, RUN, OUT = (
     "The log",
     "Times and broken rows",
     "Sessions and stages",
     "The questions",
+    "The work",
     "The answers",
 )
 
@@ -160,6 +162,20 @@ class Asking:
             choices=MISSING_NAMES,
         ),
     ] = "raise"
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the work is done."""
+
+    engine: Annotated[
+        str,
+        option("in-memory, or out-of-core for logs that are larger than memory.", RUN, choices=ENGINES),
+    ] = "in-memory"
+    memory: Annotated[str, option("About how much memory out-of-core may use.", RUN)] = "4GB"
+    directory: Annotated[
+        Path | None, option("Folder for the temporary files of out-of-core; the system's by default.", RUN)
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from journeykit.engines import Engine, InMemory
+from journeykit.engines import Progress as Rows
 from journeykit.protocol import Cells, Measured, Statistic, Tables
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Steps:
     """
 
     def __init__(self, total: int, *, quiet: bool = False) -> None:
-        self.total, self.done, self.text = total, -1, ""
+        self.total, self.done, self.part, self.text = total, -1, 0.0, ""
         self.shown = not quiet and sys.stderr.isatty()
         self._bar: Progress | None = None
         self._lock = Lock()
@@ -55,12 +56,22 @@ class Steps:
     def begin(self, text: str) -> None:
         """Say what is done next; the step before is complete."""
         with self._lock:
-            self.done, self.text = self.done + 1, text
+            self.done, self.part, self.text = self.done + 1, 0.0, text
+            self._update()
+
+    def tell(self, progress: Rows) -> None:
+        """Say how far the rows of a step have come; a step that is new, or is done again, begins."""
+        if not progress.rows and not self.text.startswith(progress.step):
+            self.begin(progress.step)
+        with self._lock:
+            self.part = progress.rows / progress.total if progress.total else 0.0
+            self.text = written(progress)
             self._update()
 
     def _update(self) -> None:
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self.done, description=self.text)
+            done = self.done + self.part
+            self._bar.update(self._bar.task_ids[0], completed=done, description=self.text)
 
     def _appear(self) -> None:
         from rich.console import Console
@@ -79,6 +90,19 @@ class Steps:
             self._bar.add_task("", total=self.total)
             self._update()
             self._bar.start()
+
+
+def written(progress: Rows) -> str:
+    """Say how far a step has come.
+
+    Examples
+    --------
+    >>> written(Rows("measuring", 2_500, 10_000, 30.0))
+    'measuring: 2,500 of 10,000 rows, 90 s left'
+    """
+    rows = f"{progress.rows:,}" if progress.total is None else f"{progress.rows:,} of {progress.total:,}"
+    left = progress.seconds_left
+    return f"{progress.step}: {rows} rows" + ("" if left is None else f", {left:.0f} s left")
 
 
 class Reporting:

@@ -37,7 +37,7 @@ def run(n_users: int, writing: Writing, *, quiet: bool) -> None:
 
 def _show(page: Page, part: Part) -> None:
     page.heading(part.title)
-    page.say("\n".join((described(part.journeys), *part.remarks)))
+    page.say("\n".join((described(part.journeys, part.journeys.session_rule), *part.remarks)))
     for name, answer in part.answers.items():
         if name not in ONLY_WRITTEN:
             page.answer(name, answer)
