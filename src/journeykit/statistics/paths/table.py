@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from journeykit.protocol import CELL, Context, Tables, sum_rows
@@ -164,13 +165,19 @@ def _first(statistic: TopPaths, rows: pl.DataFrame, context: Context) -> pl.Data
     """Sort by count, then by the names of the path, and keep the first n of each cell. D0.4."""
     names = _names(statistic, context)
     rows = rows.with_columns(path=unpacked(rows, bits_per_code(len(names))))
-    rank = names.rank("ordinal").cast(pl.Int64).to_list()
-    order = [
-        (cell, -count, [rank[code] for code in path], cut)
-        for cell, count, path, cut in rows.select(CELL, "count", "path", "cut").iter_rows()
-    ]
-    rows = rows[sorted(range(rows.height), key=order.__getitem__)]
+    rank = names.rank("ordinal").cast(pl.UInt32).to_numpy()
+    rows = rows.sort(CELL, -pl.col("count"), _texts(rows["path"], rank), "cut", maintain_order=True)
     return rows if statistic.n is None else rows.group_by(CELL, maintain_order=True).head(statistic.n)
+
+
+def _texts(paths: pl.Series, rank: npt.NDArray[np.uint32]) -> pl.Series:
+    """Write the ranks of every path as bytes that sort like the path: four for each, the highest first."""
+    import pyarrow as pa
+
+    ranks = rank[paths.explode(empty_as_null=False).to_numpy()].astype(">u4")
+    offsets = np.concatenate([[0], paths.list.len().cast(pl.Int64).to_numpy().cumsum()]) * 4
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(ranks)]
+    return pl.Series("text", pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(paths), buffers))
 
 
 def _names(statistic: TopPaths, context: Context) -> pl.Series:
