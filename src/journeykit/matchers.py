@@ -29,6 +29,8 @@ FirstTime: TypeAlias = Literal[False, True, "filtered"]
 Bools = npt.NDArray[np.bool_]
 
 MOST_MATCHERS = 64
+CALLER = 6
+"""Who asked: above ``refuse_unknown``, ``check_matches``, ``check``, the checking of all questions and ``measure``."""
 BUILT_IN = ("event", "time", "user")
 
 
@@ -217,7 +219,7 @@ def check_matches(matches: Iterable[Match], of: str, missing: str, context: Cont
     known = context.stages if of == "stage" else context.names.to_list()
     unknown = sorted({name for match in matches for name in match.names} - {*known})
     if unknown:
-        refuse_unknown(UnknownNameError(of, unknown, known), missing)
+        refuse_unknown(UnknownNameError(of, unknown, known), missing, stacklevel=CALLER)
 
 
 def symbols_of(

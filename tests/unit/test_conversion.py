@@ -162,7 +162,10 @@ def test_periods_are_those_of_the_first_event():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"goal": []}, "goal cannot be []. Give a name or a list of names."),
+        (
+            {"goal": []},
+            "goal cannot be []. Give a name, a list of names, a polars expression, a Pattern or a Match.",
+        ),
         ({"goal": "a", "start": 3}, "start cannot be 3. Give a name or a list of names."),
         ({"goal": "a", "of": "page"}, "of cannot be 'page'. Choose one of: 'event', 'stage'."),
         ({"goal": "a", "unit": "visit"}, "unit cannot be 'visit'. Choose one of: 'session', 'user'."),

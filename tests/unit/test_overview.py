@@ -159,7 +159,9 @@ def test_goals():
     assert ignored.value("user_conversion_rate") == 0.0
     with pytest.raises(ParameterError) as caught:
         jk.Overview(goal=[])
-    assert str(caught.value) == "goal cannot be (). Give the name of an event, or several."
+    assert str(caught.value) == (
+        "goal cannot be []. Give a name, a list of names, a polars expression, a Pattern or a Match."
+    )
     with pytest.raises(ParameterError) as caught:
         jk.Overview(missing="drop")
     assert str(caught.value) == "missing cannot be 'drop'. Choose one of: 'raise', 'ignore', 'warn'."

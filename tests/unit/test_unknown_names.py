@@ -53,3 +53,13 @@ def test_users_too():
     with pytest.warns(JourneykitWarning) as warned:
         assert made.filter(users=["u", "w"], missing="warn").n_users == 1
     assert str(warned[0].message) == str(error.value)
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda: jk.Conversion("buy", missing="warn"), lambda: jk.TopPaths(goal="buy", missing="warn")]
+)
+def test_the_warning_points_at_who_asked(ask):
+    made, question = journeys_of(ROWS), ask()
+    with pytest.warns(JourneykitWarning) as warned:
+        made.measure(question)
+    assert warned[0].filename == __file__

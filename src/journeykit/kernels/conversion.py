@@ -27,9 +27,12 @@ def is_visit(states: Codes, i: int, first: int, by_run: bool) -> bool:
 
 
 @kernel
-def next_goal(states: Codes, goals: Bytes, by_run: bool, first: int, i: int, end: int) -> int:
-    """Return the position of the first goal from `i` on; `end` if there is none."""
-    while i < end and not (goals[states[i]] and is_visit(states, i, first, by_run)):
+def next_goal(states: Codes, codes: Codes, goals: Bytes, by_run: bool, first: int, i: int, end: int) -> int:
+    """Return the position of the first goal from `i` on; `end` if there is none.
+
+    ``goals[codes[i]]`` says that event i is one, ``states[i]`` where one visit ends and the next begins.
+    """
+    while i < end and not (goals[codes[i]] and is_visit(states, i, first, by_run)):
         i += 1
     return i
 
@@ -55,6 +58,7 @@ def count_conversions(
     starts: Int64s,
     ends: Int64s,
     states: Codes,
+    codes: Codes,
     times: Int64s,
     cells: Int32s,
     still_open: Bools,
@@ -78,7 +82,7 @@ def count_conversions(
                 continue
             base = cells[path] * size if cells.size > 0 else 0
             may_go_on = still_open.size > 0 and still_open[path]
-            goal = next_goal(states, goals, by_run, first, first, end)
+            goal = next_goal(states, codes, goals, by_run, first, first, end)
             for i in range(first - 1, end):
                 state, since = np.int64(size - 1), times[first]
                 if i >= first:
@@ -86,7 +90,7 @@ def count_conversions(
                         continue
                     state, since = np.int64(states[i]), times[i]
                     if goal <= i:
-                        goal = next_goal(states, goals, by_run, first, i + 1, end)
+                        goal = next_goal(states, codes, goals, by_run, first, i + 1, end)
                 converts = goal < end and times[goal] - since <= within
                 may_still = may_go_on and not converts and until - since < within
                 add_visit(table, slot_of(keys, rows, base + state), path, user, converts, may_still)
@@ -97,6 +101,7 @@ def times_to_convert(
     starts: Int64s,
     ends: Int64s,
     states: Codes,
+    codes: Codes,
     times: Int64s,
     cells: Int32s,
     goals: Bytes,
@@ -113,7 +118,7 @@ def times_to_convert(
     for path in range(starts.size):
         first, end = starts[path], ends[path]
         base = cells[path] * size if cells.size > 0 else 0
-        goal = next_goal(states, goals, by_run, first, first, end)
+        goal = next_goal(states, codes, goals, by_run, first, first, end)
         if goal < end and times[goal] - times[first] <= within:
             found[n], gaps[n] = base + size - 1, times[goal] - times[first]
             n += 1
@@ -121,7 +126,7 @@ def times_to_convert(
             if not is_visit(states, i, first, by_run):
                 continue
             if goal <= i:
-                goal = next_goal(states, goals, by_run, first, i + 1, end)
+                goal = next_goal(states, codes, goals, by_run, first, i + 1, end)
             key = base + np.int64(states[i])
             converts = goal < end and times[goal] - times[i] <= within
             if add_visit(table, slot_of(keys, rows, key), path, 0, converts, False) and converts:
@@ -135,6 +140,7 @@ def follow_units(
     starts: Int64s,
     ends: Int64s,
     states: Codes,
+    codes: Codes,
     times: Int64s,
     origins: Bytes,
     goals: Bytes,
@@ -151,13 +157,13 @@ def follow_units(
     for path in range(starts.size):
         first, end = starts[path], ends[path]
         s = first
-        while s < end and not origins[states[s]]:
+        while s < end and not origins[codes[s]]:
             s += 1
         origin[path], goal[path], resumed[path] = -1, -1, False
         if s == end:
             continue
         origin[path] = s
-        g = next_goal(states, goals, by_run, first, first if anywhere else s + 1, end)
+        g = next_goal(states, codes, goals, by_run, first, first if anywhere else s + 1, end)
         if g < end and times[g] - times[s] > within:
             g = end
         if g < end:
@@ -171,6 +177,7 @@ def list_episodes(
     starts: Int64s,
     ends: Int64s,
     states: Codes,
+    codes: Codes,
     times: Int64s,
     origins: Bytes,
     goals: Bytes,
@@ -191,7 +198,7 @@ def list_episodes(
         goal = s
         while s >= 0 and s < end:
             if goal <= s:
-                goal = next_goal(states, goals, by_run, first, s + 1, end)
+                goal = next_goal(states, codes, goals, by_run, first, s + 1, end)
             i = s
             while i < goal and (times[i + 1] if i + 1 < end else until) - times[i] <= quiet:
                 i += 1
@@ -205,7 +212,7 @@ def list_episodes(
             if not every or outcome != 2:
                 break
             s = i + 1
-            while s < end and not origins[states[s]]:
+            while s < end and not origins[codes[s]]:
                 s += 1
     return n
 

@@ -89,7 +89,7 @@ def overview_pass(runs, events, cells, roles, rule, table, names, durations, gap
     """
     longest, until, engaged_after, bounce_engaged = rule
     user_runs, offsets, inside = runs
-    codes, times = events
+    codes, role_codes, times = events
     name_count, keys, rows, counts = names
     for user in range(user_runs.size - 1):
         before, before_end = np.int64(-1), np.int64(0)
@@ -100,7 +100,7 @@ def overview_pass(runs, events, cells, roles, rule, table, names, durations, gap
             count_names(codes, first, last, cell * name_count, keys, rows, counts)
             active, end, views, met = last - first, last - 1, 0, 0
             if roles.size > 0:
-                active, end, views, met = read_roles(codes, first, last, roles)
+                active, end, views, met = read_roles(role_codes, first, last, roles)
             table[cell, FIRST] = min(table[cell, FIRST], times[first])
             table[cell, LAST] = max(table[cell, LAST], times[last - 1])
             if met & GOAL != 0 and table[cell, LAST_CONVERTED] != user + 1:

@@ -21,8 +21,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """The parameters that several statistics share, and the values they can take."""
 
-CALLER = 5
-"""Who asked: above ``refuse_unknown``, ``check_names``, ``check`` and ``measure``."""
+CALLER = 6
+"""Who asked: above ``refuse_unknown``, ``check_names``, ``check``, the checking of all questions and ``measure``."""
 
 
 def check_choices(statistic: Any, **own: Sequence[object]) -> None:

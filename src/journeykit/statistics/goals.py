@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
-from journeykit.matchers import Match, symbols_of
+from journeykit.matchers import Match, MatchLike, as_match, symbols_of
 from journeykit.paths import Paths, Unit
 from journeykit.protocol import CELL, Cells, Context
 from journeykit.statistics.units import count_units
@@ -63,6 +63,37 @@ def as_names(names: Names, parameter: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(listed))
 
 
+def as_goal(given: MatchLike, parameter: str) -> MatchLike:
+    """Accept what `Match` takes; several names alone stay names, each once.
+
+    Parameters
+    ----------
+    given : str, sequence of str, polars expression, Pattern or Match
+        What a caller wrote.
+    parameter : str
+        The name for the message.
+
+    Returns
+    -------
+    tuple of str or Match
+        So that equal questions are equal, and are written as they were asked.
+
+    Raises
+    ------
+    ParameterError
+        If it is none of these, or an empty list.
+
+    Examples
+    --------
+    >>> as_goal("buy", "goal")
+    ('buy',)
+    >>> as_goal(Match("buy", where=pl.col("amount") > 9), "goal").title
+    'buy where amount > 9'
+    """
+    match = as_match(given, parameter)
+    return match.names if match == Match(match.names) and match.names else match
+
+
 def longest(duration: Duration | None, parameter: str) -> int:
     """Return a limit in microseconds, NEVER without one."""
     return NEVER if duration is None else microseconds(duration, parameter)
@@ -107,7 +138,7 @@ class Walk:
         self.cells: Int32s = cells.of(self.paths, unit)
         self.cell_count = cells.count
         self.by_run = of == "stage"
-        self._of = of
+        self._shard, self._of, self._unit = shard, of, unit
         self._names = pl.Series(["", *shard.stage_names], dtype=pl.String) if self.by_run else shard.names
         self.n_states = len(self._names)
         self.n_events = int((self.paths.ends - self.paths.starts).sum())
@@ -121,6 +152,16 @@ class Walk:
     def last_times(self) -> Int64s:
         """The time of the last event of every path."""
         return self.paths.times[self.paths.ends - 1]
+
+    def fitting(self, *given: MatchLike) -> tuple[Codes, list[Marks]]:
+        """Return a code per event of all shards, and for each of what is meant a flag per code: whether it fits.
+
+        The codes are the states where names alone say what is meant.
+        """
+        matches = [as_match(each, "goal") for each in given]
+        symbols = symbols_of(self._shard, matches, self._of, self._unit)
+        bits = (symbols.masks >> np.uint64(i) & np.uint64(1) for i in range(len(matches)))
+        return symbols.codes, [each.astype(np.uint8) for each in bits]
 
     def marked(self, names: Sequence[str]) -> Marks:
         """Mark the states that are named, one flag per state; names that no state has mark nothing."""
@@ -187,8 +228,8 @@ class Stretches:
         self.origin, self.goal = np.empty(paths.n_paths, np.int64), np.empty(paths.n_paths, np.int64)
         rule = (False, self.within, 0, from_first)
         follow_units(
-            paths.starts, paths.ends, symbols.codes, paths.times, starts, goals, rule, self.origin, self.goal,
-            np.empty(paths.n_paths, np.bool_),
+            paths.starts, paths.ends, symbols.codes, symbols.codes, paths.times, starts, goals, rule, self.origin,
+            self.goal, np.empty(paths.n_paths, np.bool_),
         )  # fmt: skip
 
     def abandoned(self, horizon: Duration | None) -> Bools:

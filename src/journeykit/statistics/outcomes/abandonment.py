@@ -12,19 +12,18 @@ import polars as pl
 from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
+from journeykit.matchers import MatchLike, as_match, check_matches
 from journeykit.paths import UNITS, Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
-from journeykit.statistics.checks import check_names
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import (
     Bools,
     Codes,
     Int64s,
-    Names,
     Of,
     Walk,
-    as_names,
+    as_goal,
     longest,
     longest_silence,
 )
@@ -46,9 +45,9 @@ class Abandonment(Statistic[AbandonmentAnswer]):
 
     Parameters
     ----------
-    goal : str or sequence of str
-        Events or stages of which any is a success.
-    start : str or sequence of str, optional
+    goal : str, sequence of str, polars expression, Pattern or Match
+        Events or stages of which any is a success. A condition on a stage is asked of the first event of a visit.
+    start : str, sequence of str, polars expression, Pattern or Match, optional
         Where a unit comes into the count: its first such event or stage; without it, its first event. The
         goal must come strictly later, also where the start is itself a goal.
     of : {"event", "stage"}
@@ -103,8 +102,8 @@ class Abandonment(Statistic[AbandonmentAnswer]):
     [(3, 1, 1, 1, 0.5)]
     """
 
-    goal: Names
-    start: Names | None = None
+    goal: MatchLike
+    start: MatchLike | None = None
     of: Of = "event"
     unit: Unit = "user"
     horizon: Duration | None = None
@@ -135,9 +134,9 @@ class Abandonment(Statistic[AbandonmentAnswer]):
         for parameter, allowed in self.CHOICES.items():
             if getattr(self, parameter) not in allowed:
                 raise ParameterError.choice(parameter, getattr(self, parameter), allowed)
-        object.__setattr__(self, "goal", as_names(self.goal, "goal"))
+        object.__setattr__(self, "goal", as_goal(self.goal, "goal"))
         if self.start is not None:
-            object.__setattr__(self, "start", as_names(self.start, "start"))
+            object.__setattr__(self, "start", as_goal(self.start, "start"))
         longest(self.horizon, "horizon")
         longest(self.within, "within")
         microseconds(self.resolution, "resolution")
@@ -167,9 +166,16 @@ class Abandonment(Statistic[AbandonmentAnswer]):
         """Whether units that could still convert are open, not abandoned."""
         return (self.open_paths or ("censor" if self.unit == "user" else "end")) == "censor"
 
+    @property
+    def goal_and_start(self) -> tuple[MatchLike, ...]:
+        """What is meant by the goal, and by the start if there is one."""
+        return (self.goal,) if self.start is None else (self.goal, self.start)
+
     def check(self, context: Context) -> None:
         """Refuse goals and starts that the journeys do not have."""
-        check_names(self.of, [*self.goal, *(self.start or ())], self.missing, context)
+        check_matches(
+            [as_match(each, "goal") for each in self.goal_and_start], self.of, self.missing, context
+        )
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count one shard of users."""
@@ -188,17 +194,15 @@ class _Tally:
 
         self.kernels, self.statistic, self.shard = kernels, statistic, shard
         self.walk = walk = Walk(shard, cells, statistic.of, statistic.unit)
-        self.goals = walk.marked(statistic.goal)
-        self.origins = np.ones(walk.n_states, np.uint8)
-        if statistic.start is not None:
-            self.origins = walk.marked(statistic.start)
+        self.codes, (self.goals, *origins) = walk.fitting(*statistic.goal_and_start)
+        self.origins = origins[0] if origins else np.ones_like(self.goals)
         self.quiet = longest_silence(shard, statistic.unit, statistic.horizon)
         self.within = longest(statistic.within, "within")
         paths = walk.paths
         self.origin, self.goal = np.empty(paths.n_paths, np.int64), np.empty(paths.n_paths, np.int64)
         self.resumed = np.empty(paths.n_paths, np.bool_)
         kernels.follow_units(
-            paths.starts, paths.ends, walk.states, paths.times, self.origins, self.goals,
+            paths.starts, paths.ends, walk.states, self.codes, paths.times, self.origins, self.goals,
             (walk.by_run, self.within, self.quiet, not statistic.after), self.origin, self.goal, self.resumed,
         )  # fmt: skip
         self.reached = self.origin >= 0
@@ -311,8 +315,8 @@ class _Tally:
         n = 0
         if statistic.after:
             n = self.kernels.list_episodes(
-                paths.starts, paths.ends, walk.states, paths.times, self.origins, self.goals, self.origin, rule,
-                units, spans, outcomes,
+                paths.starts, paths.ends, walk.states, self.codes, paths.times, self.origins, self.goals, self.origin,
+                rule, units, spans, outcomes,
             )  # fmt: skip
         # Rounding up keeps "by tau" exact for every tau that is a multiple of the resolution.
         times = -(-spans[:n] // microseconds(statistic.resolution, "resolution"))

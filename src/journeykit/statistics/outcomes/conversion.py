@@ -12,6 +12,7 @@ import polars as pl
 from journeykit.durations import Duration
 from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
+from journeykit.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
@@ -25,11 +26,12 @@ from journeykit.statistics.base import (
     with_rate,
     with_share,
 )
-from journeykit.statistics.checks import check_choices, check_names
+from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.distribution import Distribution, checked_quantiles, column_names
 from journeykit.statistics.goals import (
     Bools,
+    Codes,
     Floats,
     Int32s,
     Int64s,
@@ -37,6 +39,7 @@ from journeykit.statistics.goals import (
     Names,
     Of,
     Walk,
+    as_goal,
     as_names,
     longest,
     longest_silence,
@@ -78,8 +81,8 @@ class Conversion(Statistic[ConversionAnswer]):
 
     Parameters
     ----------
-    goal : str or sequence of str
-        Events or stages of which any is a success.
+    goal : str, sequence of str, polars expression, Pattern or Match
+        Events or stages of which any is a success. A condition on a stage is asked of the first event of a visit.
     start : str or sequence of str, optional
         The states to answer for; without it all that occur, and START.
     of : {"event", "stage"}
@@ -132,7 +135,7 @@ class Conversion(Statistic[ConversionAnswer]):
     [('<START>', 2, 1, 2, 1), ('a', 2, 1, 3, 1), ('b', 1, 0, 1, 0)]
     """
 
-    goal: Names
+    goal: MatchLike
     start: Names | None = None
     of: Of = "event"
     unit: Unit = "session"
@@ -143,7 +146,7 @@ class Conversion(Statistic[ConversionAnswer]):
 
     def __post_init__(self) -> None:
         check_choices(self)
-        object.__setattr__(self, "goal", as_names(self.goal, "goal"))
+        object.__setattr__(self, "goal", as_goal(self.goal, "goal"))
         if self.start is not None:
             object.__setattr__(self, "start", as_names(self.start, "start"))
         object.__setattr__(self, "quantiles", checked_quantiles(self.quantiles))
@@ -168,14 +171,15 @@ class Conversion(Statistic[ConversionAnswer]):
 
     def check(self, context: Context) -> None:
         """Refuse goals and starts that the journeys do not have."""
-        check_names(self.of, [*self.goal, *(self.start or ())], self.missing, context)
+        starts = () if self.start is None else (Match(self.start),)
+        check_matches([as_match(self.goal, "goal"), *starts], self.of, self.missing, context)
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count units and visits per state in one shard."""
         from journeykit.kernels.conversion import count_conversions
 
         walk = Walk(shard, cells, self.of, self.unit)
-        goals = walk.marked(self.goal)
+        codes, (goals,) = walk.fitting(self.goal)
         wanted = np.ones(walk.n_states + 1, bool)
         if self.start is not None:
             wanted[:-1], wanted[-1] = walk.marked(self.start), False
@@ -187,19 +191,19 @@ class Conversion(Statistic[ConversionAnswer]):
         counted = CountingRows.make(walk.cell_count * rule[0], walk.n_events + walk.paths.n_paths)
         paths = walk.paths
         count_conversions(
-            paths.user_paths, paths.starts, paths.ends, walk.states, paths.times, walk.cells, still_open, goals,
-            rule, counted.keys, counted.rows, counted.table,
+            paths.user_paths, paths.starts, paths.ends, walk.states, codes, paths.times, walk.cells, still_open,
+            goals, rule, counted.keys, counted.rows, counted.table,
         )  # fmt: skip
         keys, rows = counted.found()
         columns = {name: rows[:, i] for i, name in enumerate(COUNTS)}
         states = pl.DataFrame({**_cell_and_state(keys, rule[0]), **columns})
         tables = {"states": states.filter(pl.Series(wanted[keys % rule[0]])), UNITS_TABLE: walk.units()}
         if self.quantiles:
-            tables["times"] = self._times(walk, goals, wanted, rule)
+            tables["times"] = self._times(walk, codes, goals, wanted, rule)
         return tables
 
     def _times(
-        self, walk: Walk, goals: Marks, wanted: Bools, rule: tuple[int, bool, int, int]
+        self, walk: Walk, codes: Codes, goals: Marks, wanted: Bools, rule: tuple[int, bool, int, int]
     ) -> pl.DataFrame:
         """Count the converted units per state and time that they took."""
         from journeykit.kernels.conversion import times_to_convert
@@ -208,7 +212,7 @@ class Conversion(Statistic[ConversionAnswer]):
         seen = CountingRows.make(walk.cell_count * rule[0], most)
         found, gaps = np.empty(most, np.int64), np.empty(most, np.int64)
         n = times_to_convert(
-            walk.paths.starts, walk.paths.ends, walk.states, walk.paths.times, walk.cells, goals, rule,
+            walk.paths.starts, walk.paths.ends, walk.states, codes, walk.paths.times, walk.cells, goals, rule,
             seen.keys, seen.rows, seen.table, found, gaps,
         )  # fmt: skip
         listed = pl.DataFrame({"key": found[:n], "gap": gaps[:n]})

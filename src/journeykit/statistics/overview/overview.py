@@ -11,14 +11,15 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.durations import microseconds
-from journeykit.errors import ParameterError
 from journeykit.journeys import Journeys
+from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.paths import Paths
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.sessions import CAUSES, SessionRule
 from journeykit.statistics.base import UNITS_TABLE, Statistic
-from journeykit.statistics.checks import check_choices, check_names
+from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
+from journeykit.statistics.goals import Codes, as_goal
 from journeykit.statistics.overview.table import OverviewAnswer, overview_answer
 from journeykit.statistics.waiting import distinct
 from journeykit.unknown_names import Missing
@@ -49,7 +50,7 @@ class Overview(Statistic[OverviewAnswer]):
 
     Parameters
     ----------
-    goal : str or sequence of str, optional
+    goal : str, sequence of str, polars expression, Pattern or Match, optional
         Events of which any counts as a conversion, for the share of users and of sessions that have one.
     missing : {"raise", "ignore", "warn"}
         What to do about goals that are not in the log. D0.9.
@@ -77,26 +78,18 @@ class Overview(Statistic[OverviewAnswer]):
         "gaps": ("gap", "closed"),
     }
 
-    goal: str | Sequence[str] | None = None
+    goal: MatchLike | None = None
     missing: Missing = "raise"
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if self.goal is not None and not isinstance(self.goal, str):
-            object.__setattr__(self, "goal", tuple(self.goal))
-        if self.goal is not None and not (self.goals and all(isinstance(name, str) for name in self.goals)):
-            raise ParameterError(f"goal cannot be {self.goal!r}. Give the name of an event, or several.")
-
-    @property
-    def goals(self) -> tuple[str, ...]:
-        """The events of which any is a conversion."""
-        if self.goal is None:
-            return ()
-        return (self.goal,) if isinstance(self.goal, str) else tuple(self.goal)
+        if self.goal is not None:
+            object.__setattr__(self, "goal", as_goal(self.goal, "goal"))
 
     def check(self, context: Context) -> None:
         """Refuse goals that are not in the log. D0.9."""
-        check_names("event", self.goals, self.missing, context)
+        if self.goal is not None:
+            check_matches([as_match(self.goal, "goal")], "event", self.missing, context)
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the events, sessions and users of one shard."""
@@ -137,13 +130,14 @@ class _Tally:
         durations, gaps = np.empty(count, np.int64), np.empty(count, np.int64)
         n_names = max(1, len(shard.names))
         names = CountingRows.make(self.cell_count * n_names, self.events.stop - self.events.start)
+        role_codes, roles = self._roles()
         longest = LONGEST if rule.timeout is None else microseconds(rule.timeout) - rule.timeout_inclusive
         limits = (longest, shard.observed_until, microseconds(rule.engaged_after), rule.bounce == "ga4")
         k.overview_pass(
             (self.user_runs, self.offsets, self.inside),
-            (shard.event_codes[self.events], shard.times[self.events]),
+            (shard.event_codes[self.events], role_codes[self.events], shard.times[self.events]),
             self.cells,
-            self._roles(),
+            roles,
             limits,
             table,
             (n_names, names.keys, names.rows, names.table),
@@ -160,21 +154,20 @@ class _Tally:
             "gaps": _gaps(cells, gaps[sessions]),
         }
 
-    def _roles(self) -> npt.NDArray[np.uint8]:
-        """Return the bits of every event name; empty if no name plays a role."""
-        k, names = self.kernels, self.shard.names
-        parts = (
-            (k.PASSIVE, self.rule.passive),
-            (k.VIEW, self.rule.views),
-            (k.KEY, self.rule.key_events),
-            (k.GOAL, self.statistic.goals),
-        )
-        if not any(named for _, named in parts):
-            return np.empty(0, np.uint8)
-        roles = np.zeros(len(names), np.uint8)
-        for bit, named in parts:
-            roles[names.is_in(list(named)).to_numpy()] |= np.uint8(bit)
-        return roles
+    def _roles(self) -> tuple[Codes, npt.NDArray[np.uint8]]:
+        """Return a code per event, and the bits of what each code plays; none if no event plays a role."""
+        k, goal = self.kernels, self.statistic.goal
+        given = [(k.PASSIVE, self.rule.passive), (k.VIEW, self.rule.views), (k.KEY, self.rule.key_events)]
+        parts = [(bit, Match(sorted(names))) for bit, names in given if names]
+        if goal is not None:
+            parts.append((k.GOAL, as_match(goal, "goal")))
+        if not parts:
+            return self.shard.event_codes, np.empty(0, np.uint8)
+        symbols = symbols_of(self.shard, [match for _, match in parts])
+        roles = np.zeros(symbols.masks.size, np.uint8)
+        for i, (bit, _) in enumerate(parts):
+            roles[symbols.masks >> np.uint64(i) & np.uint64(1) > 0] |= np.uint8(bit)
+        return symbols.codes, roles
 
     def _units(self, table: Int64s) -> pl.DataFrame:
         """List the cells that have events, a single one in any case; the last column says what to show."""
