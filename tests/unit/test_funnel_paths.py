@@ -144,3 +144,17 @@ def test_a_strict_funnel_and_a_flow_agree_at_every_step(seed, unit):
         onward = pl.col("target") == steps[k]
         assert edges.filter(onward)["paths"].sum() == reached[k]
         assert edges.filter(~onward)["paths"].sum() == reached[k - 1] - reached[k]
+
+
+def test_a_plan_is_run_and_events_are_refused():
+    log = pl.DataFrame({"user": [1, 1, 2], "time": [0, 9, 0], "event": ["a", "b", "a"]})
+    roles = {"user": "user", "time": "time", "event": "event", "unit": "s"}
+    funnel = jk.Funnel(["a", "b"], within="1m")
+    plan = jk.scan_events(log, **roles).sessionize("30m")
+    assert funnel.around(plan, 2).frame.equals(funnel.around(plan.collect(), 2).frame)
+    with pytest.raises(jk.errors.ParameterError) as error:
+        funnel.around(jk.read_events(log, **roles), 2)
+    assert (
+        str(error.value)
+        == "around needs journeys, or a plan of them, not Events. Call sessionize(...) first."
+    )

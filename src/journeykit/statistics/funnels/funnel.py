@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -34,6 +34,9 @@ from journeykit.statistics.funnels.tally import tally
 from journeykit.statistics.funnels.trend import trend_notes
 from journeykit.statistics.goals import Of
 from journeykit.unknown_names import MISSING, Missing
+
+if TYPE_CHECKING:
+    from journeykit.plans import JourneysPlan
 
 Span = tuple[datetime | None, datetime | None]
 UNITS = ("user", "session", "totals")
@@ -292,14 +295,14 @@ class Funnel(Statistic[FunnelAnswer]):
         return tables | times | ({"runs": RUN_KEYS} if self.runs else {})
 
     def around(
-        self, journeys: Journeys, step: int, part: Part = "after", *, dropped: bool = False
+        self, journeys: Journeys | JourneysPlan, step: int, part: Part = "after", *, dropped: bool = False
     ) -> Journeys:
         """Keep the events around a step: what its users did after it, before it, or on the way to it.
 
         Parameters
         ----------
-        journeys : Journeys
-            Where the funnel runs.
+        journeys : Journeys or plan of journeys
+            Where the funnel runs; a plan is run in memory.
         step : int
             Which step, from 1.
         part : {"after", "before", "between"}
@@ -317,7 +320,7 @@ class Funnel(Statistic[FunnelAnswer]):
         Raises
         ------
         ParameterError
-            If there is no such step, or the funnel counts several runs of a user.
+            If there is no such step, the funnel counts several runs of a user, or there are no journeys.
 
         Notes
         -----
@@ -334,7 +337,14 @@ class Funnel(Statistic[FunnelAnswer]):
         >>> gone.frame["event"].to_list()
         ['a', 'd']
         """
-        return around(self, journeys, Place(step, part, dropped))
+        from journeykit.plans import JourneysPlan
+
+        found = journeys.collect() if isinstance(journeys, JourneysPlan) else journeys
+        if not isinstance(found, Journeys):
+            raise ParameterError(
+                f"around needs journeys, or a plan of them, not {type(journeys).__name__}. Call sessionize(...) first."
+            )
+        return around(self, found, Place(step, part, dropped))
 
     def check(self, context: Context) -> None:
         """Refuse names and properties that the journeys do not have."""
