@@ -77,6 +77,7 @@ def kernels(peer: Any) -> list[Pass]:
     from journeykit.protocol import Cells
     from journeykit.sessions.cutting import cut
     from journeykit.statistics.counting import CountingRows
+    from journeykit.statistics.funnels.at_once import count_at_once
     from journeykit.statistics.funnels.machine import Machine
     from journeykit.statistics.funnels.runs import Runner
     from journeykit.statistics.goals import Walk
@@ -123,7 +124,7 @@ def kernels(peer: Any) -> list[Pass]:
             "funnel, 7 days",
             "kernel",
             TIMES + CODES,
-            lambda: list(funnel.runs()),
+            lambda: count_at_once(funnel, np.zeros(users.n_paths, np.int64), 1),
         ),
         Pass(
             "retention",

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 import journeykit as jk
 from tests import logs, oracle
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.property
 NAMES = ("a", "b", "c", "x")
 SECOND = 1_000_000
 GAPS = (0, 0, 0, 1, SECOND // 2, SECOND, 2 * SECOND, 5 * SECOND, 60 * SECOND)
+VALUES = st.sampled_from((None, "amount"))
+"""With a value to add up every run has a row; without, most questions are counted in one pass."""
 DURATIONS = st.sampled_from((SECOND, 3 * SECOND, 10 * SECOND, 61 * SECOND))
 
 
@@ -172,9 +175,10 @@ def with_sessions(rows, timeout):
 
 
 @settings(deadline=None)
-@given(dense_logs(), questions(), st.sampled_from((0, 3 * SECOND, 300 * SECOND)))
-def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later):
+@given(dense_logs(), questions(), st.sampled_from((0, 3 * SECOND, 300 * SECOND)), VALUES)
+def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later, value):
     asked, unit = asked_unit
+    asked = replace(asked, funnel=replace(asked.funnel, value=value))
     answer, question = measured(rows, asked, unit, later)
     units = oracle.funnel_units(with_sessions(rows, 5 * SECOND), question, unit)
     expected = oracle.funnel_steps(units, question)
@@ -205,6 +209,8 @@ def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later):
             assert row["time_mean"] == pytest.approx(average(times))
             assert row["time_median"] == pytest.approx(median(times))
             assert (row["time_min"], row["time_max"]) == (min(times, default=None), max(times, default=None))
+        if value is None:
+            continue
         worth = [
             unit.container.rows[run.reached[k]]["amount"]
             for unit in units
@@ -212,6 +218,33 @@ def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later):
             if k in run.reached
         ]
         assert (row["value"], row["value_nulls"]) == (sum(v or 0.0 for v in worth), worth.count(None))
+
+
+def same(answer, other):
+    """Compare what two answers have in common; sums of floats may be added up in another order."""
+    columns = [name for name in answer.frame.columns if name in other.frame.columns]
+    assert_frame_equal(answer.frame.select(columns), other.frame.select(columns), rel_tol=1e-12)
+    assert answer.tie_sensitive == other.tie_sensitive
+
+
+@settings(deadline=None)
+@given(
+    dense_logs(max_events=14), questions(), st.sampled_from((None, "1d")), st.sampled_from((None, "device"))
+)
+def test_one_pass_counts_what_is_counted_run_by_run(rows, asked_unit, every, by):
+    asked, unit = asked_unit
+    rows = [{**row, "time": row["time"] * (43_200 if every else 1)} for row in rows]
+    asked = replace(asked, funnel=replace(asked.funnel, value=None))
+    answer, _ = measured(rows, asked, unit, every=every, by=by)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("journeykit.statistics.funnels.tally.is_enough", lambda machine, cells: False)
+        other, _ = measured(rows, asked, unit, every=every, by=by)
+    same(answer, other)
+    assert_frame_equal(answer.times, other.times)
+    without, _ = measured(
+        rows, replace(asked, funnel=replace(asked.funnel, quantiles=())), unit, every=every, by=by
+    )
+    same(without, answer)
 
 
 GROUPS = ("first", "last", "all", "step:1", "step:2", "each:1", "each:2")
@@ -248,9 +281,10 @@ def test_groups_of_a_breakdown_are_those_of_the_slow_twin(rows, asked_unit, at):
 
 
 @settings(deadline=None)
-@given(dense_logs(), questions())
-def test_a_unit_counts_once_in_each_period_by_its_best_run_there(rows, asked_unit):
+@given(dense_logs(), questions(), VALUES)
+def test_a_unit_counts_once_in_each_period_by_its_best_run_there(rows, asked_unit, value):
     asked, unit = asked_unit
+    asked = replace(asked, funnel=replace(asked.funnel, value=value))
     assume(not asked.funnel.rules.open_entry)
     # Seconds become days, so that runs start in different periods.
     rows = [{**row, "time": (row["time"] - 10 * SECOND) * 43_200 + 10 * SECOND} for row in rows]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.kernels.compiling import kernel
+from journeykit.kernels.compiling import inlined, kernel
 from journeykit.kernels.funnel_lists import (
     BIT,
     DEADLINE,
@@ -27,7 +27,7 @@ from journeykit.kernels.matching import matching_size
 Int64s = npt.NDArray[np.int64]
 
 
-@kernel
+@inlined
 def greedy_chain(
     events: Int64s, steps: Int64s, how: How, first: int, start: int, lo: int, hi: int, chain: Int64s
 ) -> int:

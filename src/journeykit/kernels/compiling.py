@@ -22,9 +22,9 @@ COMPILING = RLock()
 class Kernel:
     """A function on plain arrays and numbers, compiled when it is called."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, inlined: bool = False) -> None:
         update_wrapper(self, function)
-        self.function = function
+        self.function, self.inlined = function, inlined
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
@@ -59,7 +59,8 @@ class Kernel:
         from numba import njit
 
         install_loaders(self.function)
-        return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(self.function)
+        options = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        return njit(**options, forceinline=self.inlined)(self.function)
 
     @property
     def _numba_type_(self) -> Any:
@@ -97,6 +98,11 @@ class Loader:
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function on plain arrays; the machine code is kept beside the module."""
     return Kernel(function)
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function into those that call it: to hand arrays over takes longer than many a function works."""
+    return Kernel(function, inlined=True)
 
 
 def install_loaders(function: Callable[..., Any]) -> None:

@@ -12,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.kernels.chains import exact_chain, greedy_chain
-from journeykit.kernels.compiling import kernel
+from journeykit.kernels.compiling import inlined, kernel
 from journeykit.kernels.funnel_lists import (
     BIT,
     DEADLINE,
-    HELD,
     HIGH,
-    LOW,
     MASK,
     SESSION,
     START,
@@ -28,7 +26,6 @@ from journeykit.kernels.funnel_lists import (
 from journeykit.kernels.matching import unordered_chain
 
 Int64s = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 LINEAR, GREEDY, EXACT, UNORDERED = 0, 1, 2, 3
 PER_RUN, FURTHEST_RUN, DROPOFF = 0, 1, 2
@@ -72,6 +69,12 @@ EXCLUDING, AFTER, BEFORE = 0, 1, 2
 """The columns of exclusions: the bit in `MASK`, from which step, to which, both from 0. D7.7."""
 
 
+@inlined
+def is_open(events: Int64s, rules: Rules, start: int) -> bool:
+    """Tell whether the window of the run from `start` ends after the observation."""
+    return bool(events[start, DEADLINE] > rules.until)
+
+
 @kernel
 def latest_start(events: Int64s, steps: Int64s, first: int, stop: int, hi: int, since: Int64s) -> int:
     """Return the furthest step of the runs that start from `first` to `stop`; ``since`` has their latest starts."""
@@ -111,30 +114,49 @@ def earliest_start(
 
 
 @kernel
+def comes_too_late(events: Int64s, bit: int, first: int, hi: int) -> bool:
+    """Tell whether an event of a step lies behind the deadline of the run from `first`."""
+    i = hi - 1
+    while i > first and events[i, TIME] > events[first, DEADLINE]:
+        if events[i, MASK] & bit:
+            return True
+        i -= 1
+    return False
+
+
+@kernel
+def last_start(events: Int64s, rules: Rules, stop: int, closed: bool) -> int:
+    """Return the last start before `stop`; `closed`: of those whose window was observed."""
+    last = stop - 1
+    while not events[last, MASK] & START or (closed and is_open(events, rules, last)):
+        last -= 1
+    return last
+
+
+@inlined
 def furthest(
-    events: Int64s, steps: Int64s, how: How, rules: Rules, opens: Bools, first: int, stop: int, lo: int, hi: int,
+    events: Int64s, steps: Int64s, how: How, rules: Rules, first: int, stop: int, lo: int, hi: int,
     scratch: Int64s, chain: Int64s, best: Int64s,
 ) -> int:  # fmt: skip
-    """Choose the best of the runs that start from `first` to `stop`; return its start. Linear."""
+    """Choose the best of the runs that start from `first` to `stop`; return its start. Linear.
+
+    A later run can only make more steps than the first one by an event of the next step after the deadline of that.
+    """
     n_steps, start = steps.shape[0], first
     level = greedy_chain(events, steps, how, 0, first, lo, hi, chain)
-    last = stop - 1
-    while not events[last, MASK] & START:
-        last -= 1
-    if rules.latest or (level < n_steps and last > first and events[first, DEADLINE] < events[hi - 1, TIME]):
-        most = latest_start(events, steps, first, stop, hi, scratch)
+    own = level
+    if rules.latest or (level < n_steps and comes_too_late(events, steps[level, BIT], first, hi)):
+        level = latest_start(events, steps, first, stop, hi, scratch)
         if rules.latest:
-            start = scratch[most - 1]
-        elif most > level:
-            start = earliest_start(events, steps, first, stop, hi, most, scratch)
-        level = most
+            start = scratch[level - 1]
+        elif level > own:
+            start = earliest_start(events, steps, first, stop, hi, level, scratch)
     best[FIRST_STEP], best[LEVEL], best[EXCLUDED] = 0, level, -1
-    best[OPEN] = level < n_steps and opens[last]
-    best[MATURED] = 0 if opens[first] else level
-    if opens[last] and not opens[first]:
-        while opens[last] or not events[last, MASK] & START:
-            last -= 1
-        best[MATURED] = latest_start(events, steps, first, last + 1, hi, scratch)
+    best[OPEN] = level < n_steps and is_open(events, rules, last_start(events, rules, stop, False))
+    best[MATURED] = 0 if is_open(events, rules, first) else level
+    if level > own and best[MATURED] > 0:
+        closed = last_start(events, rules, stop, True)
+        best[MATURED] = latest_start(events, steps, first, closed + 1, hi, scratch)
     if start != first:
         greedy_chain(events, steps, how, 0, start, lo, hi, chain)
     return start
@@ -212,20 +234,20 @@ def level_before(events: Int64s, how: How, first: int, level: int, chain: Int64s
 
 @kernel
 def run_from(
-    events: Int64s, steps: Int64s, how: How, rules: Rules, out: Int64s, opens: Bools, first: int, start: int,
+    events: Int64s, steps: Int64s, how: How, rules: Rules, out: Int64s, first: int, start: int,
     lo: int, hi: int, reach: Int64s, chain: Int64s, run: Int64s,
 ) -> None:  # fmt: skip
     """Write what becomes of the run from `start`, which makes step `first` there."""
     level = chain_of(events, steps, how, rules.method, first, start, lo, hi, reach, chain)
     run[FIRST_STEP], run[LEVEL], run[EXCLUDED] = first, level, -1
-    may_go_on = level < steps.shape[0] and opens[start]
+    may_go_on = level < steps.shape[0] and is_open(events, rules, start)
     if out.shape[0] > 0:
         x = excluding_event(events, steps, how, rules, out, first, level, start, lo, hi, chain)
         run[EXCLUDED], may_go_on = x, may_go_on and x < 0
         if x >= 0 and rules.exclusion == DROPOFF:
             run[LEVEL] = level_before(events, how, first, level, chain, x)
     run[OPEN] = may_go_on and deadline_of(events, steps, start, level, chain) > rules.until
-    run[MATURED] = 0 if opens[start] else level - first
+    run[MATURED] = 0 if is_open(events, rules, start) else level - first
 
 
 @kernel
@@ -253,7 +275,7 @@ def is_better(rules: Rules, run: Int64s, best: Int64s) -> bool:
 
 @kernel
 def best_run(
-    events: Int64s, steps: Int64s, how: How, rules: Rules, out: Int64s, opens: Bools, first: int, stop: int,
+    events: Int64s, steps: Int64s, how: How, rules: Rules, out: Int64s, first: int, stop: int,
     lo: int, hi: int, reach: Int64s, chain: Int64s, states: Int64s,
 ) -> int:  # fmt: skip
     """Choose the best of the runs that start from `first` to `stop`; return its start, -1 if none counts.
@@ -270,9 +292,9 @@ def best_run(
         for step in range(steps.shape[0] if rules.open_entry else 1):
             if rules.open_entry and not events[start, MASK] & steps[step, BIT]:
                 continue
-            run_from(events, steps, how, rules, out, opens, step, start, lo, hi, reach, chain, run)
+            run_from(events, steps, how, rules, out, step, start, lo, hi, reach, chain, run)
             may_go_on |= run[OPEN] != 0
-            if not opens[start] and is_better(rules, run, matured):
+            if not is_open(events, rules, start) and is_better(rules, run, matured):
                 take(run, matured, start)
             if is_better(rules, run, best):
                 take(run, best, start)
@@ -284,7 +306,7 @@ def best_run(
     return int(best[UNIT])
 
 
-@kernel
+@inlined
 def next_start(events: Int64s, i: int, hi: int) -> int:
     """Return the first event from `i` on that may start a run; `hi` if there is none."""
     while i < hi and not events[i, MASK] & START:
@@ -292,7 +314,7 @@ def next_start(events: Int64s, i: int, hi: int) -> int:
     return i
 
 
-@kernel
+@inlined
 def end_of_group(events: Int64s, rules: Rules, periods: Int64s, start: int, hi: int) -> int:
     """Return where the starts end that compete with this one: all of a unit, those of its period, or it alone."""
     if rules.entry != ANY:
@@ -307,14 +329,10 @@ def end_of_group(events: Int64s, rules: Rules, periods: Int64s, start: int, hi: 
 
 
 @kernel
-def next_run(
-    events: Int64s, steps: Int64s, rules: Rules, run: Int64s, start: int, stop: int, hi: int, chain: Int64s
+def end_of_run(
+    events: Int64s, steps: Int64s, rules: Rules, run: Int64s, start: int, hi: int, chain: Int64s
 ) -> int:
-    """Return where to look for the next start after a group of runs. D7.8."""
-    if rules.entry == FIRST:
-        return hi
-    if rules.entry != ALL:
-        return stop
+    """Return where to look for the next start where runs follow each other. D7.8."""
     if run[EXCLUDED] >= 0:
         return int(run[EXCLUDED]) + 1
     level = run[LEVEL]
@@ -335,120 +353,100 @@ def next_run(
 
 
 @kernel
+def write_made(run: Int64s, chain: Int64s, made: Int64s) -> None:
+    """Write the events of a run; steps that it does not have are -1."""
+    for k in range(chain.size):
+        made[k] = chain[k] if run[FIRST_STEP] <= k < run[LEVEL] else -1
+
+
+@kernel
 def write_run(
     run: Int64s, unit: int, start: int, chain: Int64s, n: int, rows: Int64s, chains: Int64s
 ) -> None:
-    """Write a run as row n; steps that it does not have are -1."""
+    """Write a run as row n."""
     for column in range(COLUMNS):
         rows[n, column] = run[column]
     rows[n, UNIT], rows[n, START_EVENT] = unit, start
-    for k in range(chain.size):
-        chains[n, k] = chain[k] if run[FIRST_STEP] <= k < run[LEVEL] else -1
+    write_made(run, chain, chains[n])
+
+
+@inlined
+def next_group(
+    events: Int64s, steps: Int64s, rules: Rules, ended: Int64s, start: int, stop: int, hi: int, chain: Int64s
+) -> int:
+    """Return the first start after a group of runs; `hi` if there is none. D7.8."""
+    if rules.entry == FIRST:
+        return hi
+    if rules.entry == ALL:
+        stop = end_of_run(events, steps, rules, ended, start, hi, chain)
+    return int(next_start(events, stop, hi))
+
+
+@kernel
+def best_with_chain(
+    events: Int64s, steps: Int64s, how: How, rules: Rules, out: Int64s, first: int, stop: int, lo: int, hi: int,
+    reach: Int64s, chain: Int64s, states: Int64s,
+) -> int:  # fmt: skip
+    """Choose the best run as `best_run` does, and find its chain again if others were looked at after it."""
+    start = best_run(events, steps, how, rules, out, first, stop, lo, hi, reach, chain, states)
+    if start >= 0 and (start < stop - 1 or rules.open_entry):
+        begins = states[2, FIRST_STEP]
+        chain_of(events, steps, how, rules.method, begins, start, lo, hi, reach, chain)
+    return int(start)
+
+
+@inlined
+def chosen_run(
+    events: Int64s, steps: Int64s, how: How, rules: Rules, out: Int64s, first: int, stop: int, lo: int, hi: int,
+    reach: Int64s, chain: Int64s, scratch: Int64s, states: Int64s,
+) -> int:  # fmt: skip
+    """Choose among the runs that start from `first` to `stop`, and find its chain; return its start, -1 if none counts.
+
+    The last row of `states` is the run; the first is what became of the last one looked at.
+    """
+    if rules.method == LINEAR:
+        return int(furthest(events, steps, how, rules, first, stop, lo, hi, scratch, chain, states[2]))
+    return int(best_with_chain(events, steps, how, rules, out, first, stop, lo, hi, reach, chain, states))
+
+
+@inlined
+def counted_row(rules: Rules, start: int, states: Int64s) -> int:
+    """Return which row of `states` counts, -1 if none does; a unit that left the funnel may still have matured."""
+    best = states[2]
+    if start >= 0:
+        return 2
+    if rules.entry == EVERY:
+        return 0
+    best[LEVEL], best[FIRST_STEP], best[OPEN] = 0, 0, 0
+    return 2 if best[MATURED] > 0 else -1
 
 
 @kernel
 def choose_runs(
-    offsets: Int64s, events: Int64s, opens: Bools, steps: Int64s, exclusions: Int64s, periods: Int64s,
+    offsets: Int64s, events: Int64s, steps: Int64s, exclusions: Int64s, periods: Int64s,
     follow: tuple[Any, ...], choice: tuple[Any, ...], rows: Int64s, chains: Int64s,
 ) -> int:  # fmt: skip
     """Write the runs that count, unit after unit; return how many.
 
-    `opens` marks the starts whose window ends after the observation. `follow` and `choice` are the values of `How` and
-    `Rules`, as plain tuples so that machine code takes them.
+    `follow` and `choice` are the values of `How` and `Rules`, as plain tuples so that machine code takes them.
     """
     how, rules = How(*follow), Rules(*choice)
     n, n_steps = 0, steps.shape[0]
     reach = np.empty(events.shape[0] if rules.method == EXACT else n_steps, np.int64)
     chain, scratch = np.empty(n_steps, np.int64), np.empty(n_steps, np.int64)
     states = np.empty((3, COLUMNS), np.int64)
-    run, best = states[0], states[2]
     for unit in range(offsets.size - 1):
         lo, hi = offsets[unit], offsets[unit + 1]
         first = next_start(events, lo, hi)
         while first < hi:
             stop = end_of_group(events, rules, periods, first, hi)
-            if rules.method == LINEAR:
-                start = furthest(events, steps, how, rules, opens, first, stop, lo, hi, scratch, chain, best)
-            else:
-                start = best_run(
-                    events, steps, how, rules, exclusions, opens, first, stop, lo, hi, reach, chain, states
-                )
-                if start >= 0 and (start < stop - 1 or rules.open_entry):
-                    chain_of(events, steps, how, rules.method, best[FIRST_STEP], start, lo, hi, reach, chain)
-            ended = best if start >= 0 else run
-            if start < 0 and rules.entry != EVERY and best[MATURED] > 0:
-                best[LEVEL], best[FIRST_STEP], best[OPEN] = 0, 0, 0
-                write_run(best, unit, first, chain, n, rows, chains)
+            start = chosen_run(
+                events, steps, how, rules, exclusions, first, stop, lo, hi, reach, chain, scratch, states
+            )
+            row = counted_row(rules, start, states)
+            if row >= 0:
+                write_run(states[row], unit, max(start, first), chain, n, rows, chains)
                 n += 1
-            elif start >= 0 or rules.entry == EVERY:
-                write_run(ended, unit, max(start, first), chain, n, rows, chains)
-                n += 1
-            first = next_start(events, next_run(events, steps, rules, ended, first, stop, hi, chain), hi)
+            ended = states[2 if start >= 0 else 0]
+            first = next_group(events, steps, rules, ended, first, stop, hi, chain)
     return n
-
-
-@kernel
-def fills(
-    events: Int64s,
-    steps: Int64s,
-    how: How,
-    run: Int64s,
-    start: int,
-    left: int,
-    x: int,
-    right: int,
-    deadline: int,
-) -> bool:
-    """Tell whether x follows the step before it, and the one after it, or the deadline, follows x. D7.5."""
-    own = events[x, TIME]
-    if events[x, HELD] != events[start, HELD]:
-        return False
-    ended = run[EXCLUDED]
-    if ended >= 0 and (x > ended if how.by_position else own > events[ended, TIME]):
-        return False
-    low = 0 if how.by_position else steps[0, LOW]
-    if own < events[left, TIME] + low or (how.by_position and x <= left):
-        return False
-    if right < 0:
-        return bool(own <= deadline and events[x, SESSION] == events[start, SESSION])
-    return x < right if how.by_position else events[right, TIME] >= own + low
-
-
-@kernel
-def is_used(chain: Int64s, x: int) -> bool:
-    """Tell whether an event is in a chain."""
-    used = False
-    for k in range(chain.size):
-        used |= chain[k] == x
-    return used
-
-
-@kernel
-def fill_optional(
-    offsets: Int64s, events: Int64s, steps: Int64s, bits: Int64s, after: Int64s, follow: tuple[Any, ...],
-    rows: Int64s, chains: Int64s, found: Int64s,
-) -> None:  # fmt: skip
-    """Give each optional step the earliest unused event between its neighbours; -1 where there is none. D7.5.
-
-    ``after[o]`` is the required step before the optional step o.
-    """
-    how = How(*follow)
-    for n in range(rows.shape[0]):
-        run, chain, own = rows[n], chains[n], found[n]
-        own[:] = -1
-        level = run[LEVEL]
-        if run[FIRST_STEP] > 0 or level == 0:
-            continue
-        deadline = deadline_of(events, steps, chain[0], level, chain)
-        for o in range(bits.size):
-            if level <= after[o]:
-                continue
-            left = chain[after[o]]
-            for before in range(o):
-                left = own[before] if after[before] == after[o] and own[before] >= 0 else left
-            right = chain[after[o] + 1] if level > after[o] + 1 else -1
-            for x in range(offsets[run[UNIT]], offsets[run[UNIT] + 1]):
-                if events[x, MASK] & bits[o] and not is_used(chain, x) and not is_used(own, x):
-                    if fills(events, steps, how, run, chain[0], left, x, right, deadline):
-                        own[o] = x
-                        break

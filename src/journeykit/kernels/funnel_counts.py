@@ -19,28 +19,46 @@ MILLION = 1_000_000
 
 
 @kernel
+def count_run(
+    run: Int64s, made: Int64s, own: int, owner: int, required: Int64s, place: Int64s, last: Int64s, counts: Int64s
+) -> None:  # fmt: skip
+    """Add one run to `counts`, six x groups x steps; ``made[k]`` is at least 0 if it made step k.
+
+    `required` are the steps that must be made, ``place[k]`` which of them step k is, -1 for an optional one. `last`,
+    groups x steps, has the owner counted last, -1 at first.
+    """
+    first, level, matured = run[FIRST_STEP], run[LEVEL], run[MATURED]
+    if level > first:
+        counts[ENTERED, own, required[first]] += 1
+        counts[OPENED, own, required[level - 1]] += run[OPEN] > 0
+    for step in range(made.size):
+        counts[MATURED_RUNS, own, step] += matured > 0
+        counts[CONVERTED, own, step] += place[step] >= 0 and matured > place[step]
+        if made[step] >= 0:
+            counts[REACHED, own, step] += 1
+            if last[own, step] != owner:
+                counts[USERS, own, step] += 1
+                last[own, step] = owner
+
+
+@kernel
 def count_runs(
     group: Int64s, owner: Int64s, rows: Int64s, at: Int64s, required: Int64s, place: Int64s, last: Int64s,
     counts: Int64s,
 ) -> None:  # fmt: skip
-    """Add runs to `counts`, six x groups x steps.
-
-    Runs of one owner follow each other. `required` are the steps that must be made, ``place[k]`` which of them step
-    k is, -1 for an optional one. `last`, groups x steps, has the owner counted last, -1 at first.
-    """
+    """Add runs, those of one owner after each other. See `count_run`."""
     for run in range(group.size):
-        own, first, level, matured = group[run], rows[run, FIRST_STEP], rows[run, LEVEL], rows[run, MATURED]
-        if level > first:
-            counts[ENTERED, own, required[first]] += 1
-            counts[OPENED, own, required[level - 1]] += rows[run, OPEN] > 0
-        for step in range(at.shape[1]):
-            counts[MATURED_RUNS, own, step] += matured > 0
-            counts[CONVERTED, own, step] += place[step] >= 0 and matured > place[step]
-            if at[run, step] >= 0:
-                counts[REACHED, own, step] += 1
-                if last[own, step] != owner[run]:
-                    counts[USERS, own, step] += 1
-                    last[own, step] = owner[run]
+        count_run(rows[run], at[run], group[run], owner[run], required, place, last, counts)
+
+
+@kernel
+def add_gap(sums: Int64s, own: int, gap: int) -> None:
+    """Add microseconds to `sums`, five x groups."""
+    sums[COUNT, own] += 1
+    sums[SECONDS, own] += gap // MILLION
+    sums[REST, own] += gap % MILLION
+    sums[LEAST, own] = min(sums[LEAST, own], gap)
+    sums[MOST, own] = max(sums[MOST, own], gap)
 
 
 @kernel
@@ -59,11 +77,7 @@ def add_gaps(
     for run in range(group.size):
         if at[run, step] >= 0 and at[run, before] >= 0:
             gap, own = times[run, step] - times[run, before], group[run]
-            sums[COUNT, own] += 1
-            sums[SECONDS, own] += gap // MILLION
-            sums[REST, own] += gap % MILLION
-            sums[LEAST, own] = min(sums[LEAST, own], gap)
-            sums[MOST, own] = max(sums[MOST, own], gap)
+            add_gap(sums, own, gap)
             whose[n], gaps[n] = own, gap
             n += 1
     return n
@@ -95,11 +109,3 @@ def average_gaps(
             middle[n] = np.rint((gaps[(some - 1) // 2] + gaps[some // 2]) / 2)
             n += 1
     return n
-
-
-@kernel
-def group_places(place: Int64s, values: Int64s, next_of: Int64s, grouped: Int64s) -> None:
-    """Put values together by their places; ``next_of[p]`` is where the next one of place p goes."""
-    for i in range(values.size):
-        grouped[next_of[place[i]]] = values[i]
-        next_of[place[i]] += 1

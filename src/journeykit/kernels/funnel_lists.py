@@ -11,7 +11,8 @@ from journeykit.kernels.compiling import kernel
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
 Int64s = npt.NDArray[np.int64]
-Masks = npt.NDArray[np.uint64]
+Columns = tuple[Codes, Codes, Int64s]
+"""Of the events of all paths: symbols, states, times."""
 
 MASK, TIME, DEADLINE, RANK, SESSION, HELD = 0, 1, 2, 3, 4, 5
 COLUMNS = 6
@@ -57,114 +58,171 @@ def usable(events: Int64s, start: int, j: int) -> bool:
 
 
 @kernel
-def is_repeat(states: Codes, i: int, seen: Int64s, n_seen: int) -> bool:
-    """Tell whether one of the events kept in this tick has the same name."""
-    for k in range(n_seen):
-        if states[seen[k]] == states[i]:
+def is_repeat(states: Codes, times: Int64s, tick: int, first: int, i: int) -> bool:
+    """Tell whether an event before this one in its tick, from `first` on, has the same name."""
+    j, since = i - 1, times[i] - times[i] % tick
+    while j >= first and times[j] >= since:
+        if states[j] == states[i]:
             return True
+        j -= 1
     return False
 
 
+class Listing(NamedTuple):
+    """How the events of a path are listed.
+
+    Attributes
+    ----------
+    by_run : bool
+        An occurrence is the first event of a run of its state (D6.4).
+    tick : int
+        Ticks of time in microseconds, 1 for none: times are floored to them, and a name that comes back in a tick is
+        dropped before anything is counted.
+    window : int
+        The longest time from the start.
+    grace : int
+        Where times decide what is the very next event: by how much it is later; below 0 where positions do.
+    earliest, end : int
+        Runs start from the one up to, and without, the other.
+    reorder : int
+        Whether events of one time stay as they are (0), or are put into the order of their steps (1) or into the other
+        one (-1).
+    """
+
+    by_run: bool
+    tick: int
+    window: int
+    grace: int
+    earliest: int
+    end: int
+    reorder: int
+
+
 @kernel
-def twice_as_long(values: Int64s) -> Int64s:
-    """Return the values with as much room after them."""
-    longer = np.empty(2 * values.size, np.int64)
-    for k in range(values.size):
-        longer[k] = values[k]
-    return longer
+def special_events(
+    first: int, end: int, columns: Columns, masks: Int64s, listing: Listing, n: int, at: Int64s, events: Int64s
+) -> int:  # fmt: skip
+    """List the events of one path, where not every event counts or times are floored; return the row after them."""
+    codes, states, times = columns
+    rank = 0
+    for i in range(first, end):
+        if listing.tick > 1 and is_repeat(states, times, listing.tick, first, i):
+            continue
+        mask = masks[codes[i]]
+        if mask != 0 and not (listing.by_run and i > first and states[i - 1] == states[i]):
+            at[n], events[n, MASK], events[n, TIME] = i, mask, times[i] - times[i] % listing.tick
+            events[n, RANK] = rank
+            n += 1
+        rank += 1
+    return n
+
+
+@kernel
+def later_times(
+    first: int, end: int, times: Int64s, listing: Listing, lo: int, hi: int, events: Int64s
+) -> None:  # fmt: skip
+    """Write as the rank of every event of one list the first time of its path that is later by more than the grace."""
+    i = first
+    for j in range(lo, hi):
+        while i < end and times[i] - times[i] % listing.tick <= events[j, TIME] + listing.grace:
+            i += 1
+        events[j, RANK] = times[i] - times[i] % listing.tick if i < end else START
+
+
+@kernel
+def list_events(
+    span: tuple[int, int], starts: Int64s, ends: Int64s, columns: Columns, masks: Int64s, listing: Listing,
+    offsets: Int64s, at: Int64s, events: Int64s,
+) -> int:  # fmt: skip
+    """List the events of some paths that fit a matcher, their marks and times; return how many.
+
+    Where every event counts, without a branch: which events fit is hard to foresee.
+    """
+    codes, _, times = columns
+    first, last = span
+    plain = listing.tick == 1 and not listing.by_run
+    n = 0
+    for path in range(first, last):
+        offsets[path - first] = n
+        if plain:
+            for i in range(starts[path], ends[path]):
+                mask = masks[codes[i]]
+                at[n], events[n, MASK], events[n, TIME] = i, mask, times[i]
+                events[n, RANK] = i - starts[path]
+                n += mask != 0
+        else:
+            n = special_events(starts[path], ends[path], columns, masks, listing, n, at, events)
+    offsets[last - first] = n
+    return n
+
+
+@kernel
+def add_tied(path: int, offsets: Int64s, n: int, events: Int64s, tied: Int64s, n_tied: int) -> int:
+    """Add the paths, from `path` on, whose events of one time are of different kinds; return how many there are."""
+    own = 0
+    for k in range(1, n):
+        if events[k, TIME] == events[k - 1, TIME] and events[k, MASK] != events[k - 1, MASK]:
+            while offsets[own + 1] <= k:
+                own += 1
+            if offsets[own] < k and (n_tied == 0 or tied[n_tied - 1] != path + own):
+                tied[n_tied] = path + own
+                n_tied += 1
+    return n_tied
 
 
 @kernel
 def relevant_events(
-    starts: Int64s, ends: Int64s, codes: Codes, masks: Int64s, states: Codes, times: Int64s,
-    rule: tuple[bool, int, int], offsets: Int64s, at: Int64s, events: Int64s,
-) -> None:  # fmt: skip
-    """List the events of every path that fit a matcher.
+    span: tuple[int, int], starts: Int64s, ends: Int64s, columns: Columns, masks: Int64s, listed: tuple[Any, ...],
+    offsets: Int64s, at: Int64s, events: Int64s, tied: Int64s, n_tied: int,
+) -> int:  # fmt: skip
+    """List the events of the paths from the one to the other that fit a matcher; add those paths that have ties.
 
-    `rule` = (an occurrence is the first event of a run of its state (D6.4); ticks of time in microseconds, 1 for
-    none: times are floored to them, and a name that comes back in a tick is dropped before anything is counted; the
-    window). `at` is where each event is among those of all paths.
+    Return how many of these there are now. `at`, one longer than what is listed, is where each event is among those of
+    all paths. `SESSION` and `HELD` stay as they are.
     """
-    by_run, tick, window = rule
-    n = 0
-    seen = np.empty(64, np.int64)
-    for path in range(starts.size):
-        offsets[path], rank, n_seen = n, 0, 0
-        for i in range(starts[path], ends[path]):
-            time = times[i]
-            if tick > 1:
-                time -= time % tick
-                if n_seen > 0 and times[seen[0]] - times[seen[0]] % tick != time:
-                    n_seen = 0
-                if is_repeat(states, i, seen, n_seen):
-                    continue
-                if n_seen == seen.size:
-                    seen = twice_as_long(seen)
-                seen[n_seen] = i
-                n_seen += 1
-            mask = masks[codes[i]]
-            if mask != 0 and not (by_run and i > starts[path] and states[i - 1] == states[i]):
-                at[n] = i
-                events[n, MASK], events[n, TIME], events[n, DEADLINE] = mask, time, time + window
-                events[n, RANK], events[n, SESSION], events[n, HELD] = rank, 0, 0
-                n += 1
-            rank += 1
-    offsets[starts.size] = n
+    listing = Listing(*listed)
+    n = list_events(span, starts, ends, columns, masks, listing, offsets, at, events)
+    if listing.grace >= 0:
+        for path in range(span[0], span[1]):
+            own = path - span[0]
+            later_times(starts[path], ends[path], columns[2], listing, offsets[own], offsets[own + 1], events)
+    for k in range(n):
+        time = events[k, TIME]
+        events[k, DEADLINE] = time + listing.window
+        if time < listing.earliest or time >= listing.end:
+            events[k, MASK] &= ~START
+    return int(add_tied(span[0], offsets, n, events, tied, n_tied))
 
 
 @kernel
-def next_times(
-    starts: Int64s, ends: Int64s, times: Int64s, rule: tuple[int, int], offsets: Int64s, events: Int64s
-) -> None:
-    """Write as the rank of every listed event the first time of its path that is later by more than the grace.
-
-    `rule` = (ticks of time in microseconds, grace in microseconds).
-    """
-    tick, grace = rule
-    for path in range(starts.size):
-        i = starts[path]
-        for j in range(offsets[path], offsets[path + 1]):
-            while i < ends[path] and times[i] - times[i] % tick <= events[j, TIME] + grace:
-                i += 1
-            events[j, RANK] = times[i] - times[i] % tick if i < ends[path] else START
-
-
-@kernel
-def order_ticks(offsets: Int64s, n_steps: int, later_first: bool, events: Int64s, order: Int64s) -> None:
-    """Write the order of events by time and step, so that what follows by position follows by the tie rule.
+def order_list(lo: int, hi: int, n_steps: int, later_first: bool, events: Int64s, order: Int64s) -> None:
+    """Write the order of the events of one list by time and step, so that what follows by position follows by ties.
 
     Exact where no event fits two steps: a later step at the same instant comes after an earlier one (ties "any"),
     or before it, where it cannot follow it (ties "strict").
     """
     steps = (1 << n_steps) - 1
-    for unit in range(offsets.size - 1):
-        i = offsets[unit]
-        while i < offsets[unit + 1]:
-            end = i + 1
-            while end < offsets[unit + 1] and events[end, TIME] == events[i, TIME]:
-                end += 1
-            place = i
-            if end == i + 1:
-                order[i] = i
-                place = end
-            for k in range(n_steps + 1):
-                step = n_steps - k if later_first else k
-                for j in range(i, end):
-                    mask = events[j, MASK] & steps
-                    if place < end and (mask >> step & 1 if step < n_steps else mask == 0):
-                        order[place] = j
-                        place += 1
-            i = end
+    i = lo
+    while i < hi:
+        end = i + 1
+        while end < hi and events[end, TIME] == events[i, TIME]:
+            end += 1
+        place = i
+        if end == i + 1:
+            order[i] = i
+            place = end
+        for k in range(n_steps + 1):
+            step = n_steps - k if later_first else k
+            for j in range(i, end):
+                mask = events[j, MASK] & steps
+                if place < end and (mask >> step & 1 if step < n_steps else mask == 0):
+                    order[place] = j
+                    place += 1
+        i = end
 
 
 @kernel
-def tied_units(offsets: Int64s, events: Int64s, found: Int64s) -> int:
-    """List the units in which different kinds of events have one time; return how many."""
-    n = 0
+def order_ticks(offsets: Int64s, n_steps: int, later_first: bool, events: Int64s, order: Int64s) -> None:
+    """Write the order of the events of every list; see `order_list`."""
     for unit in range(offsets.size - 1):
-        for i in range(offsets[unit] + 1, offsets[unit + 1]):
-            if events[i, TIME] == events[i - 1, TIME] and events[i, MASK] != events[i - 1, MASK]:
-                found[n] = unit
-                n += 1
-                break
-    return n
+        order_list(offsets[unit], offsets[unit + 1], n_steps, later_first, events, order)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
@@ -23,11 +23,10 @@ from journeykit.statistics.base import (
     with_rate,
     with_share,
 )
-from journeykit.statistics.distribution import DISTINCT_BUDGET, Distribution, column_names
+from journeykit.statistics.distribution import Distribution, column_names
 from journeykit.statistics.funnels.trend import by_period
 from journeykit.statistics.goals import NEVER as LONGEST
 from journeykit.statistics.goals import Floats, Int64s
-from journeykit.threads import on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.statistics.funnels.funnel import Funnel
@@ -360,14 +359,20 @@ def _with_times(
     keys = [CELL, *funnel.tables["steps"]]
     table = tables["times"]
     place = _places(funnel, frame, table, keys)
-    since = table["since"].to_numpy()
+    since, again = table["since"].to_numpy(), _follows_first(funnel)
+    known: dict[str, Floats] = {}
     for name, number in SINCE.items():
         own = np.flatnonzero(since == number)
         part = table.select("gap", "count", GROUP)[own]
-        columns = percentiles(part, place[own], frame.height, STEMS[name], funnel, groups, context.level)
-        frame = with_floats(frame, columns)
+        columns = percentiles(part, place[own], frame.height, "", funnel, groups, context.level)
+        if number:
+            same = np.tile(again, frame.height // again.size)
+            columns = {stem: np.where(same, known[stem], values) for stem, values in columns.items()}
+        known = columns
+        frame = with_floats(frame, {f"{STEMS[name]}{stem}": values for stem, values in columns.items()})
     names = pl.Series([*SINCE, *(f"step:{k}" for k in range(1, len(funnel.made)))], dtype=pl.String)
-    counted = shown_times(funnel, table.lazy()).group_by([*keys, "since", "gap"]).agg(pl.col("count").sum())
+    counted = shown_times(funnel, with_times_since_first(funnel, table.lazy()))
+    counted = counted.group_by([*keys, "since", "gap"]).agg(pl.col("count").sum())
     counted = counted.sort([*keys, "since", "gap"], nulls_last=True)
     return frame, counted.select(
         *keys,
@@ -375,6 +380,19 @@ def _with_times(
         (pl.col("gap") / 1e6).alias("seconds"),
         pl.col("count").alias("units"),
     )
+
+
+def _follows_first(funnel: Funnel) -> npt.NDArray[np.bool_]:
+    """Tell of every step whether the required one before it is the first: its time since both is the same."""
+    before, _ = _neighbours(funnel)
+    return np.array([k > 0 and one == 0 for k, one in enumerate(before)])
+
+
+def with_times_since_first(funnel: Funnel, table: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the times since the first step that a tally has only as those since the step before."""
+    steps = (np.flatnonzero(_follows_first(funnel)) + 1).tolist()
+    same = table.filter((pl.col("since") == SINCE["previous"]) & pl.col("step").is_in(steps))
+    return pl.concat([table, same.with_columns(pl.lit(SINCE["first"], pl.Int64).alias("since"))])
 
 
 def shown_times(funnel: Funnel, table: pl.LazyFrame) -> pl.LazyFrame:
@@ -416,33 +434,13 @@ def percentiles(
     table: pl.DataFrame, place: Int64s, rows: int, stem: str, funnel: Funnel, groups: Int64s, level: float
 ) -> dict[str, Floats]:
     """Return the percentiles of each row, in seconds, with Woodruff intervals. D12.5."""
-    taken = _distribution(rows, place, table)
+    taken = Distribution.of(rows, place, table, "gap")
     columns: dict[str, Floats] = {}
     for q, name in zip(funnel.quantiles, column_names(funnel.quantiles, stem), strict=True):
         value = taken.quantile(q)
         low, high = taken.bounds(value, groups, level)
         columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
     return columns
-
-
-def _distribution(rows: int, place: Int64s, table: pl.DataFrame) -> Distribution:
-    """Sort the times of each row; those that are equal need not be joined."""
-    if table.height > DISTINCT_BUDGET:
-        return Distribution.of(rows, place, table, "gap")
-    from journeykit.kernels.funnel_counts import group_places
-
-    gap, count = table["gap"].to_numpy(), table["count"].to_numpy()
-    offsets = np.concatenate([[0], np.bincount(place, minlength=rows).cumsum()])
-    if not (count == 1).all():
-        order = np.lexsort((gap, place))
-        gap, count = gap[order], count[order]
-    else:
-        grouped = np.empty(gap.size, np.int64)
-        group_places(place, gap, offsets[:-1].copy(), grouped)
-        gap = grouped
-        on_all_cores(lambda span: gap[span[0] : span[1]].sort(), pairwise(offsets.tolist()))
-    parts = table.select(pl.Series("thing", place), pl.col("gap").alias("value"), GROUP, "count")
-    return Distribution(offsets, gap, count, parts)
 
 
 def _named(funnel: Funnel, frame: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from journeykit.statistics.goals import NEVER, Int64s
 
 if TYPE_CHECKING:
     from journeykit.kernels.funnel import Rules
-    from journeykit.kernels.funnel_lists import How
+    from journeykit.kernels.funnel_lists import How, Listing
     from journeykit.matchers import Match
     from journeykit.statistics.funnels.funnel import Funnel
 
@@ -135,11 +135,28 @@ class Machine:
             or bool(self.funnel.excluded or self.funnel.hold)
             or (timed and (overlap or self.optional.size > 0))
             or rules.open_entry
-            or rules.reuse_event
+            or (rules.reuse_event and overlap)
             or self.grace > 0
             or self.in_session
         )
         return GREEDY if special else LINEAR
+
+    def listing(self, method: int, by_run: bool) -> Listing:
+        """Return how the events of paths are listed; `by_run`: an occurrence is the first of a run of its state."""
+        from journeykit.kernels.funnel import LINEAR
+        from journeykit.kernels.funnel_lists import Listing
+
+        by_time = self.ties != "input"
+        first, last = self.funnel.entry_span
+        return Listing(
+            by_run=by_run,
+            tick=self.tick,
+            window=self.window,
+            grace=self.grace if by_time and self.has_direct else -1,
+            earliest=-NEVER if first is None else first,
+            end=NEVER if last is None else last,
+            reorder=0 if method != LINEAR or not by_time else -1 if self.ties == "strict" else 1,
+        )
 
     def rules(self, method: int, until: int, *, every_run: bool) -> Rules:
         """Return how runs are chosen."""

@@ -34,6 +34,8 @@ class Units:
         Whose each unit is.
     value : numpy.ndarray of int64, units
         The number of its breakdown value; empty without one.
+    tied : numpy.ndarray of int64
+        The paths in which different kinds of events have one time.
     """
 
     offsets: Int64s
@@ -41,6 +43,7 @@ class Units:
     at: Int64s
     path: Int64s
     value: Int64s
+    tied: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def owner(self) -> Int64s:
@@ -164,40 +167,31 @@ class Runner:
 
     def units(self, chosen: Int64s, machine: Machine) -> Units:
         """List the relevant events of some paths, by unit."""
-        from journeykit.kernels.funnel_lists import HELD, SESSION, next_times, relevant_events
+        from journeykit.kernels.funnel_lists import HELD, SESSION, relevant_events
 
-        paths = self.walk.paths
+        paths, method = self.walk.paths, machine.method(self.overlap)
         starts, ends = paths.starts[chosen], paths.ends[chosen]
         most = int((ends - starts).sum())
-        offsets, at, events = (
-            np.empty(starts.size + 1, np.int64),
-            np.empty(most, np.int64),
-            np.empty((most, 6), np.int64),
-        )
-        relevant_events(
-            starts, ends, self.symbols.codes, self.masks, self.walk.states, paths.times,
-            (self.walk.by_run, machine.tick, machine.window), offsets, at, events,
+        offsets, at, tied = (np.empty(size, np.int64) for size in (starts.size + 1, most + 1, starts.size))
+        events = np.zeros((most + 1, 6), np.int64)
+        n_tied = relevant_events(
+            (0, starts.size), starts, ends, (self.symbols.codes, self.walk.states, paths.times), self.masks,
+            tuple(machine.listing(method, self.walk.by_run)), offsets, at, events, tied, 0,
         )  # fmt: skip
         at, events = at[: offsets[-1]], events[: offsets[-1]]
-        if machine.ties != "input" and machine.has_direct:
-            next_times(starts, ends, paths.times, (machine.tick, machine.grace), offsets, events)
         if machine.in_session:
             events[:, SESSION] = self.shard.event_sessions(self.unit)[at]
         if self.held is not None:
             events[:, HELD] = self.held.codes[at]
         self.limit_starts(events)
-        return self.split(Units(offsets, events, at, chosen, np.empty(0, np.int64)))
+        units = self.split(Units(offsets, events, at, chosen, np.empty(0, np.int64)))
+        return replace(units, tied=chosen[tied[:n_tied]])
 
     def limit_starts(self, events: Int64s) -> None:
-        """Leave the mark of a start only where the rules allow one. D7.4, D7.10."""
-        from journeykit.kernels.funnel_lists import HELD, MASK, SESSION, TIME
+        """Leave the mark of a start only in sessions, and where values are held that are known. D7.4, D7.10."""
+        from journeykit.kernels.funnel_lists import HELD, MASK, SESSION
 
-        first, last = self.machine.funnel.entry_span
         never = np.zeros(events.shape[0], np.bool_)
-        if first is not None:
-            never |= events[:, TIME] < first
-        if last is not None:
-            never |= events[:, TIME] >= last
         if self.machine.in_session:
             never |= events[:, SESSION] < 0
         if self.held is not None:
@@ -258,7 +252,7 @@ class Runner:
         unit = rows[:, UNIT]
         value = units.value[unit] if units.value.size else units.value
         excluded = np.where(rows[:, EXCLUDED] >= 0, listed.at[rows[:, EXCLUDED]], -1)
-        ties = np.empty(0, np.int64) if every_run else self.tie_sensitive(units)
+        ties = self.sensitive_of(units.tied[: 0 if every_run else None])
         times = listed.events[:, TIME]
         return Runs(
             units.path[unit], value, rows, times[rows[:, START_EVENT]],
@@ -268,7 +262,8 @@ class Runner:
     def choose(self, machine: Machine, units: Units, every_run: bool) -> tuple[Int64s, Int64s, Units]:
         """Return the runs, the places of their steps in the list, and the list, whose ticks may be reordered."""
         from journeykit.kernels import funnel as kernels
-        from journeykit.kernels.funnel_lists import DEADLINE, MASK
+        from journeykit.kernels.funnel_lists import MASK
+        from journeykit.kernels.funnel_optional import fill_optional
 
         method = machine.method(self.overlap)
         if method == kernels.LINEAR and machine.ties != "input":
@@ -281,12 +276,10 @@ class Runner:
             np.empty((most, kernels.COLUMNS), np.int64),
             np.empty((most, machine.required.size), np.int64),
         )
-        opens = events[:, DEADLINE] > self.shard.observed_until
         periods = self.periods if rules.entry == kernels.ANY else np.empty(0, np.int64)
         n = kernels.choose_runs(
             units.offsets,
             events,
-            opens,
             steps,
             machine.exclusions,
             periods,
@@ -302,33 +295,30 @@ class Runner:
         found = np.empty((n, machine.optional.size), np.int64)
         bits = np.array([1 << int(k) for k in machine.optional], np.int64)
         after = np.searchsorted(machine.required, machine.optional) - 1
-        kernels.fill_optional(units.offsets, events, steps, bits, after, how, rows, required, found)
+        fill_optional(units.offsets, events, steps, bits, after, how, rows, required, found)
         chains[:, machine.required], chains[:, machine.optional] = required, found
         return rows, chains, units
 
-    def tie_sensitive(self, units: Units) -> Int64s:
-        """Return the paths whose level under ties "input" and "any" differs. D7.3."""
-        from journeykit.kernels.funnel import FIRST_STEP, LEVEL, UNIT
-        from journeykit.kernels.funnel_lists import tied_units
+    def sensitive_of(self, paths: Int64s) -> Int64s:
+        """Return those of some paths, ascending, whose level under ties "input" and "any" differs."""
+        if paths.size == 0 or self.machine.funnel.rules.order == "unordered":
+            return paths[:0]
+        levels = [
+            self._level_of(paths, Machine(self.machine.funnel, ties, probing=True))
+            for ties in ("input", "any")
+        ]
+        (path, reached), (_, other) = levels
+        return np.unique(path[reached != other])
 
-        some = np.empty(units.path.size, np.int64)
-        n = (
-            0
-            if self.machine.funnel.rules.order == "unordered"
-            else tied_units(units.offsets, units.events, some)
-        )
-        if n == 0:
-            return some[:0]
-        paths = np.unique(units.path[some[:n]])
-        levels, again = [], units
-        for ties in ("input", "any"):
-            machine = Machine(self.machine.funnel, ties, probing=True)
-            again = self.units(paths, machine)
-            rows, _, _ = self.choose(machine, again, every_run=False)
-            reached = np.zeros(again.path.size, np.int64)
-            np.maximum.at(reached, rows[:, UNIT], rows[:, LEVEL] - rows[:, FIRST_STEP])
-            levels.append(reached)
-        return np.unique(again.path[levels[0] != levels[1]])
+    def _level_of(self, paths: Int64s, machine: Machine) -> tuple[Int64s, Int64s]:
+        """Return of every unit of some paths its path and how many steps it makes."""
+        from journeykit.kernels.funnel import FIRST_STEP, LEVEL, UNIT
+
+        units = self.units(paths, machine)
+        rows, _, _ = self.choose(machine, units, every_run=False)
+        reached = np.zeros(units.path.size, np.int64)
+        np.maximum.at(reached, rows[:, UNIT], rows[:, LEVEL] - rows[:, FIRST_STEP])
+        return units.path, reached
 
 
 def in_step_order(units: Units, n_steps: int, later_first: bool) -> Units:

@@ -13,6 +13,7 @@ from journeykit.errors import ColumnTypeError
 from journeykit.journeys import Journeys
 from journeykit.protocol import CELL, Cells, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE
+from journeykit.statistics.funnels.at_once import Counted, count_at_once, is_enough
 from journeykit.statistics.funnels.machine import Machine
 from journeykit.statistics.funnels.runs import Numbered, Runner, Runs, averages
 from journeykit.statistics.funnels.spans import Spans
@@ -32,6 +33,9 @@ def tally(funnel: Funnel, shard: Journeys, cells: Cells) -> Tables:
     """Count the runs of one shard."""
     walk = Walk(shard, cells, funnel.of, funnel.container)
     counting = Counting(funnel, shard, walk, cells)
+    if is_enough(counting.machine, cells.count):
+        counting.add_counted(count_at_once(counting.runner, counting.segments, cells.count))
+        return counting.tables()
     averaged = funnel.rules.times == "mean_of_runs"
     for runs in counting.runner.runs(with_every=funnel.runs or averaged):
         counting.add(runs)
@@ -49,7 +53,7 @@ class Counting:
         self.machine = Machine(funnel, funnel.rules.ties)
         self.runner = Runner(self.machine, shard, walk, self.periods)
         self.steps: list[tuple[Int64s, Columns]] = []
-        self.times: list[tuple[Int64s, ...]] = [(np.empty(0, np.int64),) * 4]
+        self.times: list[tuple[npt.NDArray[Any], ...]] = [(np.empty(0, np.int64),) * 4]
         self.ties = np.zeros(cells.count, np.int64)
         self.spans = Spans(funnel.pairs, funnel.rules.times == "mean_of_runs")
         self.run_rows: list[tuple[npt.NDArray[Any], ...]] = []
@@ -67,8 +71,7 @@ class Counting:
 
     def add(self, runs: Runs) -> None:
         """Count the runs of a block."""
-        sensitive = self.segments[runs.tie_sensitive]
-        self.ties += np.bincount(sensitive, minlength=self.ties.size)
+        self._count_ties(runs.tie_sensitive)
         if self.funnel.runs and runs.every is not None:
             self.run_rows.append(self._run_rows(runs, runs.every))
         runs = (
@@ -85,6 +88,20 @@ class Counting:
             longest = runs.longest_of_units() if self.funnel.rules.times == "mean_of_runs" else None
             kept = self.spans.add(runs, longest, distinct, group)
             self.times += kept if self.funnel.keeps_times else []
+
+    def add_counted(self, counted: Counted) -> None:
+        """Take what one pass has counted."""
+        some = np.flatnonzero(counted.matured.any(axis=1))
+        columns: Columns = {name: values[some] for name, values in counted.by_step().items()}
+        for name, sums in zip(SUMS, counted.sums[:, :, some], strict=True):
+            columns |= {f"{stem}_{name}": sums[since] for since, stem in enumerate(STEMS)}
+        self.steps.append((some, columns))
+        step, since = np.divmod(counted.which, 2)
+        self.times.append((counted.whose, step + 1, since, counted.gaps))
+        self._count_ties(self.runner.sensitive_of(counted.tied))
+
+    def _count_ties(self, paths: Int64s) -> None:
+        self.ties += np.bincount(self.segments[paths], minlength=self.ties.size)
 
     def of_step(self, runs: Runs) -> Runs:
         """Give runs the value of their event of a step; those that do not reach it are nowhere. D7.12."""
@@ -207,7 +224,8 @@ class Counting:
                     sums, whose = averaged_sums(group[own], mean, n), group[own]
                 for name, column in zip(SUMS, sums, strict=True):
                     columns[f"{STEMS[since]}_{name}"][:, step] = column
-                if self.funnel.keeps_times and gaps.size:
+                repeated = since == FIRST and previous == 0
+                if self.funnel.keeps_times and gaps.size and not repeated:
                     shape = (np.full(gaps.size, step + 1), np.full(gaps.size, since))
                     self.times.append((distinct[whose], *shape, gaps))
             previous = previous if made.optional else step

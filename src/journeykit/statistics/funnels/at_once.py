@@ -1,0 +1,132 @@
+"""Counting a funnel in one pass over the paths, where nothing needs a row for every run. DEFINITIONS D7.11."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from journeykit.statistics.funnels.machine import Machine
+from journeykit.statistics.funnels.runs import Runner
+from journeykit.statistics.goals import NEVER, Int64s
+
+if TYPE_CHECKING:
+    from journeykit.kernels.funnel_pass import Block, Counts, State, Times
+
+MOST_PLACES = 1 << 18
+"""Of cells x steps, whose counts are all held."""
+BLOCK_EVENTS = 1 << 11
+"""Of the paths whose events are listed together: few enough for the fastest cache."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What one pass counts in a shard.
+
+    Attributes
+    ----------
+    levels : numpy.ndarray of int64, cells x (steps + 1) x (steps + 1) x 2
+        Runs by their first step, the step after their last one, and whether they are open.
+    matured : numpy.ndarray of int64, cells x (steps + 1)
+        Runs by how many steps were made by those whose whole window was observed.
+    users : numpy.ndarray of int64, cells x steps
+        Distinct users per step; empty if each run is another user's.
+    sums : numpy.ndarray of int64, 5 x 2 x cells x steps
+        Of the times from the step before, and from the first one.
+    whose, which, gaps : numpy.ndarray
+        Of each time that is kept: its cell, twice its step plus what it is since, its microseconds.
+    tied : numpy.ndarray of int64
+        The paths in which different kinds of events have one time.
+    """
+
+    levels: Int64s
+    matured: Int64s
+    users: Int64s
+    sums: Int64s
+    whose: npt.NDArray[np.int32]
+    which: npt.NDArray[np.uint8]
+    gaps: Int64s
+    tied: Int64s
+
+    def by_step(self) -> dict[str, Int64s]:
+        """Return what is counted per cell and step."""
+        size = self.matured.shape[1]
+        first, level = np.ogrid[:size, :size]
+        step = np.arange(size - 1)
+        runs = self.levels.sum(axis=3) * (level > first)
+        reached = np.einsum("cfl,fls->cs", runs, (first[..., None] <= step) & (step < level[..., None]))
+        matured = self.matured[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+        return {
+            "reached": reached,
+            "users": self.users if self.users.size else reached,
+            "open": (self.levels[..., 1] * (level > first)).sum(axis=1)[:, 1:],
+            "entered": runs.sum(axis=2)[:, :-1],
+            "matured": np.repeat(matured[:, :1], size - 1, axis=1),
+            "matured_converted": matured,
+        }
+
+
+def is_enough(machine: Machine, cells: int) -> bool:
+    """Tell whether one pass counts all that is asked for: no step is optional, no run is looked at again."""
+    funnel = machine.funnel
+    again = funnel.runs or funnel.pairs or funnel.value or funnel.rules.times == "mean_of_runs"
+    cut = funnel.hold or funnel.breakdown or machine.in_session or machine.optional.size
+    return not (again or cut) and cells * len(funnel.made) <= MOST_PLACES
+
+
+def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
+    """Count the runs of a shard; `segments` is the cell of the first period of every path."""
+    from journeykit.kernels.funnel import ALL, ANY
+    from journeykit.kernels.funnel_pass import count_paths
+
+    walk, machine, funnel, periods = runner.walk, runner.machine, runner.machine.funnel, runner.periods
+    paths, k, method = walk.paths, len(funnel.made), machine.method(runner.overlap)
+    rules = machine.rules(method, runner.shard.observed_until, every_run=False)
+    counts = room_for_counts(cells, k, counts_users=rules.entry == ALL or not funnel.counts_users_once)
+    most = walk.n_events if rules.entry == ALL or periods.size else paths.n_paths
+    times = room_for_times((2 * k - 3) * most if funnel.keeps_times and k > 1 else 0)
+    tied = np.empty(paths.n_paths, np.int64)
+    n, n_tied = count_paths(
+        (walk.owners, paths.starts, paths.ends), (runner.symbols.codes, walk.states, paths.times), runner.masks,
+        tuple(machine.listing(method, walk.by_run)), (segments, periods, periods[: None if rules.entry == ANY else 0]),
+        machine.steps(method), machine.exclusions, tuple(machine.how(method, runner.overlap)), tuple(rules),
+        *room_for_paths(int(paths.lengths.max(initial=0)), k, method), counts, times, tied,
+    )  # fmt: skip
+    sums = counts[4].reshape(5, 2, cells, k)
+    sums[:, 1, :, 1:2] = sums[:, 0, :, 1:2]
+    levels, matured, users, _, _ = counts
+    whose, which, gaps = times
+    return Counted(levels, matured, users, sums, whose[:n], which[:n], gaps[:n], tied[:n_tied])
+
+
+def room_for_counts(cells: int, k: int, *, counts_users: bool) -> Counts:
+    """Return zeros to count in."""
+    users = cells if counts_users else 0
+    sums = np.zeros((5, 2 * cells * k), np.int64)
+    sums[-2], sums[-1] = NEVER, -NEVER
+    return (
+        np.zeros((cells, k + 1, k + 1, 2), np.int64),
+        np.zeros((cells, k + 1), np.int64),
+        np.zeros((users, k), np.int64),
+        np.full((users, k), -1, np.int64),
+        sums,
+    )
+
+
+def room_for_times(most: int) -> Times:
+    """Return where times are kept."""
+    return np.empty(most, np.int32), np.empty(most, np.uint8), np.empty(most, np.int64)
+
+
+def room_for_paths(longest: int, k: int, method: int) -> tuple[Block, State]:
+    """Return where the events of a block of paths are listed, and what their machine works with."""
+    from journeykit.kernels.funnel import COLUMNS, EXACT
+    from journeykit.kernels.funnel_lists import COLUMNS as OF_EVENT
+
+    most = max(longest, BLOCK_EVENTS)
+    offsets, at = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)
+    events, spare = np.zeros((most + 1, OF_EVENT), np.int64), np.zeros((most + 1, OF_EVENT), np.int64)
+    reach, chain, scratch = (np.empty(size, np.int64) for size in (most if method == EXACT else k, k, k))
+    return (offsets, at, events, spare), (reach, chain, scratch, np.zeros((3, COLUMNS), np.int64))
