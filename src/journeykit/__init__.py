@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from journeykit import datasets, errors, path_transforms, rules, sessions, stages
     from journeykit.cells import Segment
     from journeykit.cleaning import PathCleaning
+    from journeykit.comparisons.changes import decompose_change
     from journeykit.comparisons.compare import compare
     from journeykit.engines import InMemory, OutOfCore, Pool, Progress
     from journeykit.errors import JourneykitError, JourneykitWarning
@@ -131,6 +132,7 @@ _HOMES = {
     "NextEvent": "statistics.matching.next_event",
     "ConditionsMet": "statistics.matching.conditions_met",
     "compare": "comparisons.compare",
+    "decompose_change": "comparisons.changes",
     "DifferentialPaths": "statistics.differential.differential_paths",
     "Experiment": "statistics.experiments.experiment",
     "Metric": "statistics.experiments.metric",
@@ -207,6 +209,7 @@ __all__ = [
     "__version__",
     "compare",
     "datasets",
+    "decompose_change",
     "errors",
     "explain_difference",
     "open_journeys",
