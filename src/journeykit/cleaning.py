@@ -15,9 +15,9 @@ from journeykit.errors import ParameterError, ReservedNameError, UnknownNameErro
 from journeykit.paths import UNITS, Unit
 from journeykit.ragged import Codes, Columns
 from journeykit.selection import noted
-from journeykit.sources.canonical import RESERVED_NAME
 from journeykit.taking import Flags, J, taken
 from journeykit.unknown_names import Missing, check_missing, refuse_unknown
+from journeykit.vocabulary import RESERVED_NAME
 
 RUN_LENGTH = "run_length"
 REFERENCE = re.compile(r"\\(\\|\d)")

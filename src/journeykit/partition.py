@@ -22,17 +22,11 @@ from journeykit.events import micro
 from journeykit.reading import open_log, roles_of, span
 from journeykit.sessions import SessionRule, check_nulls
 from journeykit.sources import blaming, collect_source, source_format, source_parts
-from journeykit.sources.canonical import (
-    CanonicalLog,
-    InvalidCounts,
-    Validity,
-    categories,
-    check_names,
-    occurring,
-)
+from journeykit.sources.canonical import CanonicalLog, InvalidCounts, Validity
 from journeykit.sources.collecting import engine_errors
 from journeykit.threads import cores
 from journeykit.user_ids import GROUPS, IDENTITY, Piece, Words, encode_part, stable_hashes
+from journeykit.vocabulary import categories, check_names, occurring
 
 MOST_ROWS = 4_000_000
 """Of a part that is read at once; where row groups are larger, or there are none, the log is streamed."""

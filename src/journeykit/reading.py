@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from datetime import datetime
 from functools import reduce
 from operator import add
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.events import Events
 from journeykit.sources import blaming, collect_source, open_source, source_format, source_parts
 from journeykit.sources.access_log import ROLES as ACCESS_LOG_ROLES
 from journeykit.sources.canonical import (
@@ -23,11 +23,13 @@ from journeykit.sources.canonical import (
     canonicalise,
     check_choices,
     drop_duplicates,
-    encode_events,
 )
 from journeykit.sources.roles import Roles, TimeUnit
 from journeykit.threads import on_all_cores
-from journeykit.user_ids import Piece, UserIds, encode_part
+
+if TYPE_CHECKING:
+    from journeykit.events import Events
+    from journeykit.user_ids import Piece, UserIds
 
 
 def read_events(  # noqa: PLR0913 - a log has many parts
@@ -117,17 +119,17 @@ def read_events(  # noqa: PLR0913 - a log has many parts
         unit=unit,
         time_format=time_format,
     )
-    Thread(target=_warm_up, daemon=True).start()
     log = open_log(source, roles, format)
     parts = _parts(log.plan, source, roles, format, together=duplicates == "drop")
     counts = reduce(add, (part.validity for part in parts)).counts(on_invalid)
     frame, dropped = pl.concat([part.frame for part in parts]), 0
     if duplicates == "drop":
         frame, dropped = drop_duplicates(frame)
-    users = UserIds.of(frame["user"]) if parts[0].users is None else _joined(parts)
-    columns = encode_events(frame.drop("user", strict=False))
+    users, columns = _encoded(parts, frame)
     first, last = span(columns["time"], observed_from, observed_until)
     zone, form = log.local_zone, log.time_format
+    from journeykit.events import Events
+
     return Events(users, columns, counts, dropped, tz or "UTC", form, zone, first, last)
 
 
@@ -147,21 +149,37 @@ def _parts(
 
     A log that has only one part, or has to stay `together`, keeps the column of its ids.
     """
-    bounds = [(0, None)] if together else source_parts(source, format)
+    whole: list[tuple[int, int | None]] = [(0, None)]
+    bounds = whole if together else source_parts(source, format=format, columns=roles.columns)
 
     def read(part: tuple[int, int | None]) -> _Part:
         validity = Validity(part[0])
         found = collect_source(plan, source, format=format, columns=roles.columns, part=part)
+        # To import takes the interpreter's lock, for which work in pieces would wait again and again.
+        warming.join()
         frame, users = validity.keep(found), found["user"]
+        from journeykit.user_ids import encode_part
+
         if len(bounds) == 1:
             return _Part(frame, validity, None, users.dtype == pl.String)
         return _Part(frame.drop("user"), validity, encode_part(frame["user"]), users.dtype == pl.String)
 
-    return on_all_cores(read, bounds)
+    # What comes after decoding is imported while polars decodes.
+    warming = Thread(target=_warm_up, daemon=True)
+    warming.start()
+    return on_all_cores(read, bounds, threads_per_core=3)
 
 
-def _joined(parts: Sequence[_Part]) -> UserIds:
-    return UserIds.joined((part.users or () for part in parts), text=parts[0].text)
+def _encoded(parts: Sequence[_Part], frame: pl.DataFrame) -> tuple[UserIds, pl.DataFrame]:
+    """Put the ids of the parts together, or encode their column; encode the names of the events."""
+    from journeykit.user_ids import UserIds
+    from journeykit.vocabulary import encode_events
+
+    if parts[0].users is None:
+        users = UserIds.of(frame["user"])
+    else:
+        users = UserIds.joined((part.users or () for part in parts), text=parts[0].text)
+    return users, encode_events(frame.drop("user", strict=False))
 
 
 def open_log(source: Any, roles: Roles, format: str | None) -> CanonicalLog:
@@ -173,10 +191,11 @@ def open_log(source: Any, roles: Roles, format: str | None) -> CanonicalLog:
 
 
 def _warm_up() -> None:
-    """Load what the kernels need while the file is read."""
+    """Load what comes next while the file is read."""
     from journeykit.kernels.warming import warm_up
 
     warm_up()
+    importlib.import_module("journeykit.events")
 
 
 def roles_of(source: Any, format: str | None, required: dict[str, str | None], **others: Any) -> Roles:

@@ -23,10 +23,11 @@ from journeykit.protocol import Cells, Statistic
 from journeykit.ragged import Provenance
 from journeykit.sessions import SessionRule
 from journeykit.shard_files import ShardFile, save
-from journeykit.sources.canonical import drop_duplicates, recoded
+from journeykit.sources.canonical import drop_duplicates
 from journeykit.sources.parquet import first_line
 from journeykit.stages.conditions import looks_at_one_event
 from journeykit.user_ids import GROUPS, UserIds
+from journeykit.vocabulary import recoded
 from journeykit.whole import Facts, Verb, Whole, labels_of, said, whole_of
 
 BYTES_PER_EVENT, BYTES_PER_PROPERTY = 160, 48

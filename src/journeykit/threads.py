@@ -18,10 +18,15 @@ def cores() -> int:
     return max(1, min(allowed, int(os.environ.get("POLARS_MAX_THREADS", allowed))))
 
 
-def on_all_cores(work: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
-    """Do `work` on every task; the results come in the order of the tasks, whatever the number of cores."""
+def on_all_cores(
+    work: Callable[[Task], Result], tasks: Iterable[Task], *, threads_per_core: int = 1
+) -> list[Result]:
+    """Do `work` on every task; the results come in the order of the tasks, whatever the number of cores.
+
+    More than one thread per core helps where work waits for others.
+    """
     tasks = list(tasks)
-    workers = min(cores(), len(tasks))
+    workers = min(cores() * threads_per_core, len(tasks))
     if workers <= 1:
         return [work(task) for task in tasks]
     with ThreadPoolExecutor(workers) as pool:

@@ -6,6 +6,7 @@ of its entry alone. A hash stands in for an id only after the ids behind equal h
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -202,12 +203,13 @@ def texts_or_numbers(identities: Words, *, text: bool) -> pl.Series:
 class _Room:
     """Memory for the pieces of a part of a log, of which only what they need is touched.
 
-    One large allocation: numpy asks for large pages, which cost a tenth of small ones to touch for the first time.
+    Small pages, where numpy would ask for large ones: of those more is touched than needed, and on a virtual machine
+    they are the ones whose first touch waits for the host.
     """
 
     def __init__(self, rows: int, words: int) -> None:
         sizes = (16 * rows, 8 * words, 4 * rows, 2 * rows)
-        memory = np.empty(sum(sizes), np.uint8)
+        memory = np.frombuffer(mmap.mmap(-1, max(1, sum(sizes))), np.uint8)[: sum(sizes)]
         entries, texts, counts, owners = np.split(memory, np.cumsum(sizes)[:-1])
         self.entries = entries.view(np.uint64).reshape(-1, 2)
         self.texts, self.sizes, self.owners = (

@@ -59,19 +59,21 @@ def same(source, frame, **options):
     return found
 
 
-def test_parts_are_whole_row_groups(tmp_path):
+def test_parts_are_neighbours(tmp_path):
     path = written(tmp_path / "log.parquet", log(250))
-    assert source_parts(path) == [(0, 120), (120, 120), (240, None)]
-    assert source_parts([path, path]) == [(0, 120), (120, 120), (240, 130), (370, 120), (490, None)]
+    assert source_parts(path) == [(0, 100), (100, 100), (200, None)]
+    assert source_parts([path, path]) == [(i, 100) for i in range(0, 400, 100)] + [(400, None)]
+    for size, parts in {0: 1, 1: 1, 100: 1, 101: 2, 200: 2}.items():
+        assert len(source_parts(written(tmp_path / "other.parquet", log(size)))) == parts
     assert source_parts(log(250)) == [(0, None)]
     log(250).write_csv(tmp_path / "log.csv")
     assert source_parts(tmp_path / "log.csv") == [(0, None)]
 
 
 def test_many_parts_are_joined(tmp_path, monkeypatch):
-    path = written(tmp_path / "log.parquet", log(600))
+    path = written(tmp_path / "log.parquet", log(601))
     monkeypatch.setattr("journeykit.sources.MOST_PARTS", 2)
-    assert source_parts(path) == [(0, 300), (300, None)]
+    assert source_parts(path) == [(0, 301), (301, None)]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from journeykit.sources.canonical import (
     Roles,
     canonicalise,
     drop_duplicates,
-    encode_events,
 )
+from journeykit.vocabulary import encode_events
 from tests.measuring import resolve_invalid
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -44,10 +44,10 @@ from journeykit.sources.canonical import (
     canonical,
     canonicalise,
     drop_duplicates,
-    encode_events,
 )
 from journeykit.sources.roles import check_zone
 from journeykit.sources.times import FORMATS as TIME_FORMATS
+from journeykit.vocabulary import encode_events
 from tests.measuring import resolve_invalid
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

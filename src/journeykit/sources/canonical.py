@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from journeykit.errors import EmptyInputError, InvalidRowsError, ParameterError, ReservedNameError
+from journeykit.errors import EmptyInputError, InvalidRowsError, ParameterError
 from journeykit.sources.collecting import engine_errors
 from journeykit.sources.roles import REQUIRED, Roles, amount, event_name, identifier, tie_break
 from journeykit.sources.times import read_time
@@ -25,7 +22,6 @@ __all__ = [
     "canonicalise",
     "check_choices",
     "drop_duplicates",
-    "encode_events",
 ]
 
 OnInvalid: TypeAlias = Literal["raise", "drop"]
@@ -34,7 +30,6 @@ GIVEN, GAP = "__time_given", "__time_gap"
 """Columns beside the canonical ones, until invalid rows are left out: the time as it was written where it
 could not be read, and whether it is a local time that does not exist."""
 SHOWN_ROWS = 5
-RESERVED_NAME = re.compile(r"<[A-Z_]+>")
 
 
 @dataclass(frozen=True)
@@ -255,81 +250,3 @@ def drop_duplicates(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     with engine_errors("dropping duplicates"):
         unique = frame.unique(maintain_order=True, keep="first")
     return unique, frame.height - unique.height
-
-
-def encode_events(frame: pl.DataFrame) -> pl.DataFrame:
-    """Encode event names as an Enum of the names in the log, sorted by code point.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        A canonical log; ``event`` is text or dictionary-encoded text.
-
-    Returns
-    -------
-    polars.DataFrame
-        The same with ``event`` as ``polars.Enum``; a code is the position of the name in the vocabulary.
-
-    Raises
-    ------
-    ReservedNameError
-        If a name has the form of a virtual state, ``<START>`` (D3.2).
-
-    Notes
-    -----
-    Two passes over the codes, O(n); the texts themselves are not touched if they come encoded.
-
-    Examples
-    --------
-    >>> encode_events(pl.DataFrame({"event": ["view", "cart", "view"]}))["event"].to_physical().to_list()
-    [1, 0, 1]
-    """
-    events = frame["event"]
-    if not isinstance(events.dtype, pl.Categorical | pl.Enum):
-        events = events.cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
-    names = categories(events.dtype)
-    present = occurring(events.to_physical(), len(names))
-    vocabulary = sorted(names[int(code)] for code in np.flatnonzero(present))
-    check_names(vocabulary)
-    return frame.with_columns(recoded(events, names, vocabulary))
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Refuse event names that look like virtual states. DEFINITIONS D3.2."""
-    reserved = [name for name in names if RESERVED_NAME.fullmatch(name)]
-    if reserved:
-        raise ReservedNameError(reserved)
-
-
-def categories(dtype: pl.DataType) -> pl.Series:
-    """All texts of a dictionary, at the position of their code."""
-    return dtype.categories if isinstance(dtype, pl.Enum) else dtype.categories.to_series()  # type: ignore[attr-defined]
-
-
-def occurring(codes: pl.Series, size: int) -> npt.NDArray[np.bool_]:
-    """Mark the codes that occur."""
-    present = np.zeros(size, np.bool_)
-    for chunk in codes.drop_nulls().get_chunks():
-        if size < chunk.len():
-            present |= np.bincount(chunk.to_numpy(), minlength=size) > 0
-        else:
-            present[chunk.to_numpy()] = True
-    return present
-
-
-def recoded(events: pl.Series, names: pl.Series, vocabulary: list[str]) -> pl.Series:
-    """Replace the codes of one dictionary by those of a sorted vocabulary, piece by piece in cache."""
-    target = pl.Enum(vocabulary)
-    if not vocabulary:
-        return pl.Series("event", [None] * events.len(), dtype=target)
-    narrow = pl.Series(dtype=target).to_physical().dtype
-    places = {name: place for place, name in enumerate(vocabulary)}
-    table = pl.Series([places.get(name, 0) for name in names], dtype=narrow).to_numpy()
-    pieces = []
-    for chunk in events.to_physical().get_chunks():
-        whole = chunk.fill_null(0) if chunk.null_count() else chunk
-        codes = pl.Series(np.take(table, whole.to_numpy(), mode="clip"))
-        if chunk.null_count():
-            codes = codes.zip_with(chunk.is_not_null(), pl.Series([None], dtype=narrow))
-        pieces.append(codes)
-    return pl.concat(pieces).cat.to(target).alias("event")
