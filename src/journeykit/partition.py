@@ -29,7 +29,7 @@ from journeykit.user_ids import GROUPS, IDENTITY, Piece, Words, encode_part, sta
 from journeykit.vocabulary import categories, check_names, occurring
 
 MOST_ROWS = 4_000_000
-"""Of a part that is read at once; where row groups are larger, or there are none, the log is streamed."""
+"""Of a part that is read at once; where parts are larger, or there is only one, the log is streamed."""
 ROWS_PER_BATCH = 500_000
 BUFFERED_PART = 8
 """Of the memory, what waits to be written of further columns: large files, and room for the parts being read."""
@@ -204,8 +204,8 @@ Reader = Callable[[], tuple[pl.DataFrame, int]]
 
 
 def _readers(log: CanonicalLog, source: Any, shape: str | None, columns: list[str]) -> Iterator[Reader]:
-    """Give what reads neighbouring parts of a log: row groups by themselves, else batches of a stream."""
-    bounds = source_parts(source, shape)
+    """Give what reads neighbouring parts of a log: those of Parquet by themselves, else batches of a stream."""
+    bounds = source_parts(source, format=shape, columns=columns)
     if len(bounds) > 1 and max(size or 0 for _, size in bounds) <= MOST_ROWS:
         for part in bounds:
             yield lambda part=part: (  # type: ignore[misc]
