@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.outcomes.abandonment import Abandonment
     from journeykit.statistics.outcomes.conversion import Conversion
     from journeykit.statistics.outcomes.time_between import TimeBetween
+    from journeykit.statistics.outcomes.time_to_convert import TimeToConvert
     from journeykit.statistics.overview.overview import Overview
     from journeykit.statistics.overview.session_lengths import SessionLengths
     from journeykit.statistics.paths.eventually_follows import EventuallyFollows
@@ -124,6 +125,7 @@ _HOMES = {
     "explain_difference": "statistics.funnels.difference",
     "Retention": "statistics.retention.retention",
     "SessionLengths": "statistics.overview.session_lengths",
+    "TimeToConvert": "statistics.outcomes.time_to_convert",
     "TimeBetween": "statistics.outcomes.time_between",
     "Stickiness": "statistics.retention.stickiness",
     "Lifecycle": "statistics.retention.lifecycle",
@@ -202,6 +204,7 @@ __all__ = [
     "Stickiness",
     "Store",
     "TimeBetween",
+    "TimeToConvert",
     "TopPaths",
     "Transitions",
     "Variants",

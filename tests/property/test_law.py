@@ -117,6 +117,8 @@ def statistics():
             ["view", "home"], "view", unit="session", pairing="each", within="20m", quantiles=(0.1, 0.5)
         ),
         jk.TimeBetween("look", "own", of="stage", pairing="each"),
+        jk.TimeToConvert("buy", "view", horizon="5h", quantiles=(0.25, 0.5)),
+        jk.TimeToConvert("buy", unit="session", by="step"),
         jk.Attribution("buy", "device", order=2),
         jk.Attribution(
             ["buy", "cart"],

@@ -156,9 +156,7 @@ def follow_units(
     by_run, within, quiet, anywhere = rule
     for path in range(starts.size):
         first, end = starts[path], ends[path]
-        s = first
-        while s < end and not origins[codes[s]]:
-            s += 1
+        s = next_origin(codes, origins, first, end)
         origin[path], goal[path], resumed[path] = -1, -1, False
         if s == end:
             continue
@@ -173,6 +171,22 @@ def follow_units(
 
 
 @kernel
+def steps_within(times: Int64s, s: int, last: int, within: int) -> int:
+    """Return how many events come after `s`, up to `last` and the longest time."""
+    while times[last] - times[s] > within:
+        last -= 1
+    return last - s
+
+
+@kernel
+def next_origin(codes: Codes, origins: Bytes, i: int, end: int) -> int:
+    """Return the position of the first origin from `i` on; `end` if there is none."""
+    while i < end and not origins[codes[i]]:
+        i += 1
+    return i
+
+
+@kernel
 def list_episodes(
     starts: Int64s,
     ends: Int64s,
@@ -182,16 +196,17 @@ def list_episodes(
     origins: Bytes,
     goals: Bytes,
     origin: Int64s,
-    rule: tuple[bool, int, int, int, bool],
+    rule: tuple[bool, int, int, int, bool, bool],
     paths: Int64s,
     spans: Int64s,
     outcomes: Bytes,
 ) -> int:
     """List (unit, time, 0 censored / 1 converted / 2 abandoned) of the episodes; return how many. D5.4, D14.
 
-    `rule` = (by runs, longest time to the goal, longest silence, end of observation, every episode).
+    `rule` = (by runs, longest time to the goal, longest silence, end of observation, every episode, whether a time
+    is how many events come after the origin).
     """
-    by_run, within, quiet, until, every = rule
+    by_run, within, quiet, until, every, by_step = rule
     n = 0
     for path in range(starts.size):
         first, end, s = starts[path], ends[path], origin[path]
@@ -207,13 +222,13 @@ def list_episodes(
                 span, outcome = times[i] + quiet + 1 - times[s], 2
             elif goal < end:
                 span, outcome = times[goal] - times[s], 1
-            paths[n], spans[n], outcomes[n] = path, min(span, within), outcome if span <= within else 0
+            last = min(i, end - 1)
+            paths[n], outcomes[n] = path, outcome if span <= within else 0
+            spans[n] = steps_within(times, s, last, within) if by_step else min(span, within)
             n += 1
-            if not every or outcome != 2:
+            if not every or i >= goal:
                 break
-            s = i + 1
-            while s < end and not origins[codes[s]]:
-                s += 1
+            s = next_origin(codes, origins, i + 1, end)
     return n
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 CENSORED, CONVERTED, ABANDONED = range(3)
 ENOUGH_AT_RISK = 10
 BLOCK = 4_000_000
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Incidence:
 
     Attributes
     ----------
-    times : numpy.ndarray of int64
+    times : numpy.ndarray of int64 or float64
         Ascending.
     counts : numpy.ndarray of float64, times x 3
         Units censored, converted and abandoned at each time.
@@ -34,7 +35,7 @@ class Incidence:
         ``place`` (index into times), ``group``, ``outcome``, ``count``: the counts by jackknife group.
     """
 
-    times: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64] | Floats
     counts: Floats
     parts: pl.DataFrame
 
@@ -67,18 +68,71 @@ class Incidence:
             "abandoned_by": incidence[:, 1],
         }
 
-    def at_risk(self, tau: int) -> int:
+    def bounds(self, level: float) -> dict[str, Floats]:
+        """Return the ends of the intervals of S and of F of conversion at every time, each unit being a user.
+
+        Greenwood's variance, and that of the delta method; symmetric for log(-log). D14.1, D14.2.
+        """
+        risk, left, hazard = _steps(self.counts)
+        gone, events = hazard.sum(axis=1), hazard.sum(axis=1) * risk
+        survival = left * (1 - gone)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            greenwood = np.cumsum(np.where(risk > events, events / (risk * (risk - events)), 0.0))
+        of_survival = _log_log(1 - survival, survival**2 * greenwood, level)
+        of_incidence = _log_log(np.cumsum(left * hazard[:, 0]), _variance(risk, left, hazard), level)
+        return {
+            "unresolved_low": 1 - of_survival.high,
+            "unresolved_high": 1 - of_survival.low,
+            "converted_by_low": of_incidence.low,
+            "converted_by_high": of_incidence.high,
+        }
+
+    def quantile(self, q: float, level: float, groups: int | None, users: int) -> tuple[float, float, float]:
+        """Return the first time at which a share q has converted, infinite if none, with its Woodruff interval.
+
+        The interval of the share converted by that time, mapped back. Parameters as of `converted_by`. D12.5, D14.1.
+        """
+        _, left, hazard = _steps(self.counts)
+        incidence = np.cumsum(left * hazard[:, 0])
+
+        def reached(share: float) -> float:
+            place = int(np.searchsorted(incidence, share - ROUNDING))
+            return float(self.times[place]) if place < self.times.size else np.inf
+
+        time = reached(q)
+        if np.isinf(time):
+            return time, np.nan, np.nan
+        _, low, high = self._share(int(np.searchsorted(self.times, time)) + 1, level, groups, users)
+        return time, np.nan if np.isnan(low) else reached(low), np.nan if np.isnan(high) else reached(high)
+
+    def restricted_mean(self, tau: float) -> tuple[float, float]:
+        """Return the mean time without outcome up to `tau`, the integral of S, and its variance. D14.4."""
+        risk, left, hazard = _steps(self.counts)
+        survival = left * (1 - hazard.sum(axis=1))
+        if self.times.size == 0 or (tau > self.times[-1] and survival[-1] > ROUNDING):
+            return np.nan, np.nan
+        last = int(np.searchsorted(self.times, tau, side="right"))
+        survival = np.append(1.0, survival[:last])
+        edges = np.concatenate([[0.0], self.times[:last], [tau]]).astype(np.float64)
+        areas = survival * np.diff(edges)
+        events, here = (hazard.sum(axis=1) * risk)[:last], risk[:last]
+        later = areas[::-1].cumsum()[::-1][1:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = np.where(here > events, later**2 * events / (here * (here - events)), 0.0)
+        return float(areas.sum()), float(parts.sum())
+
+    def at_risk(self, tau: float) -> int:
         """Return how many units last at least to `tau`."""
         return int(self.counts[np.searchsorted(self.times, tau) :].sum())
 
     def converted_by(
-        self, tau: int, level: float, groups: int | None, users: int
+        self, tau: float, level: float, groups: int | None, users: int
     ) -> tuple[float, float, float]:
         """Return the share converted by `tau` under censoring, with its interval. D14.3.
 
         Parameters
         ----------
-        tau : int
+        tau : float
             In the unit of the times.
         level : float
             Of the interval.
@@ -93,13 +147,18 @@ class Incidence:
         tuple of float
             The share and the ends of its interval; NaN with fewer than 10 units at risk at `tau`.
 
-        Notes ----- The formula's variance is that of the delta method (as Greenwood's where there is one
+        Notes
+        -----
+        The formula's variance is that of the delta method (as Greenwood's where there is one
         outcome only), the interval symmetric for log(-log(1 - F)), so that it is D14.1's interval of S in
         that case.
         """
         if self.at_risk(tau) < ENOUGH_AT_RISK:
             return np.nan, np.nan, np.nan
-        last = int(np.searchsorted(self.times, tau, side="right"))
+        return self._share(int(np.searchsorted(self.times, tau, side="right")), level, groups, users)
+
+    def _share(self, last: int, level: float, groups: int | None, users: int) -> tuple[float, float, float]:
+        """Return the share converted by the first `last` times, with its interval."""
         risk, left, hazard = (each[:last] for each in _steps(self.counts))
         share = float(left @ hazard[:, 0])
         if groups is not None:
@@ -108,7 +167,7 @@ class Incidence:
                 replicates[0, group] = value
             ends = jackknife(np.array([share]), replicates, np.array([groups]), [users], level=level)
         elif 0 < share < 1:
-            ends = _log_log(share, _variance(risk, left, hazard), level)
+            ends = _log_log(np.array([share]), _variance(risk, left, hazard)[-1:], level)
         else:
             ends = wilson([share * users], [users], level)
         return share, float(ends.low[0]), float(ends.high[0])
@@ -133,6 +192,37 @@ class Incidence:
             yield from zip(present[first : first + width].tolist(), shares.tolist(), strict=True)
 
 
+def log_rank(samples: Sequence[Incidence], outcome: int = CONVERTED) -> tuple[float, int, float]:
+    """Test whether an outcome comes at the same rate in all samples; other outcomes are censorings. D14.6.
+
+    Returns
+    -------
+    chi_square, degrees, p_value
+        NaN with fewer than two samples, or without any outcome.
+    """
+    from scipy.stats import chi2
+
+    degrees = len(samples) - 1
+    if degrees < 1:
+        return np.nan, 0, np.nan
+    times = np.unique(np.concatenate([each.times[each.counts[:, outcome] > 0] for each in samples]))
+    if times.size == 0:
+        return np.nan, degrees, np.nan
+    risk, events = np.zeros((len(samples), times.size)), np.zeros((len(samples), times.size))
+    for i, each in enumerate(samples):
+        left = np.append(each.counts.sum(axis=1)[::-1].cumsum()[::-1], 0.0)
+        risk[i] = left[np.searchsorted(each.times, times)]
+        own = each.counts[:, outcome] > 0
+        events[i, np.searchsorted(times, each.times[own])] = each.counts[own, outcome]
+    n, d = risk.sum(axis=0), events.sum(axis=0)
+    share = risk / n
+    excess = (events - d * share).sum(axis=1)
+    spread = d * (n - d) / np.maximum(n - 1, 1)
+    variance = np.diag((spread * share).sum(axis=1)) - (spread * share) @ share.T
+    statistic = float(excess @ np.linalg.pinv(variance, hermitian=True) @ excess)
+    return statistic, degrees, float(chi2.sf(statistic, degrees))
+
+
 def _steps(counts: Floats, everyone: Floats | None = None) -> tuple[Floats, Floats, Floats]:
     """Return units at risk, S just before, and both hazards, per time; the times are the last axis but one."""
     gone = counts.sum(axis=-1)
@@ -145,20 +235,30 @@ def _steps(counts: Floats, everyone: Floats | None = None) -> tuple[Floats, Floa
     return risk, before, hazard
 
 
-def _variance(risk: Floats, left: Floats, hazard: Floats) -> float:
-    """Return the variance of F at the last time. Putter, Fiocco & Geskus 2007."""
+def _variance(risk: Floats, left: Floats, hazard: Floats) -> Floats:
+    """Return the variance of F at every time. Putter, Fiocco & Geskus 2007.
+
+    The sums over times up to t of (F(t) - F(u))^2 and of F(t) - F(u) are taken from sums without F(t).
+    """
     events, all_events = hazard[:, 0] * risk, hazard.sum(axis=1) * risk
     incidence = np.cumsum(left * hazard[:, 0])
-    rest = incidence[-1] - incidence
     staying = risk - all_events
     with np.errstate(divide="ignore", invalid="ignore"):
-        survived = np.where(staying > 0, rest**2 * all_events / (risk * staying), 0.0)
-    here = left**2 * (risk - events) * events / risk**3
-    return float((survived + here - 2 * rest * left * events / risk**2).sum())
+        survived = np.where(staying > 0, all_events / (risk * staying), 0.0)
+    here, both = left**2 * (risk - events) * events / risk**3, left * events / risk**2
+    first, second = np.cumsum(survived), np.cumsum(incidence * survived)
+    spread = incidence**2 * first - 2 * incidence * second + np.cumsum(incidence**2 * survived)
+    joint = incidence * np.cumsum(both) - np.cumsum(incidence * both)
+    variance: Floats = np.maximum(spread + np.cumsum(here) - 2 * joint, 0.0)
+    return variance
 
 
-def _log_log(share: float, variance: float, level: float) -> Bounds:
-    """Return the interval that is symmetric for log(-log(1 - share)). D14.1."""
+def _log_log(share: Floats, variance: Floats, level: float) -> Bounds:
+    """Return the intervals that are symmetric for log(-log(1 - share)); the share itself where it is 0 or 1. D14.1."""
     rest = 1 - share
-    reach = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(max(variance, 0.0)) / abs(rest * np.log(rest))
-    return Bounds(np.array([1 - rest ** np.exp(-reach)]), np.array([1 - rest ** np.exp(reach)]))
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = z * np.sqrt(variance) / np.abs(rest * np.log(rest))
+        low, high = 1 - rest ** np.exp(-reach), 1 - rest ** np.exp(reach)
+    inside = (rest > 0) & (rest < 1)
+    return Bounds(np.where(inside, low, share), np.where(inside, high, share))

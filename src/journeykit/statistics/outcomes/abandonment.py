@@ -35,7 +35,7 @@ from journeykit.statistics.outcomes.abandonment_answer import (
     AbandonmentAnswer,
     abandonment_of,
 )
-from journeykit.statistics.waiting import distinct
+from journeykit.statistics.outcomes.episodes import episode_times
 from journeykit.unknown_names import MISSING, Missing
 
 
@@ -306,24 +306,13 @@ class _Tally:
 
     def _times(self) -> pl.DataFrame:
         """Count the episodes per outcome and time it took. D5.4, D14."""
-        statistic, walk, paths = self.statistic, self.walk, self.walk.paths
-        every = statistic.episodes == "all"
-        most = walk.n_events if every else paths.n_paths
-        units, spans = np.empty(most, np.int64), np.empty(most, np.int64)
-        outcomes = np.empty(most, np.uint8)
-        rule = (walk.by_run, self.within, self.quiet, self.shard.observed_until, every)
-        n = 0
-        if statistic.after:
-            n = self.kernels.list_episodes(
-                paths.starts, paths.ends, walk.states, self.codes, paths.times, self.origins, self.goals, self.origin,
-                rule, units, spans, outcomes,
-            )  # fmt: skip
-        # Rounding up keeps "by tau" exact for every tau that is a multiple of the resolution.
-        times = -(-spans[:n] // microseconds(statistic.resolution, "resolution"))
-        keys = outcomes[:n] + 3 * walk.cells[units[:n]].astype(np.int64)
-        keys, times, counts = distinct(keys, times)
-        columns = {CELL: (keys // 3).astype(np.int32), "outcome": (keys % 3).astype(np.int32)}
-        return pl.DataFrame({**columns, "time": times, "count": counts})
+        statistic = self.statistic
+        # With the goal anywhere in the session there is no time from the start to it.
+        origin = self.origin if statistic.after else np.full_like(self.origin, -1)
+        return episode_times(
+            self.shard, self.walk, (self.codes, self.origins, self.goals, origin), self.within, self.quiet,
+            every=statistic.episodes == "all", resolution=microseconds(statistic.resolution, "resolution"),
+        )  # fmt: skip
 
 
 def _at_least(counts: Int64s, size: int) -> Int64s:
