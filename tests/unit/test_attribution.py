@@ -7,7 +7,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import journeykit as jk
-from tests import logs
+from tests import logs, oracle
 from tests.measuring import journeys_of, many_users
 
 # Minutes; every buy is worth its price.
@@ -161,6 +161,21 @@ def test_segments_and_periods_are_logs_of_their_own():
     row = whole.frame.filter(pl.col("model") == "markov", pl.col("channel") == "cart").row(0, named=True)
     assert 0 < row["share_low"] < row["share"] < row["share_high"] < 1
     assert 0 < row["removal_effect_low"] < row["removal_effect"] < row["removal_effect_high"] < 1
+
+
+def test_replicates_are_logs_without_a_group():
+    """D12.3: the chain is fitted again without the users of each jackknife group."""
+    rows = [
+        {**row, "channel": row["event"] if row["event"] != "buy" else None} for row in many_users(5, users=80)
+    ]
+    question = jk.Attribution("buy", "channel", "markov", order=2)
+    chain = journeys_of(rows).measure(question)._chains[0]
+    _, replicates = chain.removal_effects(chain.of_channel())
+    assert len(chain.groups) > 30
+    for group in chain.groups[:3]:
+        rest = journeys_of([row for row in rows if oracle.group(row["user"]) != group]).measure(question)
+        alone = dict(rest.frame.select("channel", "removal_effect").drop_nulls().iter_rows())
+        assert alone == pytest.approx(dict(zip(chain.channels, replicates[:, group].tolist(), strict=True)))
 
 
 def test_a_conversion_belongs_to_its_own_period(journeys):
