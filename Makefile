@@ -76,6 +76,17 @@ wheel: $(VENV)/.made ## build the wheel, install it elsewhere, try it there
 bench: $(VENV)/.for-tests ## the benchmarks; see benchmarks/README.md for what they need
 	$(BIN)/python benchmarks/run.py
 
+# The interpreters that have peers, e.g. PEERS="--peer-python CHDB/bin/python --peer-python retentioneering=R/bin/python".
+PEERS ?=
+
+.PHONY: bench-full
+bench-full: $(VENV)/.for-tests ## all sizes, ids and orders against all peers, out of core and plots; goes on where it stopped
+	$(BIN)/python benchmarks/run.py --events 1m 10m --ids str int --variants ordered,shuffled,giant --resume $(PEERS)
+	$(BIN)/python benchmarks/run.py --events 50m --repeat 2 --peers chdb:once,chdb:each,duckdb:once,polars:once --resume $(PEERS)
+	$(BIN)/python benchmarks/out_of_core.py --events 10m 50m 200m
+	$(PIP) install matplotlib
+	$(BIN)/python benchmarks/plots.py
+
 .PHONY: check
 check: test lint types imports wheel docs notebooks ## everything that .ci/run checks
 

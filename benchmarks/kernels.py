@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--events", type=whole_number, default=10_000_000)
     parser.add_argument("--ids", choices=["str", "int"], default="str")
     parser.add_argument("--repeat", type=int, default=11)
-    parser.add_argument("--against", type=Path, help="the JSON lines of run.py, for the ratio to 'chdb each'")
+    parser.add_argument("--against", type=Path, help="the JSON lines of run.py, for the ratios to chdb")
     add_options(parser)
     options = parser.parse_args()
     sys.path[:0] = [str(HERE.parent / "src"), str(options.yardstick)]
@@ -54,15 +54,18 @@ def main() -> None:
     peer = Peer(str(log), None)
     peer.prepare("once")
     events = peer.journeys.n_events
-    theirs = _chdb_each(options)
-    rows = []
+    on_file, on_table = _chdb(options, "chdb each"), _chdb(options, "chdb once")
+    rows, floors = [], {}
     for each in [*kernels(peer), *answers(peer)]:
         wall, cpu = repeated(each.call, options.repeat)
-        rows.append([*_row(each, wall, cpu, events), _ratio(each, wall, theirs)])
+        floor = floors.setdefault(each.bytes_read, median(wall))
+        ratios = [_ratio(each, wall, theirs) for theirs in (on_file, on_table)]
+        rows.append([*_row(each, wall, cpu, events), figures(median(wall) / floor, 2), *ratios])
     columns = ["question", "layer", "bytes read", "wall best", "wall median", "CPU best", "CPU median"]
     print(f"### {short(events)} events, {options.ids} ids, ns per event, {options.repeat} repeats\n")
     print(f"{machine()}.\n")
-    print(markdown([*columns, "median wall ms", "chdb each / this"], rows))
+    last = ["median wall ms", "times the floor", "chdb on the file / this", "chdb on its table / this"]
+    print(markdown([*columns, *last], rows))
 
 
 def kernels(peer: Any) -> list[Pass]:
@@ -173,15 +176,15 @@ def _row(each: Pass, wall: Sequence[float], cpu: Sequence[float], events: int) -
     return [each.question, each.layer, each.bytes_read, *per_event, f"{1e3 * median(wall):.1f}"]
 
 
-def _chdb_each(options: argparse.Namespace) -> dict[str, float]:
-    """Return the median seconds of each question from the runs of 'chdb each' on this log."""
+def _chdb(options: argparse.Namespace, entrant: str) -> dict[str, float]:
+    """Return the median seconds of each question from chdb's runs of one plan on this log."""
     if options.against is None:
         return {}
     runs = [json.loads(line) for line in options.against.read_text(encoding="utf-8").splitlines()]
-    wanted = {"events": options.events, "ids": options.ids, "variant": "ordered", "entrant": "chdb each"}
+    wanted = {"events": options.events, "ids": options.ids, "variant": "ordered", "entrant": entrant}
     found = [run for run in runs if run["round"] > 0 and wanted.items() <= run.items()]
     if not found:
-        raise SystemExit(f"{options.against} has no measured run of 'chdb each' on this log.")
+        raise SystemExit(f"{options.against} has no measured run of {entrant!r} on this log.")
     return {name: median(run["wall_s"][name] for run in found) for name in found[0]["wall_s"]}
 
 

@@ -2,6 +2,8 @@
 
 ``ordered`` comes from the yardstick's ``gen_log.py``. ``shuffled`` holds the same rows in random order.
 ``giant`` holds the same times and events, but a random 30 % of the rows belong to one user.
+A log of more than 50 M events is that of 50 M again and again, each time later, every second time with other users:
+made row group by row group, because the generator holds its log in memory.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +27,10 @@ VARIANTS = ("ordered", "shuffled", "giant")
 GIANT_SHARE = 0.3
 USERS_PER_EVENT = 0.1
 ROW_GROUP = 1_000_000
+MOST_AT_ONCE = 50_000_000
+
+
+FORMAT: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["event"]}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +50,9 @@ def find_log(options: argparse.Namespace, events: int, ids: str, variant: str = 
     say(f"making {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    if variant == "ordered":
+    if variant == "ordered" and events > MOST_AT_ONCE:
+        _repeat(find_log(options, MOST_AT_ONCE, ids), events, unfinished)
+    elif variant == "ordered":
         _generate(options.yardstick, events, ids, unfinished)
     else:
         source = find_log(options, events, ids)
@@ -87,6 +97,31 @@ def _generate(yardstick: Path, events: int, ids: str, path: Path) -> None:
     subprocess.run([sys.executable, str(script), *arguments], check=True, stdout=sys.stderr)
 
 
+def _repeat(source: Path, events: int, path: Path) -> None:
+    if events % MOST_AT_ONCE:
+        raise SystemExit(f"{events:,} events are no multiple of {MOST_AT_ONCE:,}.")
+    log = pq.ParquetFile(source)
+    times = [
+        log.metadata.row_group(i).column(log.schema.names.index("ts")) for i in range(log.num_row_groups)
+    ]
+    span = max(each.statistics.max for each in times) - min(each.statistics.min for each in times)
+    with pq.ParquetWriter(path, log.schema_arrow, **FORMAT) as writer:
+        for copy in range(events // MOST_AT_ONCE):
+            for group in range(log.num_row_groups):
+                writer.write_table(_later(log.read_row_group(group), copy, span * copy))
+
+
+def _later(table: pa.Table, copy: int, by: timedelta) -> pa.Table:
+    users, times = table["user_id"], pc.add(table["ts"], pa.scalar(by, pa.duration("us")))
+    if copy % 2 and pa.types.is_integer(users.type):
+        users = pc.add(users, pa.scalar(copy * (1 << 40), users.type))
+    elif copy % 2:
+        users = pc.binary_join_element_wise(users, f"-{copy}", "")
+    return table.set_column(0, "user_id", users).set_column(
+        table.schema.names.index("ts"), table.schema.field("ts"), times.cast(table.schema.field("ts").type)
+    )
+
+
 def _shuffled(table: pa.Table) -> pa.Table:
     order = np.random.default_rng(7).permutation(table.num_rows)
     return table.take(pa.array(order))
@@ -105,11 +140,4 @@ def _with_giant(table: pa.Table) -> pa.Table:
 
 def _write(table: pa.Table, path: Path) -> None:
     """Write as gen_log.py does: the dictionary is for the names of the events only."""
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=["event"],
-        row_group_size=ROW_GROUP,
-    )
+    pq.write_table(table, path, row_group_size=ROW_GROUP, **FORMAT)

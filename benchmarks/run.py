@@ -1,6 +1,8 @@
 """Paired runs of journeykit and its peers on the six questions of the yardstick.
 
     python benchmarks/run.py --events 10m --ids str --repeat 5 --peer-python PYTHON_WITH_CHDB
+    python benchmarks/run.py --events 1m 10m --peers chdb:once,retentioneering:once --peer-python CHDB \
+        --peer-python retentioneering=PYTHON_WITH_RETENTIONEERING --resume
 
 Every run is a fresh process; the runs of one round follow each other, so that a busy minute hits all of them.
 Answers are compared before any time is shown. README.md says what it needs.
@@ -13,7 +15,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -24,9 +26,11 @@ from tables import figures, machine, markdown, now
 
 QUESTIONS = ("a", "b7", "b1", "c", "d", "e")
 STEPS = ("import", "prepare", *QUESTIONS)
-PEERS = ("chdb:once", "chdb:each", "duckdb:once", "polars:once")
+PEERS = ("chdb:once", "chdb:each", "duckdb:once", "polars:once", "retentioneering:once")
 OURS = "journeykit:once"
 NEEDS_TIME_ORDER = ("polars",)
+ALWAYS = ("import", "prepare")
+KEY = ("events", "ids", "variant", "entrant", "round")
 Run = dict[str, Any]
 
 
@@ -54,7 +58,7 @@ def main() -> int:
         log = find_log(options, events, ids, variant)
         title = f"{short(events)} events, {ids} ids, {variant}"
         able = [each for each in found if not (variant == "shuffled" and each.engine in NEEDS_TIME_ORDER)]
-        runs = rounds(able, log, options)
+        runs = rounds(able, log, {"events": events, "ids": ids, "variant": variant}, options)
         # The order of the rows and the kind of ids change no answer.
         reference = first.setdefault((events, variant == "giant"), runs[0])
         different = differences(reference, runs)
@@ -62,7 +66,6 @@ def main() -> int:
             failed = True
             say("\n".join([f"{title}: the answers differ, so no times are shown.", *different]))
             continue
-        keep(runs, {"events": events, "ids": ids, "variant": variant}, options.json)
         print(report(title, runs, [each.label for each in able]), flush=True)
         ours = [run for run in measured(runs) if run["entrant"] == able[0].label]
         medians[events, ids, variant] = [_median(ours, name) for name in ("suite_wall_s", "suite_cpu_s")]
@@ -70,11 +73,18 @@ def main() -> int:
     return int(failed)
 
 
-def keep(runs: Sequence[Run], log: Run, path: Path) -> None:
-    """Append runs to a file of JSON lines."""
+def keep(run: Run, path: Path) -> None:
+    """Append a run to a file of JSON lines."""
     with path.open("a", encoding="utf-8") as file:
-        for run in runs:
-            file.write(json.dumps({"measured": f"{now():%F %T}", **log, **run}) + "\n")
+        file.write(json.dumps({"measured": f"{now():%F %T}", **run}) + "\n")
+
+
+def kept(path: Path) -> dict[tuple[object, ...], Run]:
+    """Return the runs of a file of JSON lines by log, entrant and round; the last of several counts."""
+    if not path.exists():
+        return {}
+    runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {tuple(run[name] for name in KEY): run for run in runs}
 
 
 def measured(runs: Sequence[Run]) -> list[Run]:
@@ -107,11 +117,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--peers", type=_names, default=list(PEERS), help="engine:plan,engine:plan; '' for none"
     )
-    parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that has the peers")
+    parser.add_argument(
+        "--peer-python",
+        action="append",
+        default=[],
+        metavar="[ENGINE=]PYTHON",
+        help="the interpreter that has the peers, or one of them; as often as needed",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="take runs that --json has instead of repeating"
+    )
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path, default=DATA / "run.jsonl", help="JSON lines are appended here")
     add_options(parser)
     options = parser.parse_args()
+    options.pythons = dict(text.rpartition("=")[::2] for text in options.peer_python)
     unknown = sorted({*options.variants} - {*VARIANTS})
     if unknown:
         parser.error(f"no variant {unknown[0]!r}; there are {', '.join(VARIANTS)}")
@@ -128,12 +148,17 @@ def entrants(options: argparse.Namespace) -> list[Entrant]:
     """Return journeykit and the peers that can be imported; say which cannot."""
     wanted = [Entrant(*name.split(":")) for name in options.peers]
     engines = dict.fromkeys(each.engine for each in wanted)
-    missing = [engine for engine in engines if not _importable(options.peer_python, engine)]
+    missing = [engine for engine in engines if not _importable(_python(engine, options), engine)]
     for engine in missing:
-        say(
-            f"{engine} is left out: {options.peer_python} cannot import it (--peer-python names another one)."
-        )
+        python = _python(engine, options)
+        say(f"{engine} is left out: {python} cannot import it (--peer-python names another one).")
     return [Entrant(*OURS.split(":")), *(each for each in wanted if each.engine not in missing)]
+
+
+def _python(engine: str, options: argparse.Namespace) -> str:
+    """Return the interpreter that is to run an engine."""
+    pythons: dict[str, str] = options.pythons
+    return pythons.get(engine) or pythons.get("") or sys.executable
 
 
 def _importable(python: str, engine: str) -> bool:
@@ -145,15 +170,20 @@ def _importable(python: str, engine: str) -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def rounds(found: Sequence[Entrant], log: Path, options: argparse.Namespace) -> list[Run]:
+def rounds(found: Sequence[Entrant], log: Path, facts: Run, options: argparse.Namespace) -> list[Run]:
     """Run everybody once unmeasured, then `repeat` times in turn, each round starting with another one."""
     into_page_cache(log)
+    done = kept(options.json) if options.resume else {}
     runs = []
     for number in range(options.repeat + 1):
         first = number % len(found)
         for entrant in [*found[first:], *found[:first]]:
-            say(f"{log.name}: round {number} of {options.repeat}, {entrant.label}")
-            runs.append({"round": number, **one_run(entrant, log, options)})
+            run = done.get((*facts.values(), entrant.label, number))
+            if run is None:
+                say(f"{log.name}: round {number} of {options.repeat}, {entrant.label}")
+                run = {**facts, "round": number, **one_run(entrant, log, options)}
+                keep(run, options.json)
+            runs.append(run)
     return runs
 
 
@@ -162,7 +192,7 @@ def one_run(entrant: Entrant, log: Path, options: argparse.Namespace) -> Run:
     if entrant.engine == "journeykit":
         command = [sys.executable, str(HERE / "ask.py"), str(log), "--yardstick", str(options.yardstick)]
     else:
-        command = [options.peer_python, str(options.yardstick / "peers.py"), "--log", str(log)]
+        command = [_python(entrant.engine, options), str(options.yardstick / "peers.py"), "--log", str(log)]
         command += ["--engine", entrant.engine, "--plan", entrant.plan]
     load = os.getloadavg()[0]
     done = subprocess.run(
@@ -202,7 +232,8 @@ def report(title: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
     ours = by_label[labels[0]]
     suite, steps = [], []
     for label, theirs in by_label.items():
-        ratios = _ratios(theirs, ours, "suite_wall_s")
+        asked = theirs[0]["answers"]
+        ratios = _ratios(theirs, ours, "wall_s", asked)
         suite.append(
             [
                 label,
@@ -211,12 +242,12 @@ def report(title: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
                 f"{_median(theirs, 'peak_rss_mb'):.0f}",
                 f"{median(ratios):.2f}",
                 f"{min(ratios):.2f} to {max(ratios):.2f}",
-                f"{median(_ratios(theirs, ours, 'suite_cpu_s')):.2f}",
+                f"{median(_ratios(theirs, ours, 'cpu_s', asked)):.2f}",
+                "" if len(asked) == len(QUESTIONS) else ", ".join(asked),
             ]
         )
-        walls = {step: median(run["wall_s"][step] for run in theirs) for step in STEPS}
-        steps.append([label, *(figures(walls[step], 2) for step in STEPS)])
-    header = ["engine", "wall s", "CPU s", "peak MiB", "wall, relative", "range", "CPU, relative"]
+        steps.append([label, *(_median_of(step, theirs) for step in STEPS)])
+    header = ["engine", "wall s", "CPU s", "peak MiB", "wall, relative", "range", "CPU, relative", "only"]
     return "\n\n".join(
         [
             f"### {title}",
@@ -228,9 +259,19 @@ def report(title: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
     )
 
 
-def _ratios(theirs: Sequence[Run], ours: Sequence[Run], name: str) -> list[float]:
-    """Return how many times ours they took, round by round."""
-    return [their[name] / our[name] for their, our in zip(theirs, ours, strict=True)]
+def _ratios(theirs: Sequence[Run], ours: Sequence[Run], name: str, asked: Collection[str]) -> list[float]:
+    """Return how many times ours they took, round by round, for the questions that they answered."""
+
+    def seconds(run: Run) -> float:
+        return sum(run[name][step] for step in (*ALWAYS, *asked))
+
+    return [seconds(their) / seconds(our) for their, our in zip(theirs, ours, strict=True)]
+
+
+def _median_of(step: str, runs: Sequence[Run]) -> str | None:
+    if step in QUESTIONS and step not in runs[0]["answers"]:
+        return None
+    return figures(median(run["wall_s"][step] for run in runs), 2)
 
 
 def _median(runs: Sequence[Run], name: str) -> float:
