@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from journeykit.journeys import Journeys, open_journeys
     from journeykit.matchers import Match
     from journeykit.models.chain import Chain
+    from journeykit.models.changes import Change
     from journeykit.models.markov import MarkovChain
     from journeykit.models.orders import OrderSelection
+    from journeykit.models.what_if import WhatIf
     from journeykit.patterns import Matches, Pattern
     from journeykit.plans import scan_events
     from journeykit.reading import read_events
@@ -96,6 +98,8 @@ _HOMES = {
     "Answer": "statistics.base",
     "Transitions": "statistics.transitions.transitions",
     "Chain": "models.chain",
+    "Change": "models.changes",
+    "WhatIf": "models.what_if",
     "MarkovChain": "models.markov",
     "OrderSelection": "models.orders",
     "TopPaths": "statistics.paths.top_paths",
@@ -155,6 +159,7 @@ __all__ = [
     "Answer",
     "Attribution",
     "Chain",
+    "Change",
     "ConditionsMet",
     "Conversion",
     "DifferentialPaths",
@@ -208,6 +213,7 @@ __all__ = [
     "TopPaths",
     "Transitions",
     "Variants",
+    "WhatIf",
     "WindowFunnel",
     "__version__",
     "compare",

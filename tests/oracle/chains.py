@@ -83,3 +83,16 @@ class ExactChain:
     def visits(self, start: str, state: str) -> Fraction:
         """One entry of N."""
         return self.collected({a: Fraction(int(a == state)) for a in self.states})[start]
+
+    def changed(self, source: str, target: str, to: Fraction, instead: str | None = None) -> ExactChain:
+        """Another probability of one move; the others in proportion, or one of them. D10.3, D15.6."""
+        before = self.p.get((source, target), Fraction(0))
+        after = ExactChain({}, self.ends)
+        after.states, after.p = self.states, dict(self.p)
+        for a, b in self.p:
+            if a == source and b != target and instead is None:
+                after.p[a, b] *= (1 - to) / (1 - before)
+        if instead is not None:
+            after.p[source, instead] = self.p.get((source, instead), Fraction(0)) + before - to
+        after.p[source, target] = to
+        return after

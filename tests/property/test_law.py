@@ -34,6 +34,13 @@ def statistics():
         jk.Chain({"bought": "buy", "carted": jk.Match("cart", where=pl.col("device") == "mobile")}, order=2),
         jk.Chain("own", of="stage", unit="user", horizon="2h", goal_state="keep", smoothing=0.5),
         jk.Chain(["cart", "buy"], unit="user", open_paths="end", collapse_repeats=True),
+        jk.WhatIf(
+            jk.Chain("buy", missing="ignore"),
+            [jk.Change("cart", relative=-0.1), jk.Change("view", "cart", absolute=0.05)],
+        ),
+        jk.WhatIf(
+            jk.Chain("own", of="stage", order=2, open_paths="end"), jk.Change("look", "want", relative=0.2)
+        ),
         jk.OrderSelection(2),
         jk.OrderSelection(3, of="stage", unit="user", include_end=True, collapse_repeats=True, top=(1, 2)),
         jk.TopPaths(5),

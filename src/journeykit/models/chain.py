@@ -18,7 +18,7 @@ from journeykit.models.chain_answer import ChainAnswer, chain_answer
 from journeykit.models.making import ABANDON, CONVERT, START, check_smoothing
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
-from journeykit.statistics.base import UNITS_TABLE, Statistic
+from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import longest, longest_silence
@@ -118,6 +118,9 @@ class Chain(Statistic[ChainAnswer]):
                 'horizon is for unit="user": a session is open until its own timeout has passed. '
                 'Leave horizon out, or pass unit="user".'
             )
+
+    def __repr__(self) -> str:
+        return described(self)
 
     @property
     def goals(self) -> dict[str, Match]:

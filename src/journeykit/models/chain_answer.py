@@ -10,13 +10,19 @@ import numpy as np
 import polars as pl
 
 from journeykit.absorption import AbsorbingChain
-from journeykit.errors import ParameterError, listed
+from journeykit.errors import ParameterError
 from journeykit.models.fitted import Estimate, Floats, Quantity, known_probability
-from journeykit.models.making import ABANDON, START, numbered
+from journeykit.models.making import START
 from journeykit.models.markov import MarkovChain
+from journeykit.models.segments import (
+    SegmentChain,
+    chain_notes,
+    counted_paths,
+    nothing_counted,
+    segment_chains,
+)
 from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import (
-    UNITS_TABLE,
     Answer,
     Grouped,
     groups_per_cell,
@@ -123,16 +129,11 @@ class ChainAnswer(Answer):
 
 def chain_answer(statistic: Chain, tables: Tables, context: Context) -> ChainAnswer:
     """Turn the summed tables of Chain into its answer."""
-    names = _state_names(statistic, context)
-    moves = _named_moves(tables["moves"], statistic, names)
-    states = _named_states(tables["states"], statistic, names)
-    units = tables[UNITS_TABLE].filter(pl.col("paths") > 0)
-    groups, order = groups_per_cell(tables, "paths"), _order_of(statistic, context)
-    found = [_Cell(statistic, context)]
-    cells = sorted(units[CELL].unique().to_list())
-    for cell in cells:
-        own = [table.filter(pl.col(CELL) == cell) for table in (moves, states, units)]
-        found.append(_Cell(statistic, context, cell, own, groups.get(cell, 0), order))
+    segments = segment_chains(statistic, tables, context)
+    found = [_Cell(statistic, each) for each in (nothing_counted(statistic, context), *segments)]
+    units = counted_paths(tables)
+    groups = groups_per_cell(tables, "paths")
+    cells = [each.cell for each in segments]
     tables_of = {
         name: context.label(pl.concat([each.tables[name] for each in found]))
         for name in ("frame", "states", "absorption")
@@ -140,12 +141,7 @@ def chain_answer(statistic: Chain, tables: Tables, context: Context) -> ChainAns
     tables_of["outcomes"] = context.label(
         _observed(pl.concat([each.tables["outcomes"] for each in found]), statistic, units, groups, context)
     )
-    notes = [note for each in found for note in each.notes]
-    if statistic.unit == "user" and statistic.horizon is None and statistic.open_paths == "censor":
-        notes.append("Without a horizon every path of a user counts as over.")
-    still = int(units["open"].sum()) if units.height else 0
-    if still:
-        notes.append(f"{still:,} paths may still go on: they have no end here.")
+    notes = chain_notes(statistic, segments, units)
     labelled = context.label(pl.DataFrame({CELL: pl.Series(cells, dtype=pl.Int32)}).with_columns(place=0))
     return ChainAnswer(
         statistic=statistic,
@@ -172,85 +168,12 @@ def _observed(
     return frame.select(*before, *first, pl.exclude(*before, *first))
 
 
-def _state_names(statistic: Chain, context: Context) -> pl.Series:
-    if statistic.of == "stage":
-        return pl.Series(["", *context.stages], dtype=pl.String)
-    return context.names.cast(pl.String).rechunk()
-
-
-def _order_of(statistic: Chain, context: Context) -> Mapping[str, int]:
-    """Say where stages stand; events are sorted by name. D0.4."""
-    return {name: i for i, name in enumerate(context.stages)} if statistic.of == "stage" else {}
-
-
-def _named_moves(table: pl.DataFrame, statistic: Chain, names: pl.Series) -> pl.DataFrame:
-    """Give the moves names: ``source``, ``target``, ``end``, ``count``, per cell and group."""
-    goals = list(statistic.goals)
-    ends = {-2: ABANDON} | {-3 - k: name for k, name in enumerate(goals)}
-    sources = list(statistic.sources)
-    target = pl.col("target")
-    last = pl.when(target >= 0).then(target)
-    onward = _tuple_name([pl.col(name) for name in sources[1:]] + [last], names)
-    end = target.replace_strict(ends, default=None, return_dtype=pl.String)
-    return table.select(
-        CELL,
-        GROUP,
-        _tuple_name([pl.col(name) for name in sources], names).fill_null(START).alias("source"),
-        pl.when(target < 0).then(end).otherwise(onward).alias("target"),
-        (target < 0).alias("end"),
-        pl.col("transitions").cast(pl.Float64).alias("count"),
-    )
-
-
-def _named_states(table: pl.DataFrame, statistic: Chain, names: pl.Series) -> pl.DataFrame:
-    """Give the states names, and refuse tuples that read like another one, as ('a', 'b') and ('a > b',) do."""
-    sources = [pl.col(name) for name in statistic.sources]
-    named = table.with_columns(_tuple_name(sources, names).fill_null(START).alias("state"))
-    tuples = named.select("state", *statistic.sources).unique()
-    twice = tuples.filter(tuples["state"].is_duplicated())["state"].sort()
-    if len(twice):
-        raise ParameterError(
-            f"order={statistic.order} cannot tell {len(twice):,} states apart, such as {twice[0]!r}: names in them "
-            f"hold ' > '. Rename these events before reading, or pass order=1."
-        )
-    return named.drop(statistic.sources)
-
-
-def _tuple_name(codes: Sequence[pl.Expr], names: pl.Series) -> pl.Expr:
-    """Join the names of codes, null where all are null."""
-    known = [
-        pl.lit(names).gather(code.fill_null(0)) if len(names) else pl.lit(None, pl.String) for code in codes
-    ]
-    shown = [pl.when(code.is_not_null()).then(name) for code, name in zip(codes, known, strict=True)]
-    nothing = pl.all_horizontal(code.is_null() for code in codes)
-    return pl.when(~nothing).then(pl.concat_str(shown, separator=" > ", ignore_nulls=True))
-
-
 class _Cell:
     """The chain of one segment and its tables."""
 
-    def __init__(
-        self,
-        statistic: Chain,
-        context: Context,
-        cell: int = 0,
-        counted: Sequence[pl.DataFrame] | None = None,
-        groups: int = 0,
-        order: Mapping[str, int] | None = None,
-    ) -> None:
-        self.statistic, self.cell, self.level = statistic, cell, context.level
-        moves, states, self.units = _nothing(statistic) if counted is None else counted
-        self.visited = states.group_by("state").agg(pl.col("visits", "users").sum())
-        rank = order or {}
-        known = sorted(
-            self.visited["state"].to_list(), key=lambda name: (name != START, rank.get(name, 0), name)
-        )
-        parts = numbered(
-            moves, [*statistic.goals, ABANDON], list(statistic.goals), START,
-            states=known, users=dict(self.visited.select("state", "users").iter_rows()), groups=groups,
-            level=context.level, smoothing=statistic.smoothing if known else 0.0,
-        )  # fmt: skip
-        self.model = MarkovChain(parts.states, parts.ends, parts.goals, parts.start, parts.fitted)
+    def __init__(self, statistic: Chain, segment: SegmentChain) -> None:
+        self.statistic, self.cell, self.model = statistic, segment.cell, segment.model
+        self.visited, self.units = segment.visited, segment.units
         self.found = self._estimates()
         self.tables = {
             "frame": self._edges(),
@@ -258,21 +181,8 @@ class _Cell:
             "absorption": self._absorption(),
             "outcomes": self._outcomes(),
         }
-        if counted is None:
+        if segment.units.is_empty():
             self.tables = {name: table.clear() for name, table in self.tables.items()}
-
-    @property
-    def notes(self) -> list[str]:
-        """Say where numbers are undefined."""
-        endless = np.flatnonzero(~self.model.fitted.chain.ending)
-        if endless.size == 0:
-            return []
-        stuck = [self.model.states[i] for i in endless]
-        note = (
-            f"Nobody who was in {listed(stuck)} was seen to leave for an end: what depends on it is null. Count open "
-            f'paths as ended (open_paths="end"), or leave these states out.'
-        )
-        return [note]
 
     def _estimates(self) -> dict[str, Estimate]:
         """Fit every number of the tables at once: one factorisation per replicate."""
@@ -362,24 +272,6 @@ class _Cell:
 
 def _ratio(top: pl.Expr, bottom: pl.Expr) -> pl.Expr:
     return pl.when(bottom > 0).then(top / bottom)
-
-
-def _nothing(statistic: Chain) -> list[pl.DataFrame]:
-    """Return the tables of journeys without events."""
-    counts = (
-        "paths", "users", "converted", "abandoned", "open", "converted_steps", "abandoned_steps",
-    )  # fmt: skip
-    schema: dict[str, Any] = {CELL: pl.Int32, GROUP: pl.UInt8} | dict.fromkeys(counts, pl.Int64)
-    schema |= {"value": pl.Float64} if statistic.value is not None else {}
-    moves = {
-        GROUP: pl.UInt8,
-        "source": pl.String,
-        "target": pl.String,
-        "end": pl.Boolean,
-        "count": pl.Float64,
-    }
-    states = {"state": pl.String, "visits": pl.Int64, "users": pl.Int64}
-    return [pl.DataFrame(schema=moves), pl.DataFrame(schema=states), pl.DataFrame(schema=schema)]
 
 
 def _with(

@@ -151,17 +151,40 @@ class Fit:
         """
         if self.draws:
             return self._bootstrapped(quantities)
-        values = {name: np.asarray(each.number(self.chain)) for name, each in quantities.items()}
+
+        def numbers(chain: AbsorbingChain, _: int | None) -> dict[str, Floats]:
+            return {name: np.asarray(each.number(chain)) for name, each in quantities.items()}
+
+        values, replicates = self.replicated(numbers)
+        return {
+            name: self.bounded(values[name], replicates[name], each.scale, each.users)
+            for name, each in quantities.items()
+        }
+
+    def replicated(
+        self, numbers: Callable[[AbsorbingChain, int | None], Mapping[str, Floats]]
+    ) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """Compute numbers of the chain, and again without each jackknife group.
+
+        Parameters
+        ----------
+        numbers : callable
+            Given a chain and the group that is left out (None for none): arrays by name.
+
+        Returns
+        -------
+        values : dict of str to numpy.ndarray of float64, rows
+            Of all users.
+        replicates : dict of str to numpy.ndarray of float64, rows x 64
+            Without each group; what all users have where a group has none, or there are fewer than ten.
+        """
+        values = {name: np.asarray(each) for name, each in numbers(self.chain, None).items()}
         replicates = {name: np.tile(value[:, None], (1, GROUPS)) for name, value in values.items()}
         if self.groups >= FEWEST_GROUPS:
             for group in np.unique(self.group % GROUPS).tolist():
-                chain = self.without(group)
-                for name, each in quantities.items():
-                    replicates[name][:, group] = each.number(chain)
-        return {
-            name: Estimate(values[name], *self._bounds(each, values[name], replicates[name]))
-            for name, each in quantities.items()
-        }
+                for name, each in numbers(self.without(group), group).items():
+                    replicates[name][:, group] = each
+        return values, replicates
 
     def _bootstrapped(self, quantities: Mapping[str, Quantity]) -> dict[str, Estimate]:
         """Compute numbers with the percentiles that they have when groups are drawn with replacement. D12.6."""
@@ -180,15 +203,16 @@ class Fit:
             for name, each in quantities.items()
         }
 
-    def _bounds(self, quantity: Quantity, value: Floats, replicates: Floats) -> tuple[Floats, Floats]:
-        groups = np.full(value.size, self.groups)
-        users = np.broadcast_to(np.asarray(quantity.users, np.float64), value.shape)
+    def bounded(self, value: Floats, replicates: Floats, scale: Scale, users: npt.ArrayLike = 0) -> Estimate:
+        """Return numbers with the intervals that their replicates give. D12.3."""
         if self.groups < FEWEST_GROUPS or value.size == 0:
             nothing = np.full(value.size, np.nan)
-            return nothing, nothing
+            return Estimate(value, nothing, nothing)
+        groups = np.full(value.size, self.groups)
+        known = np.broadcast_to(np.asarray(users, np.float64), value.shape)
         with np.errstate(all="ignore"):
-            ends: Bounds = jackknife(value, replicates, groups, users, scale=quantity.scale, level=self.level)
-        return ends.low, ends.high
+            ends: Bounds = jackknife(value, replicates, groups, known, scale=scale, level=self.level)
+        return Estimate(value, ends.low, ends.high)
 
     def _counted(self, count: Floats) -> AbsorbingChain:
         return AbsorbingChain.of_counts(

@@ -13,6 +13,7 @@ import polars as pl
 from journeykit.absorption import AbsorbingChain
 from journeykit.errors import ParameterError, UndefinedError, UnknownNameError, listed
 from journeykit.models import making
+from journeykit.models.changes import as_changes, changed_fit
 from journeykit.models.fitted import Estimate, Fit, Quantity, known_probability
 from journeykit.models.making import Parts
 from journeykit.models.recurrence import NO_CLASS, EndlessChain
@@ -20,6 +21,7 @@ from journeykit.models.recurrence import NO_CLASS, EndlessChain
 if TYPE_CHECKING:
     import networkx as nx
 
+    from journeykit.models.changes import Change
     from journeykit.models.hypotheses import ChiSquare
 
 Floats = npt.NDArray[np.float64]
@@ -406,6 +408,30 @@ class MarkovChain:
         if not (begun > 0).any():
             raise UndefinedError(f"no walk ends in {listed(wanted)}: there is nothing to look at.")
         return replace(self, goals=tuple(wanted), fitted=self.fitted.changed(change, absent=~(first > 0)))
+
+    def changed(self, changes: Change | Sequence[Change]) -> MarkovChain:
+        """Return the chain after changes of some moves, made one after the other. D10.3.
+
+        Parameters
+        ----------
+        changes : Change or sequence of Change
+            Which move, by how much, and where the others go.
+
+        Returns
+        -------
+        MarkovChain
+            With intervals that hold for the changed chain; its counts are those before.
+
+        Raises
+        ------
+        ParameterError
+            If a probability would leave [0, 1].
+        UnknownNameError
+            If there is no such state.
+        UndefinedError
+            If a share of a move that was never seen is to change.
+        """
+        return replace(self, fitted=changed_fit(self, as_changes(changes))[1])
 
     def leverage(self, instead: str = making.ABANDON) -> pl.DataFrame:
         """Return what a little more of each move is worth: N[START, i] (b_j - b_k).

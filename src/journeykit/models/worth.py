@@ -1,0 +1,71 @@
+"""From chances to conversions and money: the paths of a segment, by jackknife group. DEFINITIONS D12.3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from journeykit.intervals import GROUPS
+from journeykit.models.fitted import Estimate, Floats
+from journeykit.protocol import GROUP
+
+VALUE = "value"
+
+
+@dataclass(frozen=True)
+class Worth:
+    """How many paths there are, and what a conversion is worth, by jackknife group.
+
+    Attributes
+    ----------
+    paths, converted, value : numpy.ndarray of float64, 64
+        Sums of each group; the value is NaN if none was asked for.
+    groups : int
+        How many groups have paths.
+    """
+
+    paths: Floats
+    converted: Floats
+    value: Floats
+    groups: int
+
+    @classmethod
+    def of(cls, units: pl.DataFrame) -> Worth:
+        """Take the paths of one segment."""
+        group = units[GROUP].to_numpy()
+
+        def sums(name: str) -> Floats:
+            return np.bincount(group, units[name].to_numpy(), GROUPS).astype(np.float64)
+
+        value = sums(VALUE) if VALUE in units.columns else np.full(GROUPS, np.nan)
+        return cls(sums("paths"), sums("converted"), value, units[GROUP].n_unique())
+
+    def paths_without(self, group: int | None) -> float:
+        """Return the number of paths; without a group, that of the others brought up to all. D12.3."""
+        return self._rescaled(self.paths, group)
+
+    def each_without(self, group: int | None) -> float:
+        """Return the mean value of a conversion, NaN without any."""
+        kept = np.ones(GROUPS, np.bool_)
+        if group is not None:
+            kept[group] = False
+        converted = self.converted[kept].sum()
+        return float(self.value[kept].sum() / converted) if converted > 0 else np.nan
+
+    def _rescaled(self, sums: Floats, group: int | None) -> float:
+        total = float(sums.sum())
+        if group is None or self.paths[group] == 0 or self.groups < 2:
+            return total
+        return (total - float(sums[group])) * self.groups / (self.groups - 1)
+
+
+def estimate_columns(found: Mapping[str, Estimate]) -> dict[str, pl.Series]:
+    """Return a column per number and end of its interval, null where undefined. D0.3."""
+    columns = {}
+    for name, estimate in found.items():
+        for label, values in zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True):
+            columns[label] = pl.Series(label, values, dtype=pl.Float64, nan_to_null=True)
+    return columns
