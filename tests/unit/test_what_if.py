@@ -168,15 +168,15 @@ def test_states_that_do_not_follow(journeys):
         (
             {},
             (
-                "a change takes one of relative=, absolute= and to=, and was given 0. For 10 % down write relative=-0.1, "
-                "for 10 more of every 100 absolute=0.1."
+                "a change takes one of relative=, absolute= and to=, and was given 0. For 10 % down write "
+                "relative=-0.1, for 10 more of every 100 absolute=0.1."
             ),
         ),
         (
             {"relative": 0.1, "to": 0.1},
             (
-                "a change takes one of relative=, absolute= and to=, and was given 2. For 10 % down write relative=-0.1, "
-                "for 10 more of every 100 absolute=0.1."
+                "a change takes one of relative=, absolute= and to=, and was given 2. For 10 % down write "
+                "relative=-0.1, for 10 more of every 100 absolute=0.1."
             ),
         ),
         ({"relative": -1.5}, "relative must be from -1 on, not -1.5."),
