@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from journeykit.cleaning import PathCleaning
     from journeykit.comparisons.changes import decompose_change
     from journeykit.comparisons.compare import compare
-    from journeykit.engines import InMemory, OutOfCore, Pool, Progress
+    from journeykit.engines import InMemory, OutOfCore, Pool, Progress, Spark
     from journeykit.errors import JourneykitError, JourneykitWarning
     from journeykit.events import Events
     from journeykit.growing import Store, open_store
@@ -146,6 +146,7 @@ _HOMES = {
     "OutOfCore": "engines",
     "Pool": "engines",
     "Progress": "engines",
+    "Spark": "engines",
     "datasets": "",
     "errors": "",
     "JourneykitError": "errors",
@@ -200,6 +201,7 @@ __all__ = [
     "SequentialPatterns",
     "SessionLengths",
     "SessionRule",
+    "Spark",
     "Stage",
     "StageFlow",
     "StageModel",

@@ -91,13 +91,14 @@ def read_rows(files: Sequence[Path], *, text: bool) -> tuple[UserIds, Int64s, np
     OSError, ValueError
         If a file is gone, or ends too early.
     """
-    chunks = [chunk for file in files for chunk in _chunks(np.fromfile(file, np.uint8), text=text)]
+    chunks = [chunk for file in files for chunk in chunks_of(np.fromfile(file, np.uint8), text=text)]
     times = np.concatenate([np.empty(0, np.int64), *(chunk.times for chunk in chunks)])
     codes = np.concatenate([np.empty(0, np.uint32), *(chunk.codes for chunk in chunks)]).astype(np.uint32)
     return UserIds(tuple(chunk.users for chunk in chunks), text), times, codes
 
 
-def _chunks(content: npt.NDArray[np.uint8], *, text: bool) -> Iterator[Chunk]:
+def chunks_of(content: npt.NDArray[np.uint8], *, text: bool) -> Iterator[Chunk]:
+    """Read what `Chunk.buffers` gave, from memory that can be written and stays."""
     place = 0
 
     def take(kind: Any, size: int) -> Any:

@@ -230,7 +230,7 @@ def _cut(readers: Iterator[Reader], n_buckets: int, *, keep: bool) -> Iterator[_
         seen = _Seen.of(rows, validity)
         if not rows.height or (rows.height < frame.height and not keep):
             return _Part(seen, [], [])
-        return _Part(seen, *_apart(rows, n_buckets))
+        return _Part(seen, *rows_apart(rows, n_buckets))
 
     with ThreadPoolExecutor(cores()) as pool:
         waiting: deque[Future[_Part]] = deque()
@@ -246,10 +246,10 @@ def _cut(readers: Iterator[Reader], n_buckets: int, *, keep: bool) -> Iterator[_
                 future.cancel()
 
 
-def _apart(
+def rows_apart(
     rows: pl.DataFrame, n_buckets: int
 ) -> tuple[list[tuple[int, Chunk]], list[tuple[int, pl.DataFrame]]]:
-    """Put the rows of a part apart by bucket."""
+    """Put the rows of a part of a log apart by bucket; the further columns beside what is written of the same rows."""
     text = rows["user"].dtype == pl.String
     times, codes = (rows[name].to_physical().rechunk().to_numpy() for name in ("time", "event"))
     chunks, further, start = [], [], 0

@@ -12,8 +12,9 @@ import polars as pl
 
 from journeykit.cells import By
 from journeykit.cleaning import PathCleaning
+from journeykit.distributed import measure_on_cluster
 from journeykit.durations import Duration
-from journeykit.engines import Engine, OnDisk
+from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.errors import ParameterError
 from journeykit.events import Events, session_rule
 from journeykit.journeys import Journeys
@@ -25,6 +26,7 @@ from journeykit.sessions import SessionRule
 from journeykit.sharded import measure_in_shards
 from journeykit.sources import open_source, source_format
 from journeykit.sources.canonical import Duplicates, OnInvalid
+from journeykit.sources.frames import is_spark
 from journeykit.sources.roles import TimeUnit
 from journeykit.stages import StageModel
 from journeykit.unknown_names import Missing, check_missing
@@ -246,11 +248,15 @@ class JourneysPlan(_Plan):
         Notes
         -----
         The journeys are not kept: `collect` them once to ask several times. They are made in memory, or with
-        ``engine=jk.OutOfCore(...)`` or ``jk.Pool(...)`` in shards on disk; the log is read once for all statistics.
+        ``engine=jk.OutOfCore(...)`` or ``jk.Pool(...)`` in shards on disk, or with
+        ``jk.Spark(...)`` on a cluster; the log is read once for all statistics.
         """
         if isinstance(engine, OnDisk):
             steps = [(step.verb, step.arguments) for step in self.steps]
             return measure_in_shards(self.source, steps, statistics, engine, by, every, level)
+        if isinstance(engine, Spark):
+            steps = [(step.verb, step.arguments) for step in self.steps]
+            return measure_on_cluster(self.source, steps, statistics, engine, by, every, level)
         return self.collect().measure(*statistics, by=by, every=every, engine=engine, level=level)
 
     def collect(self) -> Journeys:
@@ -290,8 +296,8 @@ def scan_events(  # noqa: PLR0913 - those of read_events
     Parameters
     ----------
     source : object
-        What ``read_events`` takes. A source that can be read only once, such as a reader of record batches,
-        is read now.
+        What ``read_events`` takes. A DataFrame of Spark is read by Spark. A source that can be read only once, such as
+        a reader of record batches, is read now.
     user, time, event, session, order, value, keep, tz, unit, time_format, format
         See ``read_events``.
     on_invalid, duplicates, observed_from, observed_until
@@ -333,7 +339,9 @@ def scan_events(  # noqa: PLR0913 - those of read_events
         "time_format": time_format,
     }
     roles = roles_of(source, format, {"user": user, "time": time, "event": event}, **shared)
-    plan = open_source(source, format=format, columns=roles.columns, text=[roles.user])
+    distributed = is_spark(source)
+    shown = source.limit(0) if distributed else source
+    plan = open_source(shown, format=format, columns=roles.columns, text=[roles.user])
     roles.check_columns(plan.collect_schema())
     required = {"user": roles.user, "time": roles.time, "event": roles.event}
     arguments = {
@@ -347,7 +355,7 @@ def scan_events(  # noqa: PLR0913 - those of read_events
     }
     defaults = {"on_invalid": "raise", "duplicates": "keep", "keep": ()}
     given = {name: value for name, value in arguments.items() if not _same(value, defaults.get(name))}
-    replayable = source if source_format(source, format) is not None else plan
+    replayable = source if distributed or source_format(source, format) is not None else plan
     return EventsPlan(replayable, (Step("read_events", given),))
 
 

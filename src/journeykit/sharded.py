@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from journeykit.bucket_files import Bucket, read_rows
@@ -17,10 +18,10 @@ from journeykit.engines import OnDisk, ask, check_questions
 from journeykit.engines.workspace import writing
 from journeykit.errors import ParameterError, UnknownPropertyError, WorkspaceError
 from journeykit.events import Events
-from journeykit.journeys import context_of
+from journeykit.journeys import Journeys, context_of
 from journeykit.partition import About, cut_log
 from journeykit.protocol import Cells, Statistic
-from journeykit.ragged import Provenance
+from journeykit.ragged import Int64s, Provenance
 from journeykit.sessions import SessionRule
 from journeykit.shard_files import ShardFile, save
 from journeykit.sources.canonical import drop_duplicates
@@ -73,7 +74,7 @@ def measure_in_shards(
         See `OutOfCore` and `Pool`.
     """
     check_questions(statistics, level)
-    _check(steps, by, every)
+    check_plan(steps, by, every)
     with engine.workspace() as folder:
         journeys, labels = _sharded(source, steps, engine, by, every, folder)
         cells = Cells(labels, asked=(by, every))
@@ -118,7 +119,7 @@ class _Task:
 
 
 @dataclass(frozen=True, eq=False)
-class _Made:
+class Made:
     """A shard, and what it knows."""
 
     file: ShardFile
@@ -127,6 +128,14 @@ class _Made:
     names: pl.Series
     kept: tuple[str, ...]
     stage_names: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, file: ShardFile, journeys: Journeys, facts: list[Facts], asked: tuple[By, str | None]
+    ) -> Made:
+        """Say what a shard knows once the verbs were said to it."""
+        labels = labels_of(journeys, *asked)
+        return cls(file, facts, labels, journeys.names, journeys.kept, journeys.stage_names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,15 +150,14 @@ class _Making:
     asked: tuple[By, str | None]
     folder: Path
 
-    def __call__(self, task: _Task) -> _Made:
+    def __call__(self, task: _Task) -> Made:
         journeys, facts = said(self._events(task).sessionize(self.rule), self.verbs)
         with writing(self.folder):
             file = save(journeys, self.folder / f"shard-{task.number}", task.number, task.of)
         for bucket in task.buckets:
             for path in bucket.files:
                 path.unlink()
-        labels = labels_of(journeys, *self.asked)
-        return _Made(file, facts, labels, journeys.names, journeys.kept, journeys.stage_names)
+        return Made.of(file, journeys, facts, self.asked)
 
     def _events(self, task: _Task) -> Events:
         about = self.about
@@ -160,26 +168,50 @@ class _Making:
             ]
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise WorkspaceError.unreadable(task.name, first_line(error)) from error
-        frame = pl.DataFrame({"time": pl.Series(times).cast(pl.Datetime("us", "UTC"))}).with_columns(
-            recoded(pl.Series(codes), about.names, about.vocabulary)
-        )
-        if further:
-            frame = frame.hstack(pl.concat(further))
-        dropped = 0
-        if self.duplicates == "drop":
-            whole, dropped = drop_duplicates(frame.insert_column(0, users.series()))
-            users, frame = UserIds.of(whole["user"]), whole.drop("user")
-        return Events(
-            users,
-            frame,
-            replace(about.counts, rows_in=frame.height, rows_kept=frame.height),
-            dropped,
-            self.tz,
-            about.time_format,
-            about.local_zone,
-            about.observed_from,
-            about.observed_until,
-        )
+        return events_of(about, (users, times, codes), further, self.duplicates, self.tz)
+
+
+def events_of(
+    about: About,
+    rows: tuple[UserIds, Int64s, npt.NDArray[np.uint32]],
+    further: Sequence[pl.DataFrame],
+    duplicates: Any,
+    tz: str,
+) -> Events:
+    """Return the log of some users from their rows, in the order of the whole log.
+
+    Parameters
+    ----------
+    about : About
+        What is known of the whole log.
+    rows : tuple of UserIds and arrays
+        Whose, when, and what by its code.
+    further : sequence of polars.DataFrame
+        The other columns, piece by piece; none if there are no others.
+    duplicates, tz
+        See ``read_events``.
+    """
+    users, times, codes = rows
+    frame = pl.DataFrame({"time": pl.Series(times).cast(pl.Datetime("us", "UTC"))}).with_columns(
+        recoded(pl.Series(codes), about.names, about.vocabulary)
+    )
+    if further:
+        frame = frame.hstack(pl.concat(further))
+    dropped = 0
+    if duplicates == "drop":
+        whole, dropped = drop_duplicates(frame.insert_column(0, users.series()))
+        users, frame = UserIds.of(whole["user"]), whole.drop("user")
+    return Events(
+        users,
+        frame,
+        replace(about.counts, rows_in=frame.height, rows_kept=frame.height),
+        dropped,
+        tz,
+        about.time_format,
+        about.local_zone,
+        about.observed_from,
+        about.observed_until,
+    )
 
 
 def _sharded(
@@ -194,6 +226,27 @@ def _sharded(
     tz, duplicates = reading.get("tz") or "UTC", reading.get("duplicates", "keep")
     making = _Making(about, duplicates, tz, rule, tuple(verbs), (by, every), folder)
     made = list(engine.map("ordering", making, _tasks(buckets, wanted, _most_events(reading, engine))))
+    whole, labels = joined(made, about, tz, verbs)
+    observed = whole.observed_from, whole.observed_until
+    full = [each for each in made if each.file.n_events] or made[:1]
+    files = tuple(replace(each.file, observed=observed, provenance=whole.provenance) for each in full)
+    return ShardedJourneys(files, whole), labels
+
+
+def joined(made: Sequence[Made], about: About, tz: str, verbs: Sequence[Verb]) -> tuple[Whole, pl.DataFrame]:
+    """Return what is known of the whole log from what its shards know, and the labels of its cells.
+
+    Parameters
+    ----------
+    made : sequence of Made
+        At least one.
+    about : About
+        What was known before they were made.
+    tz : str
+        The time zone of calendar periods.
+    verbs : sequence of (str, mapping)
+        What was said to them.
+    """
     first = made[0]
     log = Whole(
         first.names,
@@ -204,11 +257,8 @@ def _sharded(
         first.stage_names,
         provenance=Provenance(rows_dropped=about.counts.dropped),
     )
-    whole = whole_of(log, [each.facts for each in made], verbs)
     full = [each for each in made if each.file.n_events] or made[:1]
-    observed = whole.observed_from, whole.observed_until
-    files = tuple(replace(each.file, observed=observed, provenance=whole.provenance) for each in full)
-    return ShardedJourneys(files, whole), joined_labels([each.labels for each in full])
+    return whole_of(log, [each.facts for each in made], verbs), joined_labels([each.labels for each in full])
 
 
 def _most_events(reading: Mapping[str, Any], engine: OnDisk) -> int:
@@ -217,7 +267,7 @@ def _most_events(reading: Mapping[str, Any], engine: OnDisk) -> int:
     return max(1, engine.memory_bytes // (engine.workers * (BYTES_PER_EVENT + BYTES_PER_PROPERTY * width)))
 
 
-def _check(steps: Sequence[Verb], by: By, every: str | None) -> None:
+def check_plan(steps: Sequence[Verb], by: By, every: str | None) -> None:
     """Refuse what cannot be measured in shards, before anything is read."""
     reading = steps[0][1]
     kept = [role for role in ("session", "value") if reading.get(role) is not None]
@@ -246,16 +296,7 @@ def _check_where(where: pl.Expr) -> None:
 def _tasks(buckets: Sequence[Bucket], wanted: int | None, most: int) -> list[_Task]:
     """Join neighbouring buckets into shards: as many as wanted, or of a size that is worth it."""
     sizes = np.array([bucket.n_rows for bucket in buckets], np.int64)
-    if wanted is not None:
-        shard_of = np.arange(sizes.size) * wanted // sizes.size
-    else:
-        shard_of = np.zeros(sizes.size, np.int64)
-        size = number = 0
-        for bucket, rows in enumerate(sizes.tolist()):
-            if size and (size + rows > min(most, FEWEST_EVENTS)):
-                size, number = 0, number + 1
-            size += rows
-            shard_of[bucket] = number
+    shard_of = shard_numbers(sizes, wanted, sizes.size, min(most, FEWEST_EVENTS))
     members = [np.flatnonzero(shard_of == number) for number in np.unique(shard_of[sizes > 0])]
     return [
         _Task(
@@ -266,3 +307,30 @@ def _tasks(buckets: Sequence[Bucket], wanted: int | None, most: int) -> list[_Ta
         )
         for number, own in enumerate(members, start=1)
     ]
+
+
+def shard_numbers(sizes: Int64s, wanted: int | None, most: int, events: int) -> Int64s:
+    """Return the shard of every bucket: neighbours are joined.
+
+    Parameters
+    ----------
+    sizes : numpy.ndarray of int64
+        How many events every bucket has.
+    wanted : int, optional
+        How many shards there are; by default as few as have at most `events` events or are one bucket.
+    most : int
+        How many there are at most.
+    events : int
+        See `wanted`.
+    """
+    if wanted is None:
+        shard_of = np.zeros(sizes.size, np.int64)
+        size = number = 0
+        for bucket, rows in enumerate(sizes.tolist()):
+            if size and size + rows > events:
+                size, number = 0, number + 1
+            size += rows
+            shard_of[bucket] = number
+        if number < most:
+            return shard_of
+    return np.arange(sizes.size) * (wanted or most) // sizes.size

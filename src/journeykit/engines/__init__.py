@@ -8,6 +8,7 @@ from journeykit.engines.on_disk import OnDisk
 from journeykit.engines.out_of_core import OutOfCore
 from journeykit.engines.pool import Pool
 from journeykit.engines.progress import Progress
+from journeykit.engines.spark import Spark
 
 __all__ = [
     "Engine",
@@ -16,6 +17,7 @@ __all__ = [
     "OutOfCore",
     "Pool",
     "Progress",
+    "Spark",
     "ask",
     "check_questions",
     "counted",

@@ -68,6 +68,16 @@ class Count:
                 raise ShardError.failed(repr(statistic), part.name, error) from error
         return Counted(frozenset(shard.groups.numbers.tolist()), tables)
 
+    def joined(self, counted: Sequence[Counted]) -> Counted:
+        """Put what was counted in some of the shards together, at least one, to be added to the others later."""
+        groups = [group for each in counted for group in each.groups]
+        apart = len(set(groups)) == len(groups)
+        tables = [
+            add_split([each.tables[n] for each in counted], statistic.tables, apart=apart, labelled=True)
+            for n, statistic in enumerate(self.statistics)
+        ]
+        return Counted(frozenset(groups), tables)
+
     def added(self, counted: Sequence[Counted]) -> list[Tables]:
         """Add what was counted in shards, at least one: the tables of each statistic, by cell and group."""
         groups = [group for each in counted for group in each.groups]

@@ -14,6 +14,12 @@ def is_dataset(source: object) -> bool:
     return ("pyarrow._dataset", "Dataset") in kinds
 
 
+def is_spark(source: object) -> bool:
+    """Whether an object is a DataFrame of Spark, without importing pyspark."""
+    kind = type(source)
+    return kind.__module__.startswith("pyspark.sql.") and kind.__name__ == "DataFrame"
+
+
 def scan(source: Any) -> pl.LazyFrame | None:
     """Plan to read a frame; None if this is none.
 
@@ -23,6 +29,8 @@ def scan(source: Any) -> pl.LazyFrame | None:
         return _plain(source)
     if isinstance(source, pl.DataFrame):
         return _plain(source.lazy())
+    if is_spark(source):
+        return _plain(pl.DataFrame(source.toArrow()).lazy())
     if is_dataset(source):
         return _plain(pl.scan_pyarrow_dataset(source))
     if hasattr(source, "__arrow_c_stream__") or type(source).__module__.startswith("pandas"):
