@@ -25,6 +25,10 @@ demo: $(VENV)/.for-use ## the main job on a real log and on a simulated shop; ta
 test: $(VENV)/.for-tests ## the whole test suite, doctests included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
+.PHONY: test-spark
+test-spark: $(VENV)/.for-spark ## the tests on a local Spark; needs Java 17 or newer on the path or in JAVA_HOME
+	$(BIN)/python -m pytest tests/engines -m spark
+
 .PHONY: lint
 lint: $(VENV)/.for-development ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -110,6 +114,11 @@ $(VENV)/.for-use: pyproject.toml | $(VENV)/.made
 $(VENV)/.for-tests: pyproject.toml | $(VENV)/.for-use
 	@echo "installing what the tests need into $(VENV)"
 	$(PIP) install --editable '.[test]'
+	@touch $@
+
+$(VENV)/.for-spark: pyproject.toml | $(VENV)/.for-tests
+	@echo "installing Spark into $(VENV): half a gigabyte, about a minute"
+	$(PIP) install --editable '.[spark]'
 	@touch $@
 
 $(VENV)/.for-development: pyproject.toml | $(VENV)/.for-tests

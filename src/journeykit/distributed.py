@@ -156,10 +156,12 @@ def _cut(
     log = canonicalise(_first_rows(frame, roles.time).lazy(), roles)
     text = log.plan.collect_schema()["user"] == pl.String
     n_buckets = GROUPS * -(-engine.most_partitions // GROUPS)
-    cutting = Cutting(replace(roles, time_format=log.time_format), n_buckets, keep=on_invalid == "drop")
+    sized = engine.partitions is None
+    roles = replace(roles, time_format=log.time_format)
+    cutting = Cutting(roles, n_buckets, keep=on_invalid == "drop", sized=sized)
     packets = kept.enter_context(engine.kept(engine.map(frame, cutting)))
     sent = engine.collected(engine.only(packets, FOUND), cutting)
-    found = Found(np.zeros(n_buckets, np.int64))
+    found = Found(np.zeros(n_buckets if sized else 0, np.int64))
     for packet in sent:
         found.add(pickle.loads(packet.content))
     counts = found.validity.counts(on_invalid)
@@ -169,7 +171,8 @@ def _cut(
     check_nulls(rule, found.null_sessions, counts.rows_kept)
     names = pl.Series(vocabulary, dtype=pl.String)
     about = About(vocabulary, names, counts, first, last, log.time_format, log.local_zone, text)
-    numbers = shard_numbers(found.rows, engine.partitions, engine.most_partitions, EVENTS_PER_SHARD)
+    sizes = found.rows if sized else np.zeros(n_buckets, np.int64)
+    numbers = shard_numbers(sizes, engine.partitions, engine.most_partitions, EVENTS_PER_SHARD)
     return packets, about, numbers.tolist()
 
 
@@ -186,7 +189,7 @@ class Found:
     Attributes
     ----------
     rows : numpy.ndarray of int64
-        Valid rows by bucket.
+        Valid rows by bucket; empty if they do not matter.
     validity : Validity
         What is invalid.
     first, last : datetime, optional
@@ -227,12 +230,14 @@ class Cutting:
     roles: Roles
     n_buckets: int
     keep: bool
+    sized: bool
     doing = "cutting the log"
     of = None
 
     def __call__(self, batches: Iterator[Any], partition: int) -> Iterator[Packet]:
         """Work on the rows of a partition."""
-        found, names, number = Found(np.zeros(self.n_buckets, np.int64)), set[str](), 0
+        found = Found(np.zeros(self.n_buckets if self.sized else 0, np.int64))
+        names, number = set[str](), 0
         for rows in _large(batches):
             valid = found.validity.keep(canonicalise(rows.lazy(), self.roles).plan.collect())
             nulls = valid["session"].null_count() if "session" in valid.columns else 0
@@ -241,7 +246,8 @@ class Cutting:
                 continue
             for bucket, size, occurring, content in self._packed(valid):
                 yield Packet(bucket, partition, number, ROWS, content)
-                found.rows[bucket] += size
+                if self.sized:
+                    found.rows[bucket] += size
                 names.update(occurring)
                 number += 1
         for name in names:
@@ -289,6 +295,8 @@ class Ordering:
             for path in sorted(file.path.iterdir()):
                 yield from pieces(shard, FILE + path.name, path.read_bytes())
         made = Made.of(replace(file, path=Path()), journeys, facts, self.asked)
+        if journeys.names.to_list() == self.about.vocabulary:
+            made = replace(made, names=None)
         yield from pieces(shard, MADE, pickle.dumps(made))
 
     def _events(self, packets: Sequence[Packet]) -> Events:

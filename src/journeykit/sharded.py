@@ -120,12 +120,12 @@ class _Task:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A shard, and what it knows."""
+    """A shard, and what it knows; no names if they are those of the log."""
 
     file: ShardFile
     facts: list[Facts]
     labels: pl.DataFrame
-    names: pl.Series
+    names: pl.Series | None
     kept: tuple[str, ...]
     stage_names: tuple[str, ...]
 
@@ -249,7 +249,7 @@ def joined(made: Sequence[Made], about: About, tz: str, verbs: Sequence[Verb]) -
     """
     first = made[0]
     log = Whole(
-        first.names,
+        pl.Series(about.vocabulary, dtype=pl.String) if first.names is None else first.names,
         tz,
         about.first_microsecond,
         about.last_microsecond,

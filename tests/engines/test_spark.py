@@ -172,7 +172,9 @@ def test_what_a_plan_refuses(session, log):
     engine = jk.Spark(session, partitions=2)
     broken = log.with_columns(event=pl.when(pl.int_range(pl.len()) == 1).then(None).otherwise("event"))
     plan = jk.scan_events(in_spark(session, broken, 1), **ROLES).sessionize("30m")
-    with pytest.raises(jk.errors.InvalidRowsError, match=r"(?s)^1 of 216 rows .*\n  partition 1, row 1: user="):
+    with pytest.raises(
+        jk.errors.InvalidRowsError, match=r"(?s)^1 of 216 rows .*\n  partition 1, row 1: user="
+    ):
         plan.measure(jk.Transitions(), engine=engine)
     plan = jk.scan_events(in_spark(session, log, 1), **ROLES).sessionize("30m")
     with pytest.raises(jk.errors.UnknownUserError, match="nobody"):
@@ -242,5 +244,5 @@ def test_parameters():
         with pytest.raises(jk.errors.ParameterError) as error:
             jk.Spark(Session(), wrong)
         assert str(error.value) == (
-            f"partitions cannot be {wrong!r}. Give a whole number from 1 to 16,384, or None."
+            f"partitions cannot be {wrong!r}. Give a whole number from 1 to 65,536, or None."
         )

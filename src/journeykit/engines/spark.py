@@ -16,7 +16,7 @@ from journeykit.protocol import Cells, Measured, Statistic, Tables
 from journeykit.sources import frames, source_format
 from journeykit.sources.paths import files
 
-MOST_PARTITIONS = 1 << 14
+MOST_PARTITIONS = 1 << 16
 BYTES_PER_PACKET, BYTES_PER_BATCH, PACKETS_PER_BATCH = 1 << 24, 1 << 22, 1 << 10
 SCHEMA = "shard int, part int, number int, kind string, content binary"
 ERROR = "error"
@@ -166,14 +166,15 @@ SparkSession.builder.getOrCreate().
         finally:
             held.unpersist()
 
-    def scattered(self, packets: Any, shards: Sequence[int], n: int) -> Any:
+    def scattered(self, packets: Any, places: Sequence[int], n: int) -> Any:
         """Send the packets of every bucket to its shard: a partition of its own."""
         from pyspark.sql import functions as f
 
-        places = f.array(*(f.lit(shard) for shard in shards))
-        moved = packets.filter(f.col("shard") >= 0).withColumn(
-            "shard", f.element_at(places, f.col("shard") + 1)
-        )
+        if list(places) == [bucket * n // len(places) for bucket in range(len(places))]:
+            place = f"int(shard * {n}L div {len(places)}L)"
+        else:
+            place = f"element_at(array({', '.join(map(str, places))}), shard + 1)"
+        moved = packets.filter(f.col("shard") >= 0).withColumn("shard", f.expr(place))
         return moved.repartitionById(n, "shard")
 
     def gathered(self, packets: Any, fan: int, n: int) -> Any:
