@@ -1,4 +1,4 @@
-"""What an event costs on Spark, and from it what a billion and a trillion cost on a cluster: `docs/explanation/scale.md`.
+"""What an event costs on Spark, and from it what a billion and a trillion cost: `docs/explanation/scale.md`.
 
     python benchmarks/spark_scale.py --events 10m --write
 
