@@ -31,8 +31,9 @@ from journeykit.reading import roles_of, span
 from journeykit.sessions import SessionRule, check_nulls
 from journeykit.shard_files import ShardFile, save
 from journeykit.sharded import Made, check_plan, events_of, joined, shard_numbers
-from journeykit.sources.canonical import Roles, Validity, canonicalise, categories, check_names
+from journeykit.sources.canonical import Roles, Validity, canonicalise
 from journeykit.user_ids import GROUPS, UserIds
+from journeykit.vocabulary import categories, check_names
 from journeykit.whole import Verb, said
 
 ROWS_AT_ONCE = 1_000_000

@@ -109,12 +109,11 @@ def log():
     return frame(rows_of(1))
 
 
-@pytest.mark.parametrize("options", [{"by": "device"}, {"every": "1w"}], ids=str)
-def test_every_statistic_of_a_generated_log(session, log, options, monkeypatch):
+def test_every_statistic_of_a_generated_log(session, log, monkeypatch):
     """With ties, which keep the order of the log; tallies are added on the cluster."""
     monkeypatch.setattr(distributed, "FAN", 2)
     source, engine = in_spark(session, log), jk.Spark(session, partitions=5)
-    verbs = [("assign_stages", {"model": MODEL})]
+    verbs, options = [("assign_stages", {"model": MODEL})], {"by": "device", "every": "1w"}
     assert_same_everywhere(log, source, engine, ALL, verbs=verbs, options=options, keep=["device"], **ROLES)
 
 
@@ -206,7 +205,7 @@ def test_what_fails_in_a_worker_is_named(session, log):
     engine = jk.Spark(session, partitions=2)
     for statistic, reason in (
         (Failing(), "ZeroDivisionError: no such thing."),
-        (Dying(), "SparkException: .*crashed"),
+        (Dying(), "its worker died. It may"),
     ):
         with pytest.raises(jk.errors.ShardError) as error:
             plan.measure(statistic, engine=engine)
@@ -216,19 +215,19 @@ def test_what_fails_in_a_worker_is_named(session, log):
         )
 
 
-def test_the_page_runs(session, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_page_runs(session, tmp_path):
     days = pl.select(n=pl.int_range(300)).select(
         user_id="n",
         event=pl.lit("view"),
         device=pl.lit("phone"),
         timestamp=pl.datetime(2026, 1, 1),
     )
-    Path("logs").mkdir()
-    days.write_parquet("logs/1.parquet")
+    (tmp_path / "logs").mkdir()
+    days.write_parquet(tmp_path / "logs" / "1.parquet")
     page = (ROOT / "docs" / "how-to" / "run-on-spark.md").read_text("utf-8")
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(block, found := {"spark": session, "jk": jk})
+        here = block.replace("logs/", f"{tmp_path}/logs/")
+        exec(here, found := {"spark": session})
         assert found["flow"].frame.height
 
 

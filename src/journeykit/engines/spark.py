@@ -19,7 +19,7 @@ from journeykit.sources.paths import files
 MOST_PARTITIONS = 1 << 16
 BYTES_PER_PACKET, BYTES_PER_BATCH, PACKETS_PER_BATCH = 1 << 24, 1 << 22, 1 << 10
 SCHEMA = "shard int, part int, number int, kind string, content binary"
-ERROR = "error"
+ERROR, CRASHED = "error", "exited unexpectedly"
 FAILED_TASK = re.compile(r"Task (\d+) in stage")
 CAUSE = re.compile(r"(?m)^\s*(?:Caused by: )?(?:\w+\.)*([A-Z]\w*(?:Error|Exception)): (.+)$")
 
@@ -209,7 +209,7 @@ SparkSession.builder.getOrCreate().
             If a worker failed.
         """
         with _blamed(work.doing, work.of):
-            found = [Packet(*row[:4], bytes(row[4])) for row in packets.collect()]
+            found = [Packet(*row) for row in packets.collect()]
         found.sort(key=lambda packet: packet[:3])
         for packet in found:
             if packet.kind == ERROR:
@@ -245,7 +245,7 @@ def worked(payload: bytes, batches: Iterator[Any]) -> Iterator[Any]:
     """Do the work that was sent, in a worker; its failure is sent back too, for Spark would try it again."""
     from pyspark import TaskContext
 
-    partition = TaskContext.get().partitionId()  # type: ignore[union-attr]
+    partition = TaskContext.get().partitionId()
     work: Work = pickle.loads(payload)
     try:
         yield from _batched(work(batches, partition))
@@ -308,6 +308,9 @@ def _blamed(doing: str, of: int | None) -> Iterator[None]:
         told = str(error)
         task = FAILED_TASK.search(told)
         shard = "Spark" if task is None else _shard(int(task[1]), of)
+        if CRASHED in told:
+            reason = "its worker died. It may have had too little memory: give workers more, or use more partitions."
+            raise ShardError(doing, shard, reason) from error
         causes = [(kind, what) for kind, what in CAUSE.findall(told) if not what.startswith("Traceback")]
         kind, what = causes[-1] if causes else (type(error).__name__, told.strip().splitlines()[0])
         raise ShardError(doing, shard, f"{kind}: {what}") from error
