@@ -65,9 +65,9 @@ class Work(Protocol):
 class Spark:
     """Measure a plan on a Spark cluster.
 
-    The rows of the log are packed by user where Spark reads them, about 12 bytes each, and shuffled once. Every
-    partition is then a shard, which is ordered and tallied by the code that does it in memory; the small tables come to
-    the driver. The answers are those that would have come from memory.
+    The rows of the log are packed by user where Spark reads them, and the packets are shuffled once. Every partition is
+    then a shard, which is ordered and tallied by the code that does it in memory; the small tables come to the driver.
+    The answers are those that would have come from memory.
 
     Parameters
     ----------
