@@ -210,7 +210,7 @@ def test_what_fails_in_a_worker_is_named(session, log):
         with pytest.raises(jk.errors.ShardError) as error:
             plan.measure(statistic, engine=engine)
         name = type(statistic).__name__
-        assert re.match(rf"{name}\(.*\) failed on shard [12] of 2: {reason}", str(error.value)), str(
+        assert re.search(rf"\b{name}\(.*\) failed on shard [12] of 2: {reason}", str(error.value)), str(
             error.value
         )
 
