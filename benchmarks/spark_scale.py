@@ -63,8 +63,8 @@ def main() -> int:
     print(text)
     if options.write:
         page = PAGE.read_text("utf-8")
-        marked = re.compile("(<!-- measured -->\n).*(\n<!-- end -->)", re.DOTALL)
-        PAGE.write_text(marked.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page), "utf-8")
+        marked = re.compile("(<!-- measured -->\n).*(<!-- end -->)", re.DOTALL)
+        PAGE.write_text(marked.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", page), "utf-8")
     return 0
 
 
