@@ -36,8 +36,8 @@ from journeykit.user_ids import GROUPS, UserIds
 from journeykit.vocabulary import categories, check_names
 from journeykit.whole import Verb, said
 
-ROWS_AT_ONCE = 1_000_000
-"""That are packed together where the log is read."""
+ROWS_AT_ONCE, ROWS_PER_PACKET = 1_000_000, 256
+"""That are packed together where the log is read: so many, and more where packets would be smaller than the second."""
 EVENTS_PER_SHARD = 4_000_000
 """Of a log that is too small for all partitions."""
 FAN = 64
@@ -154,7 +154,7 @@ def _cut(
     ends = given.pop("observed_from", None), given.pop("observed_until", None)
     roles = roles_of(source, shape, {role: given.pop(role, None) for role in FIRST}, **given)
     frame = engine.log(source, shape, roles.columns)
-    log = canonicalise(_first_rows(frame, roles.time).lazy(), roles)
+    log = canonicalise(engine.first_rows(frame, roles.time).lazy(), roles)
     text = log.plan.collect_schema()["user"] == pl.String
     n_buckets = GROUPS * -(-engine.most_partitions // GROUPS)
     sized = engine.partitions is None
@@ -175,12 +175,6 @@ def _cut(
     sizes = found.rows if sized else np.zeros(n_buckets, np.int64)
     numbers = shard_numbers(sizes, engine.partitions, engine.most_partitions, EVENTS_PER_SHARD)
     return packets, about, numbers.tolist()
-
-
-def _first_rows(frame: Any, time: str) -> pl.DataFrame:
-    """Return some rows of a log that tell its types, and the format of its times."""
-    known = frame.filter(frame[f"`{time.replace('`', '``')}`"].isNotNull()).limit(100)
-    return pl.DataFrame(pl.from_arrow(known.toArrow()))
 
 
 @dataclass
@@ -239,7 +233,7 @@ class Cutting:
         """Work on the rows of a partition."""
         found = Found(np.zeros(self.n_buckets if self.sized else 0, np.int64))
         names, number = set[str](), 0
-        for rows in _large(batches):
+        for rows in _large(batches, max(ROWS_AT_ONCE, ROWS_PER_PACKET * self.n_buckets)):
             valid = found.validity.keep(canonicalise(rows.lazy(), self.roles).plan.collect())
             nulls = valid["session"].null_count() if "session" in valid.columns else 0
             found.note(valid["time"].min(), valid["time"].max(), nulls)
@@ -365,14 +359,14 @@ class Adding:
         yield from pieces(packets[0].shard, COUNTED, pickle.dumps(self.count.joined(counted)))
 
 
-def _large(batches: Iterator[Any]) -> Iterator[pl.DataFrame]:
+def _large(batches: Iterator[Any], most: int) -> Iterator[pl.DataFrame]:
     """Put the small batches of Spark together."""
     waiting: list[Any] = []
     rows = 0
     for batch in batches:
         waiting.append(batch)
         rows += batch.num_rows
-        if rows >= ROWS_AT_ONCE:
+        if rows >= most:
             yield pl.DataFrame(pl.from_arrow(waiting))
             waiting, rows = [], 0
     if rows:

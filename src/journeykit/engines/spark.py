@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import polars as pl
+
 from journeykit.engines.in_memory import InMemory
 from journeykit.errors import JourneykitError, ParameterError, ShardError
 from journeykit.protocol import Cells, Measured, Statistic, Tables
@@ -147,7 +149,12 @@ SparkSession.builder.getOrCreate().
                 f"Spark cannot read this {type(source).__name__}. Give scan_events a DataFrame of Spark, such as "
                 f"spark.read.csv(path), or paths of Parquet."
             )
-        return frame.select(*(f"`{name.replace('`', '``')}`" for name in columns))
+        return frame.select(*map(_quoted, columns))
+
+    def first_rows(self, frame: Any, time: str) -> pl.DataFrame:
+        """Return some rows of a log that tell its types, and the format of its times."""
+        known = frame.filter(frame[_quoted(time)].isNotNull()).limit(100)
+        return pl.DataFrame(known.toArrow())
 
     def map(self, frame: Any, work: Work) -> Any:
         """Plan to do the work in every partition; a frame of packets."""
@@ -257,6 +264,10 @@ def worked(payload: bytes, batches: Iterator[Any]) -> Iterator[Any]:
             refused = ShardError.failed(work.doing, _shard(partition, work.of), error)
         refused.add_note(traceback.format_exc())
         yield from _batched(iter([Packet(partition, partition, 0, ERROR, pickle.dumps(refused))]))
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
 
 
 def _sent(payload: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
