@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import InputError
+from journeykit.exchange import cut_bytes, text_addresses
 from journeykit.threads import cores, on_all_cores
 
 Words = npt.NDArray[np.uint64]
@@ -168,11 +169,10 @@ def identities_of(users: pl.Series, identities: Words) -> Words:
     if users.dtype != pl.String:
         identities[:] = users.to_numpy().view(np.uint64)
         return identities
-    array = users.to_arrow(compat_level=pl.CompatLevel.newest())
-    _, views, *texts = array.buffers()
-    addresses = np.array([text.address for text in texts], np.int64)
-    first = views.address + 16 * array.offset if views is not None else 0
-    longest = kernels.note_texts(first, addresses, identities)
+    longest = first = 0
+    for length, views, buffers in text_addresses(users):
+        noted = kernels.note_texts(views, buffers, identities[first : first + length])
+        longest, first = max(longest, noted), first + length
     if longest >= LONGEST_ID:
         raise InputError(
             f"a user id of {longest:,} bytes is longer than the 65,534 that journeykit takes. "
@@ -188,16 +188,17 @@ def texts_or_numbers(identities: Words, *, text: bool) -> pl.Series:
     identities = np.ascontiguousarray(identities)
     if not text:
         return pl.Series(identities.view(np.int64))
-    import pyarrow as pa
 
-    offsets = np.empty(identities.size + 1, np.int64)
-    kernels.text_offsets(identities, offsets)
-    texts = np.empty(offsets[-1], np.uint8)
-    spans = max(1, min(cores(), identities.size // ROWS_PER_PIECE))
-    bounds = np.linspace(0, identities.size, spans + 1).astype(int).tolist()
-    on_all_cores(lambda span: kernels.copy_texts(identities, offsets, *span, texts), pairwise(bounds))
-    array = pa.LargeStringArray.from_buffers(identities.size, pa.py_buffer(offsets), pa.py_buffer(texts))
-    return pl.Series(array)
+    def copied(first: int) -> pl.Series:
+        own = identities[first : first + ROWS_PER_PIECE]
+        offsets = np.empty(own.size + 1, np.int64)
+        kernels.text_offsets(own, offsets)
+        texts = np.empty(offsets[-1], np.uint8)
+        kernels.copy_texts(own, offsets, 0, own.size, texts)
+        return cut_bytes(texts.tobytes(), offsets).cast(pl.String)
+
+    spans = on_all_cores(copied, range(0, identities.size, ROWS_PER_PIECE))
+    return pl.concat(spans, rechunk=True) if spans else pl.Series(dtype=pl.String)
 
 
 class _Room:

@@ -12,9 +12,7 @@ def nothing(number):
 
 
 def warm_up() -> None:
-    """Import the kernels that every log needs, what loads their machine code, and what hands texts over."""
-    import pyarrow.compute  # noqa: F401 - polars imports it at its first exchange of texts
-
+    """Import the kernels that every log needs, and what loads their machine code."""
     from journeykit.kernels import ordering, recoding, sessions, user_ids
 
     nothing(len((ordering.__name__, recoding.__name__, sessions.__name__, user_ids.__name__)))

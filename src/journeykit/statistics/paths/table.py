@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.exchange import cut_bytes, cut_list
 from journeykit.protocol import CELL, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,
@@ -172,12 +173,9 @@ def _first(statistic: TopPaths, rows: pl.DataFrame, context: Context) -> pl.Data
 
 def _texts(paths: pl.Series, rank: npt.NDArray[np.uint32]) -> pl.Series:
     """Write the ranks of every path as bytes that sort like the path: four for each, the highest first."""
-    import pyarrow as pa
-
     ranks = rank[paths.explode(empty_as_null=False).to_numpy()].astype(">u4")
     offsets = np.concatenate([[0], paths.list.len().cast(pl.Int64).to_numpy().cumsum()]) * 4
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(ranks)]
-    return pl.Series("text", pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(paths), buffers))
+    return cut_bytes(ranks.tobytes(), offsets).alias("text")
 
 
 def _names(statistic: TopPaths, context: Context) -> pl.Series:
@@ -201,10 +199,7 @@ def unpacked(rows: pl.DataFrame, bits: int) -> pl.Series:
     shift[hashed[path]] = 0
     codes = (keys[path] >> shift.astype(np.uint64)) & np.uint64((1 << bits) - 1)
     codes[hashed[path]] = np.frombuffer(b"".join(texts.to_list()), np.uint32)
-    import pyarrow as pa
-
-    lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(codes.astype(np.uint32)))
-    return pl.Series("path", lists)
+    return cut_list(pl.Series(codes.astype(np.uint32)), offsets).alias("path")
 
 
 def path_table(statistic: TopPaths, shown: Shown, tables: Tables, context: Context) -> PathTable:

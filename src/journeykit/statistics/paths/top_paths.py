@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
+from journeykit.exchange import cut_bytes
 from journeykit.journeys import Journeys
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
@@ -239,14 +240,11 @@ class _Stretches:
         """Return the codes of hashed stretches as bytes, four per code; null for the others."""
         if not hashed.any():
             return pl.Series("codes", [None], dtype=pl.Binary).new_from_index(0, hashed.size)
-        import pyarrow as pa
-
         begins = np.concatenate([[0], np.where(hashed, sizes, 0).cumsum(dtype=np.int64)])
         events = np.repeat(starts[hashed] - begins[:-1][hashed], sizes[hashed]) + np.arange(begins[-1])
         codes = self.codes[events].astype(np.uint32)
-        known = np.packbits(hashed, bitorder="little")
-        buffers = [pa.py_buffer(each) for each in (known, begins * 4, codes)]
-        return pl.Series("codes", pa.LargeBinaryArray.from_buffers(pa.large_binary(), hashed.size, buffers))
+        texts = cut_bytes(codes.tobytes(), begins * 4).alias("codes")
+        return texts.zip_with(pl.Series(hashed), pl.Series([None], dtype=pl.Binary))
 
     def _units(self) -> pl.DataFrame:
         cells = self.path_cells // 2 if self.doubled else self.path_cells
