@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import polars as pl
 
@@ -16,8 +16,10 @@ from journeykit.errors import SHOWN_NAMES
 from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic, Tables
 from journeykit.ragged import Provenance, Ragged, Staged
-from journeykit.stages import StageModel
 from journeykit.unknown_names import Missing
+
+if TYPE_CHECKING:
+    from journeykit.stages import StageModel
 
 A = TypeVar("A")
 B = TypeVar("B")

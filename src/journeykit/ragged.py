@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,10 @@ from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.paths import UNITS, Paths, Unit
 from journeykit.protocol import Groups
 from journeykit.sessions import SessionRule, is_open
-from journeykit.stages import StageModel
 from journeykit.threads import Memo
+
+if TYPE_CHECKING:
+    from journeykit.stages import StageModel
 
 Int64s = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.unsignedinteger[Any]]

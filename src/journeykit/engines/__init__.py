@@ -1,14 +1,30 @@
-"""How a statistic is run: make shards, tally each, add the tallies."""
+"""How a statistic is run: make shards, tally each, add the tallies.
+
+What works from disk or in processes is imported when it is asked for.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from journeykit.engines.asking import ask, check_questions, counted
 from journeykit.engines.in_memory import Engine, InMemory
-from journeykit.engines.on_disk import OnDisk
-from journeykit.engines.out_of_core import OutOfCore
-from journeykit.engines.pool import Pool
-from journeykit.engines.progress import Progress
-from journeykit.engines.spark import Spark
+
+if TYPE_CHECKING:
+    from journeykit.engines.on_disk import OnDisk
+    from journeykit.engines.out_of_core import OutOfCore
+    from journeykit.engines.pool import Pool
+    from journeykit.engines.progress import Progress
+    from journeykit.engines.spark import Spark
+
+_HOMES = {
+    "OnDisk": "on_disk",
+    "OutOfCore": "out_of_core",
+    "Pool": "pool",
+    "Progress": "progress",
+    "Spark": "spark",
+}
 
 __all__ = [
     "Engine",
@@ -22,3 +38,10 @@ __all__ = [
     "check_questions",
     "counted",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return globals()[name]

@@ -1,24 +1,30 @@
 """Stages of a journey: models, rules, presets, TOML. DEFINITIONS D6.
 
 `StageModel` holds `Stage` values in order; a stage takes events by `Rule` values, made by `event`, `glob`,
-`regex` and `where`. The presets (`five_stage`, `aida`, ...) give the stages of the field's models.
+`regex` and `where`. The presets (`five_stage`, `aida`, ...) give the stages of the field's models. Models are
+imported when one is asked for.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from journeykit.stages.conditions import Condition
 from journeykit.stages.matching import OrderedLog, StageAssignment
-from journeykit.stages.model import StageModel
-from journeykit.stages.presets import (
-    aarrr,
-    aida,
-    five_a,
-    five_stage,
-    four_stage,
-    mckinsey_loop,
-    purchase_decision,
-    race,
-    seven_stage,
-)
 from journeykit.stages.rules import Rule, RuleLike, Stage, event, glob, regex, where
+
+if TYPE_CHECKING:
+    from journeykit.stages.model import StageModel
+    from journeykit.stages.presets import (
+        aarrr,
+        aida,
+        five_a,
+        five_stage,
+        four_stage,
+        mckinsey_loop,
+        purchase_decision,
+        race,
+        seven_stage,
+    )
 
 __all__ = [
     "Condition",
@@ -42,3 +48,15 @@ __all__ = [
     "seven_stage",
     "where",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "model" if name == "StageModel" else "presets"
+    globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ import polars as pl
 from journeykit.errors import StoreError
 from journeykit.ragged import Int64s
 from journeykit.sessions import SessionRule
-from journeykit.stages import StageModel
 from journeykit.store.manifest import (
     EVENTS,
     GROUPS,
@@ -30,6 +29,9 @@ from journeykit.store.manifest import (
 )
 from journeykit.store.writing import TIE_BREAK
 from journeykit.threads import on_all_cores
+
+if TYPE_CHECKING:
+    from journeykit.stages import StageModel
 
 STAGES = ("stage", "furthest_stage")
 
@@ -82,11 +84,17 @@ def read(path: str | Path, *, verify: bool = False) -> Stored:
         return read_shards(manifest)
 
 
+def _model(text: str) -> StageModel:
+    from journeykit.stages import StageModel
+
+    return StageModel.loads(text)
+
+
 def read_shards(manifest: Manifest, only: Sequence[Shard] | None = None) -> Stored:
     """Read some shards of a store as journeys of their own, or all."""
     manifest = manifest if only is None else replace(manifest, shards=tuple(only))
     about, names = manifest.about, pl.Series("event", manifest.about["names"], dtype=pl.String)
-    model = None if about["stages"] is None else StageModel.loads(about["stages"])
+    model = None if about["stages"] is None else _model(about["stages"])
     columns = _EventColumns(manifest, names, model is not None)
     order = _order(manifest)
     users, sessions = _table(manifest, USERS), _table(manifest, SESSIONS)
