@@ -116,8 +116,9 @@ def text_addresses(texts: pl.Series) -> Iterator[Texts]:
         if not array.release:
             return
         _, views, *buffers = [array.buffers[i] or 0 for i in range(array.n_buffers - 1)]
-        yield Texts(array.length, views + VIEW_BYTES * array.offset, np.array(buffers, np.int64))
+        found = Texts(array.length, views + VIEW_BYTES * array.offset, np.array(buffers, np.int64))
         RELEASE(array.release)(addressof(array))
+        yield found
 
 
 def cut_bytes(whole: bytes, offsets: npt.NDArray[np.int64]) -> pl.Series:
