@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 
@@ -9,9 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from journeykit.errors import InputError
 from journeykit.exchange import cut_bytes, cut_list, text_addresses
 from journeykit.kernels.memory import ADDRESS_MASK
 from journeykit.kernels.user_ids import note_texts, text_offsets
+from journeykit.user_ids import LONGEST_ID, identities_of
 
 LONG = "longer than the twelve bytes of a view"
 WITHOUT = """
@@ -35,8 +38,6 @@ def bytes_at(texts: pl.Series) -> list[bytes]:
         offsets = np.empty(length + 1, np.int64)
         text_offsets(identities, offsets)
         addresses = [int(identity & ADDRESS_MASK) for identity in identities]
-        import ctypes
-
         found += [ctypes.string_at(a, int(n)) for a, n in zip(addresses, np.diff(offsets), strict=True)]
     return found
 
@@ -62,6 +63,12 @@ def test_every_chunk_and_slice_begins_at_its_own_view() -> None:
 
 def test_a_series_without_texts_has_none() -> None:
     assert bytes_at(pl.Series(dtype=pl.String)) == []
+
+
+def test_an_id_that_is_too_long_is_found_in_any_chunk() -> None:
+    whole = pl.Series(["x" * LONGEST_ID, "a"]).append(pl.Series(["b"]))
+    with pytest.raises(InputError, match="a user id of 65,535 bytes"):
+        identities_of(whole, np.empty(3, np.uint64))
 
 
 def test_other_types_are_refused() -> None:
