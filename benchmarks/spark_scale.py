@@ -31,6 +31,11 @@ SETTINGS = {
 }
 FUNNEL = ("product_view", "add_to_cart", "checkout", "purchase")
 SPARK_BATCH = 10_000
+PACKET_BYTES = 48
+"""Of a packet beside its content."""
+MANY_BUCKETS = 3_904
+"""That make packets of 256 events, as many shards do."""
+SMALL = ("packets", "cut", "order")
 BYTES_IN_MEMORY = 160
 """Of a worker, per event of the shard that it orders: what `OutOfCore` counts with."""
 CORES_PER_MACHINE, NETWORK = 16, 1.25e9
@@ -90,19 +95,25 @@ def plan_of(source: Any) -> Any:
 
 def weigh(log: Path) -> dict[str, float]:
     """Do the work of the workers on one partition and one shard, and weigh what they send; CPU time of one thread."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(log, columns=["user_id", "ts", "event"])
+    pack(table.slice(0, SPARK_BATCH), 64)
+    few, many = pack(table, 64), pack(table, MANY_BUCKETS)
+    return {"log": log.stat().st_size / table.num_rows, **few, **{f"small {key}": many[key] for key in SMALL}}
+
+
+def pack(table: Any, n_buckets: int) -> dict[str, float]:
+    """Cut a table into buckets, order half of them as one shard, and tally it."""
     import pickle
 
     import polars as pl
-    import pyarrow.parquet as pq
 
     from journeykit import distributed
     from journeykit.engines.counting import Count
     from journeykit.sources.canonical import Roles
 
-    table = pq.read_table(log, columns=["user_id", "ts", "event"])
-    roles, n_buckets = Roles("user_id", "ts", "event"), 64
-    cutting = distributed.Cutting(roles, n_buckets, keep=False, sized=True)
-    list(cutting(iter(table.slice(0, SPARK_BATCH).to_batches()), 0))
+    cutting = distributed.Cutting(Roles("user_id", "ts", "event"), n_buckets, keep=False, sized=True)
     cut, cut_seconds = timed(lambda: list(cutting(iter(table.to_batches(SPARK_BATCH)), 0)))
     rows = [each for each in cut if each.kind == distributed.ROWS]
     found = pickle.loads(cut[-1].content)
@@ -111,32 +122,28 @@ def weigh(log: Path) -> dict[str, float]:
         vocabulary, pl.Series(vocabulary), found.validity.counts("raise"), found.first, found.last,
         None, None, text=table.schema.field("user_id").type != "int64",
     )  # fmt: skip
-    steps = plan_of(log).steps
-    ordering = distributed.Ordering(about, "keep", "UTC", steps[1].arguments["timeout"], (), (None, None), 2)
-    shard = [each._replace(shard=0) for each in rows if each.shard < n_buckets // 2]
+    rule = plan_of(table).steps[1].arguments["timeout"]
+    ordering = distributed.Ordering(about, "keep", "UTC", rule, (), (None, None), 2)
+    packed = [sent(each._replace(shard=0)) for each in rows if each.shard < n_buckets // 2]
     events = int(found.rows[: n_buckets // 2].sum())
-    packed = [sent(each) for each in shard]
     ordered, order_seconds = timed(lambda: list(ordering(iter(packed), 0)))
     files = [each for each in ordered if each.kind.startswith(distributed.FILE)]
-    made = pickle.loads(next(each.content for each in ordered if each.kind == distributed.MADE))
-    count = Count(questions(), None, None, made.labels)
-    counting = distributed.Counting(
-        count, 2, (about.first_microsecond, about.last_microsecond), distributed.Provenance()
-    )
+    made = [each.content for each in ordered if each.kind == distributed.MADE]
+    count = Count(questions(), None, None, pickle.loads(made[0]).labels)
+    observed = about.first_microsecond, about.last_microsecond
+    counting = distributed.Counting(count, 2, observed, distributed.Provenance())
     kept = [sent(each) for each in files]
     list(counting(iter(kept), 0))
     counted, count_seconds = timed(lambda: list(counting(iter(kept), 0)))
-    log_rows = table.num_rows
     return {
-        "log": log.stat().st_size / log_rows,
-        "packets": sum(len(each.content) for each in rows) / log_rows,
+        "packets": sum(len(each.content) + PACKET_BYTES for each in rows) / table.num_rows,
         "files": sum(len(each.content) for each in files) / events,
-        "cut": cut_seconds * 1e9 / log_rows,
+        "cut": cut_seconds * 1e9 / table.num_rows,
         "order": order_seconds * 1e9 / events,
         "count": count_seconds * 1e9 / events,
         "tally": sum(len(each.content) for each in counted),
-        "made": sum(len(each.content) for each in ordered if each.kind == distributed.MADE),
-        "found": sum(len(each.content) for each in cut if each.kind == distributed.FOUND),
+        "made": sum(map(len, made)),
+        "found": len(cut[-1].content),
     }
 
 
@@ -202,10 +209,16 @@ def measured(weights: dict[str, float], spark: dict[str, float]) -> str:
     rows = [
         ("the log as Parquet", f"{weights['log']:.1f}", None),
         ("packed by user: what is shuffled", f"{weights['packets']:.1f}", f"{weights['cut']:.0f}"),
+        (
+            "the same in packets of 256 events, for thousands of shards",
+            f"{weights['small packets']:.1f}",
+            f"{weights['small cut']:.0f}",
+        ),
         ("ordered: what is kept on the workers' disks", f"{weights['files']:.1f}", f"{weights['order']:.0f}"),
+        ("the same from packets of 256 events", None, f"{weights['small order']:.0f}"),
         ("five questions tallied", None, f"{weights['count']:.0f}"),
         ("the rest: Spark reads, converts, sends, writes", None, f"{max(0, spark['cpu'] - workers):.0f}"),
-        ("all of it", None, f"{spark['cpu']:.0f}"),
+        ("all of it, in large packets", None, f"{spark['cpu']:.0f}"),
     ]
     return markdown(["per event", "bytes", "CPU ns"], rows)
 
@@ -221,8 +234,11 @@ def _needs(
     weights: dict[str, float], spark: dict[str, float], events: float, machines: int, shards: int, reads: int
 ) -> list[tuple[str, str]]:
     cores = machines * CORES_PER_MACHINE
-    work = events * spark["cpu"] / 1e9
-    shuffled = events * weights["packets"]
+    small = "small " if shards > MANY_BUCKETS else ""
+    more = sum(weights[f"{small}{each}"] - weights[each] for each in ("cut", "order"))
+    work = events * (spark["cpu"] + more) / 1e9
+    packets = weights[f"{small}packets"]
+    shuffled = events * packets
     driver = 2 * weights["tally"] + shards * weights["made"] + reads * weights["found"]
     return [
         ("cluster", f"{machines} machines, {cores:,} cores"),
@@ -231,7 +247,7 @@ def _needs(
         ("minutes on the cluster", f"{figures(work / 60 / cores, 2)}"),
         ("shuffled", size(shuffled)),
         ("minutes of the network, for that alone", f"{figures(shuffled / (machines * NETWORK / 2) / 60, 2)}"),
-        ("on all disks at once, at most", size(events * (2 * weights["packets"] + weights["files"]))),
+        ("on all disks at once, at most", size(events * (2 * packets + weights["files"]))),
         ("shards, and events in each", f"{shards:,}; {figures(events / shards / 1e6)} million"),
         ("memory of a worker, per core", size(events / shards * BYTES_IN_MEMORY)),
         ("sent to the driver, to be added there", size(driver)),
