@@ -255,6 +255,32 @@ def test_stores_answer_like_journeys(options, journeys, tmp_path):
             assert_same(found, expected)
 
 
+@pytest.mark.parametrize("shards", [1, 64])
+@pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
+def test_stores_that_grew_answer_like_journeys(options, shards, rows, tmp_path, monkeypatch):
+    """What users added is taken away, and what they add now is added: once, twice, and what was not asked between."""
+    for name in ("FEW", "KEPT"):
+        monkeypatch.setattr(f"journeykit.growing.appending.{name}", 9.0)
+    draw, last = random.Random(4), max(rows, key=lambda row: row["time"])
+    late = draw.sample([row for row in rows if row is not last], 24)
+    early = [row for row in rows if not any(row is each for each in late)]
+    days = [early, late[:8], late[8:16], late[16:]]
+    whole = [
+        journeys_of([row for day in days[:n] for row in day]).assign_stages(MODEL)
+        for n in range(1, len(days) + 1)
+    ]
+    store = jk.open_store(whole[0].write(tmp_path / "store", shards=shards))
+    store.measure(*ALL, **options)
+    for n in (1, 2, 3):
+        store.append(
+            jk.read_events(frame(days[n]), user="user", time="time", event="event", keep=["device"])
+        )
+        if n != 2:
+            wanted = whole[n].measure(*ALL, **options)
+            for found, expected in zip(store.measure(*ALL, **options), wanted, strict=True):
+                assert_same(found, expected)
+
+
 @ids
 def test_the_order_of_rows_does_not_matter(statistic, rows, journeys):
     place = {id(row): i for i, row in enumerate(sorted(rows, key=lambda row: (row["user"], row["time"])))}

@@ -14,28 +14,35 @@ import polars as pl
 
 from journeykit.errors import StoreError
 from journeykit.events import Events, log_provenance
-from journeykit.journeys import Journeys, journeys_of, staged, unmapped_note
+from journeykit.journeys import Journeys, staged, unmapped_note
 from journeykit.ragged import Provenance
 from journeykit.sources.canonical import InvalidCounts
 from journeykit.stages import StageModel
 from journeykit.store import (
+    CHANGES,
     EVENTS,
+    Change,
     Manifest,
     Shard,
+    ShardTables,
     clear,
     locked,
+    log_of,
     read_manifest,
-    read_shards,
+    read_tables,
     replace_manifest,
-    stored_events,
     stored_rule,
-    write_shards,
+    tables_of,
+    together,
+    write_shard,
 )
 from journeykit.threads import on_all_cores
 from journeykit.user_ids import UserIds, group_of
 
 SHARD = "__shard"
 FIXED = ("user", "time", "event")
+FEW, KEPT = 0.1, 0.3
+"""The largest share of a shard's events whose users are written once more; and of a store's that are kept so."""
 SHARD_COUNTS = ("tied_pairs", "tied_pairs_distinct", "events_outside")
 
 
@@ -57,10 +64,11 @@ def append(folder: Path, events: Events) -> None:
 
 @dataclass(frozen=True)
 class _Rewritten:
-    """A shard as it was and as it is, and how the counts of events in no stage changed."""
+    """A shard as it was and as it is, its users that changed, and how the counts of events in no stage changed."""
 
     before: Shard | None
     after: Shard
+    users: tuple[ShardTables | None, ShardTables] | None
     out_of_order: int
     unmapped: Counter[str]
 
@@ -73,47 +81,90 @@ def _appended(manifest: Manifest, events: Events) -> tuple[dict[str, Any], list[
     parts = frame.with_columns(pl.Series(SHARD, shard_of_user)).partition_by(
         SHARD, maintain_order=True, as_dict=True, include_key=False
     )
-    known = {shard.number: shard for shard in manifest.shards}
+    known = {shard.number: shard for shard in manifest.shards if shard.users}
 
     def rewrite(number: int) -> _Rewritten:
         return _rewrite(manifest, known.get(number), number, parts[(number,)], names)
 
     rewritten = on_all_cores(rewrite, sorted(number for (number,) in parts))
     shards = known | {each.after.number: each.after for each in rewritten}
-    full = [shards[number] for number in sorted(shards) if shards[number].users]
-    return _about(manifest, events, names, rewritten, sum(shard.events for shard in full)), full
+    full = [shards[number] for number in sorted(shards)] or list(manifest.shards)
+    about = _about(manifest, events, names, rewritten, sum(shard.events for shard in full))
+    return about | {CHANGES: _changes(manifest, names, rewritten, full)}, full
 
 
 def _rewrite(
     manifest: Manifest, before: Shard | None, number: int, new: pl.DataFrame, names: list[str]
 ) -> _Rewritten:
-    """Make the journeys of one shard from its old and its new events, as if they had been read together."""
+    """Make the journeys of the users of new events as if all had been read together; copy the others."""
     about, dtype = manifest.about, pl.Enum(names)
-    log = new.with_columns(pl.col("event").cast(pl.String).cast(dtype))
-    old = None
-    if before is not None:
-        stored = stored_events(manifest, before).with_columns(pl.col("event").cast(pl.String).cast(dtype))
-        log = pl.concat([stored.select(log.columns), log])
-        old = read_shards(manifest, [before])
     model = None if about["stages"] is None else StageModel.loads(about["stages"])
+    log = new.with_columns(pl.col("event").cast(pl.String).cast(dtype))
+    unmapped = Counter[str]()
+    old, others = None, list[ShardTables]()
+    if before is not None:
+        tables = read_tables(manifest, before)
+        own = tables.users["user"].is_in(log["user"].unique().implode()).to_numpy()
+        others = [tables.of_users(~own)]
+        if own.any():
+            old = tables.of_users(own)
+            stored = log_of(manifest, old).with_columns(pl.col("event").cast(pl.String).cast(dtype))
+            log = pl.concat([stored.select(log.columns), log])
+            if model is not None:
+                unmapped.subtract(_made(about, stored, model)[1])
+    made, found = _made(about, log, model)
+    unmapped.update(found)
+    users = tables_of(made)
+    after = write_shard(
+        together([*others, users]), manifest.folder, number, tie_break=about["tie_break"]
+    )  # fmt: skip
+    few = before is not None and users.events.height <= FEW * after.events
+    return _Rewritten(before, after, (old, users) if few else None, made.provenance.out_of_order, unmapped)
+
+
+def _made(
+    about: Mapping[str, Any], log: pl.DataFrame, model: StageModel | None
+) -> tuple[Journeys, Counter[str]]:
+    """Order events, cut them and give them their stages; count those in none by name."""
     first, last = log["time"].min(), log["time"].max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)
     users, counts = UserIds.of(log["user"]), InvalidCounts(log.height, log.height)
     events = Events(users, log.drop("user"), counts, 0, about["tz"], None, None, first, last)
-    made, unmapped = _staged(events.sessionize(stored_rule(about)), model)
-    if old is not None and model is not None:
-        unmapped.subtract(_staged(journeys_of(old), model)[1])
-    (after,) = write_shards(made, manifest.folder, about["n_shards"], only=number)
-    return _Rewritten(before, after, made.provenance.out_of_order, unmapped)
-
-
-def _staged(journeys: Journeys, model: StageModel | None) -> tuple[Journeys, Counter[str]]:
-    """Give events their stages, and count those in none by name. The names of rules were checked at first."""
+    journeys = events.sessionize(stored_rule(about))
     if model is None:
         return journeys, Counter()
+    # The names of rules were checked at first.
     after, unmapped = staged(journeys, model, "ignore")
     return after, Counter(dict(unmapped.select("event", "events").iter_rows()))
+
+
+def _changes(
+    manifest: Manifest, names: list[str], rewritten: list[_Rewritten], shards: list[Shard]
+) -> list[dict[str, Any]]:
+    """Write the users that changed, and list what the last appends did while counting that is worth it."""
+    if names != manifest.about["names"]:
+        return []
+    changed = {each.after.number: each.users for each in rewritten if each.users is not None}
+    if not changed:
+        return [each.as_json() for each in manifest.changes]
+    folder, tie_break = manifest.folder / CHANGES, manifest.about["tie_break"]
+    old = [before for before, _ in changed.values() if before is not None]
+    before = write_shard(together(old), folder, 0, tie_break=tie_break) if old else None
+    after = write_shard(
+        together([users for _, users in changed.values()]), folder, 0, tie_break=tie_break
+    )  # fmt: skip
+    links = {
+        each.after.number: (each.before.checksum, each.after.checksum)
+        for each in rewritten
+        if each.before is not None and each.after.number in changed
+    }
+    room, kept = KEPT * sum(shard.events for shard in shards), list[dict[str, Any]]()
+    for change in reversed([*manifest.changes, Change(links, before, after)]):
+        if (room := room - change.events) < 0:
+            break
+        kept.insert(0, change.as_json())
+    return kept
 
 
 def _fitting(manifest: Manifest, events: Events) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Counting shard by shard: only shards that changed are opened, each once for all questions."""
+"""Counting what changed: users that an append touched, or whole shards, each opened once for all questions."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from journeykit.cells import By, joined_labels, make_cells
+from journeykit.errors import StoreError
 from journeykit.growing import tallies
 from journeykit.growing.keys import question_text
 from journeykit.growing.tallies import Tally
+from journeykit.growing.updating import updated
 from journeykit.journeys import Journeys, journeys_of
-from journeykit.protocol import Cells, Statistic, Tables, add_split
-from journeykit.store import Manifest, Shard, read_shards
+from journeykit.protocol import GROUP, Cells, Statistic, Tables, add_split
+from journeykit.store import Change, Manifest, Shard, read_shards
 from journeykit.threads import on_all_cores
 
 SPAN = ("observed_from", "observed_until")
 LABELS = "labels"
 NONE = pl.DataFrame([{}])
+Counted = tuple[Tables, Mapping[str, int]]
+"""The tables of a statistic, and what it looked at."""
 
 
 class Watched(Journeys):
@@ -39,92 +44,189 @@ class Counter:
         self._manifest, self._by, self._every = manifest, by, every
         self._common = tallies.vocabulary_text(manifest.about)
         self._by_text = question_text((by, every)) or ""
-        self.labels = joined_labels(self._labels())
+        self._checksums = {shard.number: shard.checksum for shard in manifest.shards}
+        self._shard_of_group = manifest.shard_of_group()
+        self.labels = self._labels()
 
     def tables(self, statistics: Sequence[Statistic[Any, Any]]) -> list[Tables]:
         """Return the summed tables of some statistics, by cell of all labels and group."""
+        keys = [self._key(question_text(each)) for each in statistics]
+        kept = on_all_cores(lambda key: self._kept(key, self.labels), keys)
+        found: list[Tally | None] = list(kept)
+        for change in self._manifest.changes:
+            found = self._brought_on(change, statistics, found)
+        complete = self._completed(statistics, found)
+        for key, before, after in zip(keys, kept, complete, strict=True):
+            if key is not None and after is not before:
+                tallies.keep(self._manifest.folder, key, after, self.labels)
+        labelled = self.labels.width > 0
         return [
-            self._joined(each, statistic.tables)
-            for each, statistic in zip(self._found(statistics), statistics, strict=True)
+            add_split([tally.tables], statistic.tables, apart=True, labelled=labelled)
+            for tally, statistic in zip(complete, statistics, strict=True)
         ]
-
-    def _found(self, statistics: Sequence[Statistic[Any, Any]]) -> list[dict[str, Tally]]:
-        shards, keys = self._manifest.shards, [self._key(question_text(each)) for each in statistics]
-        found = [self._current(key, self.labels) for key in keys]
-        missing = [shard for shard in shards if any(shard.checksum not in each for each in found)]
-
-        def count(shard: Shard) -> list[Tally | None]:
-            wanted = [
-                statistic if shard.checksum not in known else None
-                for statistic, known in zip(statistics, found, strict=True)
-            ]
-            journeys = self._opened(shard)
-            cells = make_cells(journeys, self._by, self._every, self.labels)
-            return _counted(journeys, wanted, cells)
-
-        counted = on_all_cores(count, missing)
-        for n, (known, key) in enumerate(zip(found, keys, strict=True)):
-            new = {
-                shard.checksum: tally
-                for shard, each in zip(missing, counted, strict=True)
-                if (tally := each[n]) is not None
-            }
-            known.update(new)
-            if new and key is not None:
-                order = {shard.checksum: known[shard.checksum] for shard in shards}
-                tallies.keep(self._manifest.folder, key, order, self.labels)
-        return found
 
     def _key(self, question: str | None) -> str | None:
         return question and tallies.tally_key(question, self._by_text, self._common)
 
-    def _current(self, key: str | None, labels: pl.DataFrame) -> dict[str, Tally]:
-        """Return the kept tallies that still hold, by cell of these labels: those that did not look at what changed."""
-        if key is None:
-            return {}
-        about, wanted = self._manifest.about, {shard.checksum for shard in self._manifest.shards}
+    def _kept(self, key: str | None, labels: pl.DataFrame) -> Tally | None:
+        """Return the kept tally, by cell of these labels, unless it looked at what has changed."""
+        found = None if key is None else tallies.kept(self._manifest.folder, key, labels)
+        if found is None or any(self._manifest.about[name] != told for name, told in found.looked_at.items()):
+            return None
+        return found
+
+    def _brought_on(
+        self, change: Change, statistics: Sequence[Statistic[Any, Any]], kept: Sequence[Tally | None]
+    ) -> list[Tally | None]:
+        """Count the users of a change for the tallies that are of the state before it."""
+        shards = [linked(each, change) for each in kept]
+        asked = [each if own else None for each, own in zip(statistics, shards, strict=True)]
+        if not any(shards):
+            return list(kept)
+        try:
+            before, after = on_all_cores(
+                lambda users: self._counted(self._manifest.changed(users), users, asked),
+                [change.before or change.after, change.after],
+            )
+        except StoreError:
+            # What cannot be told from the change is counted anew.
+            return list(kept)
+        return [
+            self._with_change(change, own, tally, statistic, old if change.before else None, new)
+            for own, tally, statistic, old, new in zip(shards, kept, statistics, before, after, strict=True)
+        ]
+
+    def _with_change(
+        self,
+        change: Change,
+        shards: set[int],
+        tally: Tally | None,
+        statistic: Statistic[Any, Any],
+        before: Counted | None,
+        after: Counted | None,
+    ) -> Tally | None:
+        """Return the tally with a change of these shards; as it was if that cannot be told exactly."""
+        if tally is None or after is None:
+            return tally
+        new = self._of_shards(after[0], shards)
+        old = {name: table.clear() for name, table in new.items()}
+        if before is not None:
+            old = self._of_shards(before[0], shards)
+        looked_at = {name for each in (before, after) if each is not None for name in each[1]}
+        if not looked_at <= tally.looked_at.keys():
+            return tally
+        tables = updated(tally.tables, old, new, statistic.tables)
+        if tables is None:
+            return tally
+        checksums = {number: change.shards[number][1] for number in shards}
+        return Tally(tables, {**tally.shards, **checksums}, tally.looked_at)
+
+    def _completed(
+        self, statistics: Sequence[Statistic[Any, Any]], found: Sequence[Tally | None]
+    ) -> list[Tally]:
+        """Count the shards that a tally does not hold as they are."""
+        holding = [self._holding(tally) for tally in found]
+        missing = [shard for shard in self._manifest.shards if any(shard.number not in own for own in holding)]
+
+        def count(shard: Shard) -> list[Counted | None]:
+            asked = [
+                None if shard.number in own else each for each, own in zip(statistics, holding, strict=True)
+            ]
+            return self._counted(self._manifest, shard, asked)
+
+        counted = on_all_cores(count, missing)
+        return [
+            self._complete(tally, own, [each[n] for each in counted], statistics[n].tables)
+            for n, (tally, own) in enumerate(zip(found, holding, strict=True))
+        ]
+
+    def _complete(
+        self,
+        tally: Tally | None,
+        holding: set[int],
+        counted: Sequence[Counted | None],
+        keys: Mapping[str, Sequence[str]],
+    ) -> Tally:
+        """Put what was kept of some shards beside what was counted in the others."""
+        if tally is not None and tally.shards == self._checksums:
+            return tally
+        new = [each for each in counted if each is not None]
+        parts, looked_at = [tables for tables, _ in new], dict[str, int]()
+        if tally is not None:
+            parts.insert(0, self._of_shards(tally.tables, holding))
+        for told in ({} if tally is None else tally.looked_at, *(told for _, told in new)):
+            looked_at |= told
+        tables = {name: pl.concat([each[name] for each in parts]) for name in keys}
+        return Tally(tables, self._checksums, looked_at)
+
+    def _holding(self, tally: Tally | None) -> set[int]:
+        """Return the shards that a tally holds as they are."""
+        shards = {} if tally is None else tally.shards
+        return {number for number, checksum in self._checksums.items() if shards.get(number) == checksum}
+
+    def _of_shards(self, tables: Tables, shards: set[int]) -> Tables:
+        """Return the rows of the groups of some shards."""
+        known = np.isin(self._shard_of_group, list(shards))
+        if known.all():
+            return tables
         return {
-            checksum: tally
-            for checksum, tally in tallies.kept(self._manifest.folder, key, labels).items()
-            if checksum in wanted and all(about[name] == value for name, value in tally.looked_at.items())
+            name: table.filter(pl.Series(known[table[GROUP].to_numpy()])) for name, table in tables.items()
         }
 
-    def _opened(self, shard: Shard) -> Watched:
-        plain = journeys_of(read_shards(self._manifest, [shard]))
-        return Watched(**{each.name: getattr(plain, each.name) for each in fields(plain)})
+    def _counted(
+        self, manifest: Manifest, shard: Shard, statistics: Sequence[Statistic[Any, Any] | None]
+    ) -> list[Counted | None]:
+        journeys = opened(manifest, shard)
+        return counted(journeys, statistics, make_cells(journeys, self._by, self._every, self.labels))
 
-    def _labels(self) -> tuple[pl.DataFrame, ...]:
-        """Return the labels of every shard; kept like a tally, so that untouched shards stay closed."""
-        shards = self._manifest.shards
+    def _labels(self) -> pl.DataFrame:
+        """Return the labels of all users; kept like a tally. They only become more: no event goes away."""
         if self._by is None and self._every is None:
-            return tuple(NONE for _ in shards)
+            return NONE
         key = self._key(LABELS)
-        found = self._current(key, NONE)
-        missing = [shard for shard in shards if shard.checksum not in found]
-        made = on_all_cores(
-            lambda shard: make_cells(self._opened(shard), self._by, self._every).labels, missing
-        )
-        found |= {
-            shard.checksum: Tally({LABELS: labels}, {}) for shard, labels in zip(missing, made, strict=True)
-        }
-        if missing and key is not None:
-            order = {shard.checksum: found[shard.checksum] for shard in shards}
-            tallies.keep(self._manifest.folder, key, order, NONE)
-        return tuple(found[shard.checksum].tables[LABELS] for shard in shards)
+        kept = self._kept(key, NONE)
+        parts = [] if kept is None else [kept.tables[LABELS]]
+        state = {} if kept is None else dict(kept.shards)
+        for change in self._manifest.changes:
+            if own := linked(kept and Tally(kept.tables, state, {}), change):
+                try:
+                    parts.append(self._labels_of(self._manifest.changed(change.after), change.after))
+                except StoreError:
+                    continue
+                state |= {number: change.shards[number][1] for number in own}
+        missing = [
+            shard for shard in self._manifest.shards if state.get(shard.number) != shard.checksum
+        ]  # fmt: skip
+        parts += on_all_cores(lambda shard: self._labels_of(self._manifest, shard), missing)
+        labels = joined_labels(parts)
+        if key is not None and (kept is None or kept.shards != self._checksums):
+            tallies.keep(self._manifest.folder, key, Tally({LABELS: labels}, self._checksums, {}), NONE)
+        return labels
 
-    def _joined(self, found: Mapping[str, Tally], keys: Mapping[str, Sequence[str]]) -> Tables:
-        """Put the tallies of all shards together. No two have users of one group, so that nothing adds up."""
-        parts = [found[shard.checksum].tables for shard in self._manifest.shards]
-        return add_split(parts, keys, apart=True, labelled=self.labels.width > 0)
+    def _labels_of(self, manifest: Manifest, shard: Shard) -> pl.DataFrame:
+        return make_cells(opened(manifest, shard), self._by, self._every).labels
 
 
-def _counted(
+def linked(tally: Tally | None, change: Change) -> set[int]:
+    """Return the shards that a tally holds as they were before a change."""
+    if tally is None:
+        return set()
+    return {number for number, (before, _) in change.shards.items() if tally.shards.get(number) == before}
+
+
+def opened(manifest: Manifest, shard: Shard) -> Watched:
+    """Read one shard."""
+    plain = journeys_of(read_shards(manifest, [shard]))
+    return Watched(**{each.name: getattr(plain, each.name) for each in fields(plain)})
+
+
+def counted(
     journeys: Watched, statistics: Sequence[Statistic[Any, Any] | None], cells: Cells
-) -> list[Tally | None]:
-    """Tally one shard for those statistics that need it."""
+) -> list[Counted | None]:
+    """Tally one shard for some statistics, and note what of the whole log each of them looked at."""
     (shard,) = journeys.shards()
     cells = cells.by_group(shard.groups)
-    found: list[Tally | None] = []
+    found: list[Counted | None] = []
     for statistic in statistics:
         if statistic is None:
             found.append(None)
@@ -134,5 +236,5 @@ def _counted(
         tables = statistic.tally(shard, cells)
         del shard.__dict__["looked_at"], journeys.__dict__["looked_at"]
         split = {name: cells.split(tables[name]) for name in statistic.tables}
-        found.append(Tally(split, {name: getattr(journeys, name) for name in sorted(noted)}))
+        found.append((split, {name: getattr(journeys, name) for name in sorted(noted)}))
     return found

@@ -20,22 +20,25 @@ import polars as pl
 from journeykit.cells import places_of
 from journeykit.protocol import CELL, Tables
 
-FOLDER, ABOUT, LABELS, SHARD = "tallies", "about.json", "labels.parquet", "__shard"
+FOLDER, ABOUT, LABELS = "tallies", "about.json", "labels.parquet"
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What was counted in one shard.
+    """What was counted in some shards.
 
     Attributes
     ----------
     tables : mapping of str to polars.DataFrame
         By cell of the labels of all shards, and group.
+    shards : mapping of int to str
+        The checksum of each shard when it was counted, by its number.
     looked_at : mapping of str to int
         What the statistic asked of the whole log, and was told.
     """
 
     tables: Tables
+    shards: Mapping[int, str]
     looked_at: Mapping[str, int]
 
 
@@ -49,47 +52,36 @@ def tally_key(question: str, by: str, vocabulary: str) -> str:
     return hashlib.sha256(json.dumps([question, by, vocabulary, *versions]).encode()).hexdigest()[:32]
 
 
-def kept(folder: Path, key: str, labels: pl.DataFrame) -> dict[str, Tally]:
-    """Return the tallies of a question by the checksum of the shard; none if the file cannot be read.
+def kept(folder: Path, key: str, labels: pl.DataFrame) -> Tally | None:
+    """Return the tally of a question; None if there is none, or its file cannot be read.
 
     Labels that have come since then gave the cells other numbers: they get those of these labels.
     """
     try:
         with zipfile.ZipFile(folder / FOLDER / f"{key}.zip") as file:
             about = json.loads(file.read(ABOUT))
-            places = places_of(pl.read_parquet(file.read(LABELS)), labels) if labels.width else None
-            whole = {
+            known = pl.read_parquet(file.read(LABELS)) if labels.width else labels
+            tables = {
                 name: pl.read_parquet(file.read(f"{n}.parquet")) for n, name in enumerate(about["tables"])
             }
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, pl.exceptions.PolarsError):
-        return {}
-    if places is not None and places.dtype != np.int32:
-        return {}
-    if places is not None:
-        whole = {
+            shards = {int(number): str(checksum) for number, checksum in about["shards"].items()}
+            looked_at = dict(about["looked_at"])
+    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, pl.exceptions.PolarsError):
+        return None
+    if labels.width and not known.equals(labels):
+        places = places_of(known, labels)
+        if places.dtype != np.int32:
+            return None
+        tables = {
             name: table.with_columns(pl.Series(CELL, places[table[CELL].to_numpy()], dtype=pl.Int32))
-            for name, table in whole.items()
+            for name, table in tables.items()
         }
-    parts = {
-        name: table.partition_by(SHARD, as_dict=True, include_key=False, maintain_order=True)
-        for name, table in whole.items()
-    }
-    none = {name: table.drop(SHARD).clear() for name, table in whole.items()}
-    return {
-        shard["checksum"]: Tally(
-            {name: parts[name].get((n,), none[name]) for name in whole}, shard["looked_at"]
-        )
-        for n, shard in enumerate(about["shards"])
-    }
+    return Tally(tables, shards, looked_at)
 
 
-def keep(folder: Path, key: str, tallies: Mapping[str, Tally], labels: pl.DataFrame) -> None:
-    """Keep the tallies of a question, and what their cells stand for; a store that cannot be written to is slower."""
-    first = next(iter(tallies.values()))
-    about = {
-        "tables": list(first.tables),
-        "shards": [{"checksum": name, "looked_at": dict(each.looked_at)} for name, each in tallies.items()],
-    }
+def keep(folder: Path, key: str, tally: Tally, labels: pl.DataFrame) -> None:
+    """Keep the tally of a question, and what its cells stand for; a store that cannot be written to is slower."""
+    about = {"tables": list(tally.tables), "shards": tally.shards, "looked_at": tally.looked_at}
     waiting = folder / FOLDER / f".{uuid4().hex}"
     with suppress(OSError, pl.exceptions.PolarsError):
         (folder / FOLDER).mkdir(exist_ok=True)
@@ -98,18 +90,11 @@ def keep(folder: Path, key: str, tallies: Mapping[str, Tally], labels: pl.DataFr
                 file.writestr(ABOUT, json.dumps(about))
                 if labels.width:
                     file.writestr(LABELS, _parquet(labels))
-                for n, name in enumerate(first.tables):
-                    file.writestr(f"{n}.parquet", _bytes(name, list(tallies.values())))
+                for n, table in enumerate(tally.tables.values()):
+                    file.writestr(f"{n}.parquet", _parquet(table))
             waiting.replace(folder / FOLDER / f"{key}.zip")
         finally:
             waiting.unlink(missing_ok=True)
-
-
-def _bytes(name: str, tallies: list[Tally]) -> bytes:
-    tables = [
-        each.tables[name].with_columns(pl.lit(n, pl.UInt8).alias(SHARD)) for n, each in enumerate(tallies)
-    ]
-    return _parquet(pl.concat(tables))
 
 
 def _parquet(table: pl.DataFrame) -> bytes:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from journeykit.store.locking import locked
 from journeykit.store.manifest import (
+    CHANGES,
     EVENTS,
+    Change,
     Manifest,
     Shard,
     check_files,
@@ -17,23 +19,30 @@ from journeykit.store.manifest import (
     read_manifest,
     replace_manifest,
 )
-from journeykit.store.reading import Stored, read, read_shards, stored_events, stored_rule
-from journeykit.store.writing import write, write_shards
+from journeykit.store.reading import Stored, log_of, read, read_shards, read_tables, stored_rule
+from journeykit.store.tables import ShardTables, tables_of, together
+from journeykit.store.writing import write, write_shard
 
 __all__ = [
+    "CHANGES",
     "EVENTS",
+    "Change",
     "Manifest",
     "Shard",
+    "ShardTables",
     "Stored",
     "check_files",
     "clear",
     "locked",
+    "log_of",
     "read",
     "read_manifest",
     "read_shards",
+    "read_tables",
     "replace_manifest",
-    "stored_events",
     "stored_rule",
+    "tables_of",
+    "together",
     "write",
-    "write_shards",
+    "write_shard",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ MANIFEST = "manifest.json"
 EVENTS, USERS, SESSIONS, ORDER = "events", "users", "sessions", "order"
 KINDS = (EVENTS, USERS, SESSIONS, ORDER)
 GROUPS = 64
+CHANGES = "changes"
+"""The folder of the users that were changed, and their key in the manifest."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,42 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What an append did to the users of some shards, so that only these users are counted again.
+
+    Attributes
+    ----------
+    shards : mapping of int to (str, str)
+        The checksum of each of these shards before and after, by its number.
+    before : Shard, optional
+        Those users of all these shards that had events before, as they were.
+    after : Shard
+        The users with new events, as they are.
+    """
+
+    shards: Mapping[int, tuple[str, str]]
+    before: Shard | None
+    after: Shard
+
+    @property
+    def events(self) -> int:
+        """How many events have to be counted."""
+        return self.after.events + (0 if self.before is None else self.before.events)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what the manifest says of it."""
+        before = None if self.before is None else vars(self.before)
+        return {"shards": dict(self.shards), "before": before, "after": vars(self.after)}
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Change:
+        """Read what the manifest says."""
+        shards = {int(number): (first, last) for number, (first, last) in given["shards"].items()}
+        before = None if given["before"] is None else Shard(**given["before"])
+        return cls(shards, before, Shard(**given["after"]))
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What is known of a store without its Parquet files."""
 
@@ -74,6 +112,15 @@ class Manifest:
     def files(self) -> Iterator[Mapping[str, Any]]:
         """Every file that belongs to the store."""
         return (file for shard in self.shards for file in shard.files.values())
+
+    @property
+    def changes(self) -> list[Change]:
+        """What the last appends did, the oldest first."""
+        return [Change.from_json(each) for each in self.about.get(CHANGES, [])]
+
+    def changed(self, users: Shard) -> Manifest:
+        """Return the users before or after a change as a store of their own."""
+        return replace(self, folder=self.folder / CHANGES, shards=(users,))
 
     def shard_of_group(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Return the shard of every jackknife group."""
@@ -183,10 +230,16 @@ def check_files(manifest: Manifest, verify: bool) -> None:
 
 def clear(manifest: Manifest) -> None:
     """Remove files that a crash has left, and those that were replaced."""
-    known = {each["file"] for each in manifest.files}
+    _clear(manifest.folder, manifest.files)
+    changed = [users for each in manifest.changes for users in (each.before, each.after) if users]
+    _clear(manifest.folder / CHANGES, (file for users in changed for file in users.files.values()))
+
+
+def _clear(folder: Path, known: Iterable[Mapping[str, Any]]) -> None:
+    names = {each["file"] for each in known}
     for kind in KINDS:
-        for file in (manifest.folder / kind).glob("*"):
-            if f"{kind}/{file.name}" not in known:
+        for file in (folder / kind).glob("*"):
+            if f"{kind}/{file.name}" not in names:
                 file.unlink(missing_ok=True)
 
 

@@ -27,7 +27,7 @@ from journeykit.store.manifest import (
     read_manifest,
     reading_manifest,
 )
-from journeykit.store.writing import TIE_BREAK
+from journeykit.store.tables import TIE_BREAK, ShardTables
 from journeykit.threads import on_all_cores
 
 if TYPE_CHECKING:
@@ -130,15 +130,27 @@ def read_shards(manifest: Manifest, only: Sequence[Shard] | None = None) -> Stor
     return Stored(parts, None if model is None else (model, stages[0], stages[1]), provenance)
 
 
-def stored_events(manifest: Manifest, shard: Shard) -> pl.DataFrame:
-    """Read the events of a shard under the names of ``Events.frame``: those that the log had, in order (D1.3)."""
+def read_tables(manifest: Manifest, shard: Shard) -> ShardTables:
+    """Read the tables of a shard as they are in its files."""
+    rows = {EVENTS: shard.events, USERS: shard.users, SESSIONS: shard.runs}
+    found = {
+        kind: parquet(manifest.folder, manifest.folder / (shard.file(kind) or ""), None, rows[kind])
+        for kind in rows
+    }
+    order = _order(replace(manifest, shards=(shard,)))
+    tables = ShardTables(found[EVENTS], found[USERS], found[SESSIONS], order)
+    if [tables.user_offsets[-1], tables.run_offsets[-1]] != [shard.events, shard.runs]:
+        raise _not_together(manifest.folder)
+    return tables
+
+
+def log_of(manifest: Manifest, tables: ShardTables) -> pl.DataFrame:
+    """Return events under the names of ``Events.frame``: those that the log had, in order (D1.3)."""
     about = manifest.about
     properties = {column: name for name, column in about["properties"].items()}
     breaks = [TIE_BREAK] if about["tie_break"] else []
     columns = ["user", "time", "event", *breaks, *properties]
-    file = shard.file(EVENTS) or ""
-    found = parquet(manifest.folder, manifest.folder / file, columns, shard.events)
-    return found.select(columns).rename(properties, strict=False)
+    return tables.events.select(columns).rename(properties, strict=False)
 
 
 class _EventColumns:
@@ -201,9 +213,13 @@ def _check_together(folder: Path, parts: Mapping[str, Any]) -> None:
     events, sessions = parts["times"].size, parts["session_offsets"].size - 1
     ends = [parts[name][-1] for name in ("user_offsets", "session_offsets", "user_sessions")]
     if ends != [events, events, sessions]:
-        raise StoreError.broken(
-            str(folder), USERS, "and sessions count other events or sessions than there are"
-        )
+        raise _not_together(folder)
+
+
+def _not_together(folder: Path) -> StoreError:
+    return StoreError.broken(
+        str(folder), USERS, "and sessions count other events or sessions than there are"
+    )
 
 
 def _offsets(sizes: pl.Series) -> Int64s:

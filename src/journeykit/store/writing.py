@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from numbers import Integral
 from pathlib import Path
@@ -14,18 +14,15 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import JourneykitError, ParameterError, StoreError
-from journeykit.ragged import Int64s, Ragged
-from journeykit.sessions import CAUSES
+from journeykit.ragged import Ragged
 from journeykit.store.locking import locked
 from journeykit.store.manifest import (
     EVENTS,
     FORMAT,
     GROUPS,
-    KINDS,
     ORDER,
     SESSIONS,
     USERS,
@@ -37,11 +34,9 @@ from journeykit.store.manifest import (
     replace_manifest,
     shard_of_group,
 )
+from journeykit.store.tables import TIE_BREAK, ShardTables, tables_of
 from journeykit.threads import on_all_cores
-from journeykit.views import column_names, columns_of, property_columns, session_numbers
-
-TIE_BREAK = "order"
-"""The column of the tie-break in the files of events, if the log has one."""
+from journeykit.views import property_columns
 
 
 def write(journeys: Ragged, path: str | Path, *, shards: int = GROUPS, overwrite: bool = False) -> Path:
@@ -114,65 +109,36 @@ def _about(journeys: Ragged) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """The tables of journeys, users as they are stored, and which pairs of neighbours are tied."""
+def write_shards(journeys: Ragged, folder: Path, shards: int) -> list[Shard]:
+    """Write the files of all shards that have users, or of one without any."""
+    tables = tables_of(journeys)
+    of_group, tie_break = shard_of_group(shards), TIE_BREAK in journeys.tie_breaks.columns
+    bounds = journeys.group_offsets[np.searchsorted(of_group, np.arange(shards + 1))].tolist()
+    full = [shard for shard in range(shards) if bounds[shard] < bounds[shard + 1]] or [0]
+    _ = tables.user_offsets, tables.run_offsets
 
-    events: pl.DataFrame
-    users: pl.DataFrame
-    sessions: pl.DataFrame
-    order: Int64s | None
-    tied: npt.NDArray[np.bool_]
-    tied_distinct: npt.NDArray[np.bool_]
+    def write_one(shard: int) -> Shard:
+        own = tables.between(bounds[shard], bounds[shard + 1])
+        return write_shard(own, folder, shard, tie_break=tie_break)
 
-
-def write_shards(journeys: Ragged, folder: Path, shards: int, only: int | None = None) -> list[Shard]:
-    """Write the files of shards beside those that are there.
-
-    Parameters
-    ----------
-    journeys : Ragged
-        All users, or those of one shard.
-    folder : pathlib.Path
-        The store.
-    shards : int
-        Into how many parts the users of the store are cut.
-    only : int, optional
-        The shard of all these users.
-
-    Returns
-    -------
-    list of Shard
-        Those that have users, or one without any. The name of a file is made of its content.
-    """
-    tables = _tables(journeys)
-    for kind in KINDS if tables.order is not None else (EVENTS, USERS, SESSIONS):
-        (folder / kind).mkdir(exist_ok=True)
-    of_group = shard_of_group(shards)
-    wanted = range(shards) if only is None else [only]
-    bounds = {
-        shard: journeys.group_offsets[np.searchsorted(of_group, [shard, shard + 1])] for shard in wanted
-    }
-    full = [shard for shard in wanted if bounds[shard][0] < bounds[shard][1]] or [0]
-    return on_all_cores(lambda shard: _write_shard(journeys, tables, folder, shard, bounds[shard]), full)
+    return on_all_cores(write_one, full)
 
 
-def _write_shard(journeys: Ragged, tables: _Tables, folder: Path, number: int, users: Int64s) -> Shard:
-    first, last = (int(user) for user in users)
-    events = slice(*(int(event) for event in journeys.user_offsets[[first, last]]))
-    runs = slice(*(int(run) for run in journeys.user_sessions[[first, last]]))
-    sessions = tables.sessions[runs]
-    parts = {EVENTS: tables.events[events], USERS: tables.users[first:last], SESSIONS: sessions}
+def write_shard(tables: ShardTables, folder: Path, number: int, *, tie_break: bool) -> Shard:
+    """Write the files of a shard beside those that are there; their names are made of their content."""
+    sessions = tables.sessions
+    parts = {EVENTS: tables.events, USERS: tables.users, SESSIONS: sessions}
     if tables.order is not None:
-        parts[ORDER] = pl.DataFrame({"stored": tables.order[events] - events.start})
+        parts[ORDER] = pl.DataFrame({"stored": tables.order})
+    tied_pairs, tied_pairs_distinct = tables.tied(tie_break=tie_break)
     return Shard(
         number=number,
-        users=last - first,
+        users=tables.users.height,
         sessions=sessions.height - sessions["session"].null_count(),
         runs=sessions.height,
-        events=events.stop - events.start,
-        tied_pairs=int(tables.tied[events].sum()),
-        tied_pairs_distinct=int(tables.tied_distinct[events].sum()),
+        events=tables.events.height,
+        tied_pairs=tied_pairs,
+        tied_pairs_distinct=tied_pairs_distinct,
         events_outside=int(sessions.filter(pl.col("session").is_null())["events"].sum()),
         files={kind: _write_file(table, folder, kind, number) for kind, table in parts.items()},
     )
@@ -180,6 +146,7 @@ def _write_shard(journeys: Ragged, tables: _Tables, folder: Path, number: int, u
 
 def _write_file(table: pl.DataFrame, folder: Path, kind: str, shard: int) -> dict[str, Any]:
     """Write under a name that no reader looks for, then give the file the name of its content."""
+    (folder / kind).mkdir(parents=True, exist_ok=True)
     waiting = folder / kind / f".{uuid4().hex}"
     table.write_parquet(waiting, compression="snappy")
     found = checksum(waiting)
@@ -187,62 +154,6 @@ def _write_file(table: pl.DataFrame, folder: Path, kind: str, shard: int) -> dic
     size = waiting.stat().st_size
     waiting.replace(folder / file)
     return {"file": file, "bytes": size, "sha256": found}
-
-
-def _tables(journeys: Ragged) -> _Tables:
-    columns = [name for name in column_names(journeys) if name != "event"]
-    events = columns_of(journeys, columns)
-    codes = _in_time(journeys, journeys.event_codes)
-    texts = journeys.names.cast(pl.Categorical).gather(pl.Series(codes)).alias("event")
-    events.insert_column(columns.index("time") + 1, texts)
-    breaks = None
-    if TIE_BREAK in journeys.tie_breaks.columns:
-        breaks = journeys.tie_breaks[TIE_BREAK].gather(pl.Series(_in_time(journeys, journeys.rows)))
-        events.insert_column(columns.index("time") + 2, breaks.alias(TIE_BREAK))
-    tied = _tied(journeys, breaks)
-    distinct = tied & np.append(codes[1:] != codes[:-1], False)[: tied.size]
-    return _Tables(events, _users(journeys), _sessions(journeys), journeys.time_order, tied, distinct)
-
-
-def _in_time(journeys: Ragged, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return values if journeys.time_order is None else values[journeys.time_order]
-
-
-def _tied(journeys: Ragged, breaks: pl.Series | None) -> npt.NDArray[np.bool_]:
-    """Mark the events that the user's next one is tied with. D1.9."""
-    times = _in_time(journeys, journeys.times)
-    tied = np.zeros(times.size, np.bool_)
-    tied[:-1] = times[1:] == times[:-1]
-    tied[journeys.user_offsets[1:][np.diff(journeys.user_offsets) > 0] - 1] = False
-    if breaks is not None:
-        tied[:-1] &= breaks[1:].eq_missing(breaks[: max(0, len(breaks) - 1)]).to_numpy()
-    return tied
-
-
-def _users(journeys: Ragged) -> pl.DataFrame:
-    numbers = session_numbers(journeys)
-    groups = np.repeat(np.arange(GROUPS, dtype=np.uint8), np.diff(journeys.group_offsets))
-    users = {
-        "user": journeys.users,
-        "group": groups,
-        "events": np.diff(journeys.user_offsets),
-        "sessions": _per_user(numbers > 0, journeys),
-        "runs_outside": _per_user(numbers == 0, journeys),
-    }
-    return pl.DataFrame(users)
-
-
-def _sessions(journeys: Ragged) -> pl.DataFrame:
-    numbers, sizes = session_numbers(journeys), np.diff(journeys.session_offsets)
-    causes = pl.Series([*CAUSES, None], dtype=pl.Enum(CAUSES))
-    known = journeys.session_causes
-    codes = np.full(sizes.size, len(CAUSES), np.uint8) if known is None else known
-    sessions = pl.DataFrame({"session": numbers, "events": sizes, "cause": causes.gather(pl.Series(codes))})
-    return sessions.with_columns(pl.when(pl.col("session") > 0).then("session").cast(pl.Int32))
-
-
-def _per_user(runs: npt.NDArray[np.bool_], journeys: Ragged) -> Int64s:
-    return np.diff(np.concatenate([[0], runs.cumsum()])[journeys.user_sessions])
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
