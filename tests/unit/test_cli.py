@@ -74,7 +74,7 @@ def files(folder: Path) -> list[str]:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", [[], ["measure"], ["quality"], ["demo"]])
+    @pytest.mark.parametrize("command", [[], ["measure"], ["append"], ["quality"], ["demo"]])
     def test_every_command_explains_itself(self, command):
         result = run(*command, "--help")
         assert result.exit_code == 0
@@ -727,3 +727,58 @@ class TestProgress:
         with progress.Steps(3) as steps:
             journeys.measure(jk.TopPaths(2), jk.Transitions(), engine=progress.Reporting(steps))
         assert (steps.done, steps.text) == (1, "measuring Transitions")
+
+
+class TestStores:
+    """``append``, and ``measure`` of a store."""
+
+    @pytest.fixture
+    def store(self, log, tmp_path) -> Path:
+        rows = pl.read_parquet(log)
+        rows[:5_000].write_parquet(tmp_path / "first.parquet")
+        rows[5_000:].write_parquet(tmp_path / "next.parquet")
+        roles = {"user": "user_id", "time": "timestamp", "event": "event"}
+        first = jk.read_events(tmp_path / "first.parquet", **roles, keep=["platform"])
+        return first.sessionize("30m").write(tmp_path / "shop")
+
+    def test_appending_and_measuring_are_those_of_the_library(self, store, tmp_path):
+        done = run("append", store, tmp_path / "next.parquet", *ROLES)
+        assert done.exit_code == 0, done.output
+        opened = jk.open_store(store)
+        assert done.stdout.rstrip() == repr(opened)
+        for _ in range(2):
+            done = run("measure", store, "--goal", "purchase", "--by", "platform", "--out", tmp_path / "a")
+            assert done.exit_code == 0, done.output
+            found = pl.read_parquet(tmp_path / "a" / "transitions.parquet")
+            wanted = opened.journeys().measure(jk.Transitions(), by="platform").frame
+            assert_frame_equal(found, wanted, categorical_as_str=True)
+        assert "8,000 events" in done.stdout
+
+    def test_what_the_store_says_itself_is_not_said_again(self, store, tmp_path):
+        for options, name in (
+            (["--user", "user_id"], "--user"),
+            (["--session", "1h"], "--session"),
+            (["--engine", "out-of-core"], "--engine"),
+        ):
+            done = run("measure", store, *options, "--out", tmp_path / "a")
+            assert done.exit_code == 2
+            assert name in done.output
+            assert "a store says itself" in " ".join(done.output.split())
+        assert not (tmp_path / "a").exists()
+
+    def test_what_cannot_be_appended_changes_nothing(self, store, tmp_path):
+        before = (store / "manifest.json").read_bytes()
+        done = run("append", tmp_path / "shup", tmp_path / "next.parquet", *ROLES)
+        assert done.stderr.startswith(
+            f"error: there are no journeys at {str(tmp_path / 'shup')!r}. Did you mean 'shop'? Available: "
+        )
+        assert done.exit_code == 1
+        done = run("append", store, tmp_path / "next.parquet", *ROLES, "--tz", "Europe/Berlin")
+        assert done.exit_code == 1
+        assert "nothing was appended" in done.stderr
+        assert run("append", store, tmp_path / "next.parquet", *ROLES, "--horizon", "3d").exit_code == 2
+        assert (store / "manifest.json").read_bytes() == before
+
+    def test_quiet_appending_prints_nothing(self, store, tmp_path):
+        done = run("append", store, tmp_path / "next.parquet", *ROLES, "--quiet")
+        assert (done.exit_code, done.output) == (0, "")

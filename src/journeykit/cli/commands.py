@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import journeykit
-from journeykit.cli.options import OUT, Asking, Reading, Running, Speaking, Writing, command, option
+from journeykit.cli.options import OUT, Asking, Reading, Running, Speaking, Storing, Writing, command, option
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -41,11 +41,25 @@ def _journeykit(
 def measure(reading: Reading, asking: Asking, running: Running, writing: Writing, speaking: Speaking) -> None:
     """Read a log, cut it into sessions, and answer questions about its journeys.
 
+    LOG may be a store, a folder that Journeys.write made: then only what changed since it was last asked is counted,
+    and how to read, to cut and to stage is what the store says.
     Prints the main answers, and writes every table of every answer into a folder: all, or none.
     """
     from journeykit.cli.job import run
 
     run(reading, asking, running, writing, quiet=speaking.quiet)
+
+
+@app.command()
+@command
+def append(storing: Storing, reading: Reading, speaking: Speaking) -> None:
+    """Add the events of a log to a store, as if they had been read with those that are there: all, or none.
+
+    Properties and time zone are by default those of the store. What is appended twice is counted twice.
+    """
+    from journeykit.cli.stored import append
+
+    append(storing.store, reading, quiet=speaking.quiet)
 
 
 @app.command()

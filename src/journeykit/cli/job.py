@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from journeykit import sessions
+from journeykit.cli import stored
 from journeykit.cli.options import ENGINES, PRESETS, STATISTICS, Asking, Reading, Running, Writing, listed
 from journeykit.cli.output import all_or_nothing, check_format, frames_of, write_frames
 from journeykit.cli.progress import Reporting, Steps
@@ -42,18 +43,25 @@ OUT_OF_CORE_STEPS = 4
 def run(reading: Reading, asking: Asking, running: Running, writing: Writing, *, quiet: bool) -> None:
     """Read, cut, measure, write, print; what can be refused is refused before anything is read."""
     endings = check_format(writing.table_format)
-    asked = questions(asking)
+    store = stored.store_of(reading)
+    if store is not None:
+        stored.refuse_idle(reading, asking, running)
+    asked = questions(asking, staged=asking.stages is not None if store is None else stored.is_staged(store))
     if asking.every is not None and asking.every not in CALENDAR:
         raise ParameterError.choice("--every", asking.every, CALENDAR)
     if running.engine not in ENGINES:
         raise ParameterError.choice("--engine", running.engine, ENGINES)
-    rule = session_rule(reading, asking)
+    rule = session_rule(reading, asking) if store is None else stored.rule_of(store)
     model = None if asking.stages is None else StageModel.load(asking.stages)
     out_of_core = running.engine == "out-of-core"
     ask = _out_of_core if out_of_core else _in_memory
     total = OUT_OF_CORE_STEPS if out_of_core else len(asked) + 3
     with Steps(total, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
-        found = ask(reading, asking, running, rule, model, asked, steps)
+        if store is None:
+            found = ask(reading, asking, running, rule, model, asked, steps)
+        else:
+            steps.begin("counting what changed")
+            found = store.measure(*asked.values(), by=listed(asking.by) or None, every=asking.every)
         answers = dict(zip(asked, found if len(asked) > 1 else (found,), strict=True))
         steps.begin("writing")
         written = write_frames(frames_of(answers), folder, endings)
@@ -77,7 +85,7 @@ def _in_memory(
 ) -> Any:
     """Read everything, then measure."""
     steps.begin("reading the log")
-    events: Events = read_events(_source(reading), **_roles(reading, asking))
+    events: Events = read_events(source_of(reading), **_roles(reading, asking))
     steps.begin("ordering and cutting into sessions")
     journeys = events.sessionize(rule)
     if model is not None:
@@ -99,7 +107,7 @@ def _out_of_core(
 ) -> Any:
     """Measure shard by shard; the bar shows the rows of each step."""
     engine = OutOfCore(memory=running.memory, directory=running.directory, progress=steps.tell)
-    plan = scan_events(_source(reading), **_roles(reading, asking)).sessionize(rule)
+    plan = scan_events(source_of(reading), **_roles(reading, asking)).sessionize(rule)
     if model is not None:
         plan = plan.assign_stages(model, missing=asking.missing)  # type: ignore[arg-type]
     return plan.measure(*asked.values(), by=listed(asking.by) or None, every=asking.every, engine=engine)
@@ -109,7 +117,7 @@ def look(reading: Reading, *, quiet: bool) -> None:
     """Read and print the quality of a log."""
     with Steps(2, quiet=quiet) as steps:
         steps.begin("reading the log")
-        events = read_events(_source(reading), **_roles(reading))
+        events = read_events(source_of(reading), **_roles(reading))
         steps.begin("looking at it")
         quality = events.quality
     if not quiet:
@@ -117,7 +125,8 @@ def look(reading: Reading, *, quiet: bool) -> None:
         page.say(repr(quality))
 
 
-def _source(reading: Reading) -> Any:
+def source_of(reading: Reading) -> Any:
+    """Return what ``read_events`` reads."""
     return reading.log[0] if len(reading.log) == 1 else list(reading.log)
 
 
@@ -167,8 +176,15 @@ def _preset(name: str, reading: Reading) -> SessionRule:
     return rule
 
 
-def questions(asking: Asking) -> Questions:
+def questions(asking: Asking, *, staged: bool) -> Questions:
     """Return the statistics to measure, by name.
+
+    Parameters
+    ----------
+    asking : Asking
+        The options.
+    staged : bool
+        Whether the journeys have stages.
 
     Raises
     ------
@@ -177,32 +193,32 @@ def questions(asking: Asking) -> Questions:
     ParameterError
         If a parameter has a value that it cannot take.
     """
-    _refuse_idle(asking)
-    applicable = [name for name in STATISTICS if not _lacking(name, asking)]
+    _refuse_idle(asking, staged)
+    applicable = [name for name in STATISTICS if not _lacking(name, asking, staged)]
     names = listed(asking.statistics) or tuple(applicable)
     for name in names:
         if name not in STATISTICS:
             raise typer.BadParameter(
                 f"no statistic {name!r}. {suggestion(name, STATISTICS)}", param_hint="--statistics"
             )
-        if lacking := _lacking(name, asking):
+        if lacking := _lacking(name, asking, staged):
             raise typer.BadParameter(f"{name} needs {lacking}.", param_hint="--statistics")
     return {name: _MAKERS[name](asking) for name in names}
 
 
-def _refuse_idle(asking: Asking) -> None:
+def _refuse_idle(asking: Asking, staged: bool) -> None:
     """Refuse options that nothing would use."""
     if asking.start and not asking.goal:
         raise typer.BadParameter("needs --goal: abandonment is not reaching it.", param_hint="--start")
-    if asking.horizon and not (asking.goal or asking.stages):
+    if asking.horizon and not (asking.goal or staged):
         raise typer.BadParameter("needs --goal or --stages.", param_hint="--horizon")
 
 
-def _lacking(name: str, asking: Asking) -> str | None:
+def _lacking(name: str, asking: Asking, staged: bool) -> str | None:
     """Return the option without which a statistic cannot be asked for."""
     if name in {"conversion", "abandonment"} and not asking.goal:
         return "--goal"
-    return "--stages" if name == "stage_flow" and asking.stages is None else None
+    return "--stages" if name == "stage_flow" and not staged else None
 
 
 def _goal(asking: Asking) -> dict[str, Any]:

@@ -108,6 +108,20 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Storing:
+    """Where the journeys are."""
+
+    store: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder that Journeys.write made.",
+            metavar="STORE",
+            show_default=False,
+        ),
+    ]
+
+
+@dataclass(frozen=True)
 class Asking:
     """What is asked of the log."""
 

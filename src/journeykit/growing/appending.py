@@ -41,7 +41,7 @@ from journeykit.user_ids import UserIds, group_of
 
 SHARD = "__shard"
 FIXED = ("user", "time", "event")
-FEW, KEPT = 0.1, 0.3
+FEW, KEPT = 0.2, 0.5
 """The largest share of a shard's events whose users are written once more; and of a store's that are kept so."""
 SHARD_COUNTS = ("tied_pairs", "tied_pairs_distinct", "events_outside")
 

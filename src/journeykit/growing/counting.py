@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -109,24 +110,30 @@ class Counter:
         if tally is None or after is None:
             return tally
         new = self._of_shards(after[0], shards)
-        old = {name: table.clear() for name, table in new.items()}
-        if before is not None:
+        if before is None:
+            old: Tables = {name: table.clear() for name, table in new.items()}
+        else:
             old = self._of_shards(before[0], shards)
         looked_at = {name for each in (before, after) if each is not None for name in each[1]}
         if not looked_at <= tally.looked_at.keys():
             return tally
-        tables = updated(tally.tables, old, new, statistic.tables)
-        if tables is None:
+        told = updated(tally.tables, old, new, statistic.tables)
+        if told is None:
             return tally
-        checksums = {number: change.shards[number][1] for number in shards}
-        return Tally(tables, {**tally.shards, **checksums}, tally.looked_at)
+        tables, unknown = told
+        lost = set(self._shard_of_group[list(unknown)].tolist())
+        known = {number: checksum for number, checksum in tally.shards.items() if number not in lost}
+        checksums = {number: change.shards[number][1] for number in shards - lost}
+        return Tally(tables, known | checksums, tally.looked_at)
 
     def _completed(
         self, statistics: Sequence[Statistic[Any, Any]], found: Sequence[Tally | None]
     ) -> list[Tally]:
         """Count the shards that a tally does not hold as they are."""
         holding = [self._holding(tally) for tally in found]
-        missing = [shard for shard in self._manifest.shards if any(shard.number not in own for own in holding)]
+        missing = [
+            shard for shard in self._manifest.shards if any(shard.number not in own for own in holding)
+        ]
 
         def count(shard: Shard) -> list[Counted | None]:
             asked = [
@@ -174,10 +181,18 @@ class Counter:
         }
 
     def _counted(
-        self, manifest: Manifest, shard: Shard, statistics: Sequence[Statistic[Any, Any] | None]
+        self, manifest: Manifest, users: Shard, statistics: Sequence[Statistic[Any, Any] | None]
     ) -> list[Counted | None]:
-        journeys = opened(manifest, shard)
-        return counted(journeys, statistics, make_cells(journeys, self._by, self._every, self.labels))
+        """Tally users, those of every shard apart: what is of a whole shard stands in one of its groups."""
+        journeys = opened(manifest, users)
+        cells = make_cells(journeys, self._by, self._every, self.labels)
+        first = np.flatnonzero(np.diff(self._shard_of_group, prepend=-1))
+        bounds = np.unique([*journeys.group_offsets[first], journeys.n_users]).tolist()
+        shards = [journeys._shard(*each) for each in pairwise(bounds)] or list(journeys.shards())
+        return [
+            None if statistic is None else counted(journeys, shards, statistic, cells)
+            for statistic in statistics
+        ]
 
     def _labels(self) -> pl.DataFrame:
         """Return the labels of all users; kept like a tally. They only become more: no event goes away."""
@@ -211,7 +226,7 @@ def linked(tally: Tally | None, change: Change) -> set[int]:
     """Return the shards that a tally holds as they were before a change."""
     if tally is None:
         return set()
-    return {number for number, (before, _) in change.shards.items() if tally.shards.get(number) == before}
+    return {number for number, (first, _) in change.shards.items() if tally.shards.get(number) == first}
 
 
 def opened(manifest: Manifest, shard: Shard) -> Watched:
@@ -221,20 +236,17 @@ def opened(manifest: Manifest, shard: Shard) -> Watched:
 
 
 def counted(
-    journeys: Watched, statistics: Sequence[Statistic[Any, Any] | None], cells: Cells
-) -> list[Counted | None]:
-    """Tally one shard for some statistics, and note what of the whole log each of them looked at."""
-    (shard,) = journeys.shards()
-    cells = cells.by_group(shard.groups)
-    found: list[Counted | None] = []
-    for statistic in statistics:
-        if statistic is None:
-            found.append(None)
-            continue
-        noted: set[str] = set()
-        shard.__dict__["looked_at"] = journeys.__dict__["looked_at"] = noted
-        tables = statistic.tally(shard, cells)
-        del shard.__dict__["looked_at"], journeys.__dict__["looked_at"]
-        split = {name: cells.split(tables[name]) for name in statistic.tables}
-        found.append((split, {name: getattr(journeys, name) for name in sorted(noted)}))
-    return found
+    journeys: Watched, shards: Sequence[Journeys], statistic: Statistic[Any, Any], cells: Cells
+) -> Counted:
+    """Tally shards of journeys, and note what of the whole log the statistic looked at."""
+    noted, parts = set[str](), list[Tables]()
+    journeys.__dict__["looked_at"] = noted
+    for shard in shards:
+        shard.__dict__["looked_at"] = noted
+        own = cells.by_group(shard.groups)
+        tables = statistic.tally(shard, own)
+        parts.append({name: own.split(tables[name]) for name in statistic.tables})
+        del shard.__dict__["looked_at"]
+    del journeys.__dict__["looked_at"]
+    joined = {name: pl.concat([tables[name] for tables in parts]) for name in statistic.tables}
+    return joined, {name: getattr(journeys, name) for name in sorted(noted)}

@@ -83,9 +83,10 @@ class Store:
         -----
         The journeys are those that reading everything at once would give, in the order of the appends: events may
         come late, and of equal times those read first come first (D1.3). Users of one group may stand in
-        another order. Only shards that users of the new events belong to are read, ordered, cut, staged and
-        written again; names of events may be new. The new files stand beside the old ones until the manifest is
-        replaced in one step: a crash leaves the old store, and the next append clears what it left.
+        another order. Only users of the new events are ordered, cut and staged again, only shards that they
+        belong to are read and written again; names of events may be new. The new files stand beside the old ones
+        until the manifest is replaced in one step: a crash leaves the old store, and the next append clears what
+        it left.
         ``out_of_order`` counts an appended event against the user's latest one so far (D1.9). Rows that were
         appended twice are counted twice.
 
@@ -155,7 +156,7 @@ class Store:
         every: str | None = None,
         level: float = 0.95,
     ) -> Any:
-        """Answer one or more questions, counting only the shards that changed since they were last asked.
+        """Answer one or more questions, counting only what changed since they were last asked.
 
         Parameters
         ----------
@@ -181,10 +182,13 @@ class Store:
         Notes
         -----
         What was counted is kept in ``tallies/`` of the store, by the question, its segments and periods, the content
-        of the shard, and the versions of journeykit and polars. A new event name renumbers the others, and
-        everything is counted again; so are the statistics that look at the end of the observation (open
-        sessions, abandonment) whenever it moves. Statistics of other packages are counted each time: their code
-        may have changed. No more than one shard per core is in memory.
+        of the shards, and the versions of journeykit and polars. Of users that appends changed, what they were is
+        taken away and what they are is added, in whole numbers. Where that cannot be told exactly (a
+        table of other numbers, an extreme that went away) or is not worth it (users with more than a fifth of the
+        events of their shard), the shard is counted again. A new event name renumbers the others, and
+        everything is counted again; so are the statistics that look at the end of the observation (funnels,
+        retention, open sessions, abandonment) whenever it moves. Statistics of other packages are counted each
+        time: their code may have changed. No more than one shard per core is in memory.
         """
         check_questions(statistics, level)
         manifest = read_manifest(self.path)

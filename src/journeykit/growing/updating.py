@@ -8,12 +8,13 @@ import polars as pl
 
 from journeykit.protocol import CELL, GROUP, Tables, sum_rows
 
-BEFORE, AFTER = "_before", "_after"
+BEFORE, AFTER, NEW = "_before", "_after", "_new"
+EXTREMES = ("_min", "_max")
 
 
 def updated(
     tables: Tables, before: Tables, after: Tables, keys: Mapping[str, Sequence[str]]
-) -> Tables | None:
+) -> tuple[Tables, set[int]] | None:
     """Return the tallies of users some of whom have changed.
 
     Parameters
@@ -27,65 +28,83 @@ def updated(
 
     Returns
     -------
-    mapping of str to polars.DataFrame, or None
-        None if they cannot be told exactly: a table holds other numbers than whole ones, or an extreme may
-        have been that of a user who changed.
+    tables, groups : mapping of str to polars.DataFrame, set of int
+        The tallies, and the groups whose rows cannot be told: an extreme may have been that of a user who
+        changed. None if no row can: a table holds other numbers than whole ones.
 
     Notes
     -----
     A row that had counts and has none now is left out, unless `after` holds it too. O(rows of all tables), and one
     pass over `tables`.
     """
-    found = {}
+    found, unknown = {}, set[int]()
     for name, columns in keys.items():
+        table = tables[name]
         on = [CELL, GROUP, *columns]
-        try:
-            table = _updated(tables[name], before[name], after[name], on)
-        except pl.exceptions.PolarsError:
+        values = [each for each in table.columns if each not in on]
+        if not all(table.schema[each].is_integer() for each in values):
             return None
-        if table is None:
+        if all(each.endswith(EXTREMES) for each in values):
             return None
-        found[name] = table
-    return found
+        change = _Change(on, values, sum_rows(before[name], on), sum_rows(after[name], on))
+        found[name] = change.made_to(table)
+        unknown |= change.unknown
+    return found, unknown
 
 
-def _updated(
-    table: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame, on: list[str]
-) -> pl.DataFrame | None:
-    values = [name for name in table.columns if name not in on]
-    sums = [name for name in values if not name.endswith(("_min", "_max"))]
-    if not sums or not all(table.schema[name].is_integer() for name in values):
-        return None
-    table, before, after = (sum_rows(each, on).select(table.columns) for each in (table, before, after))
-    changed = _side_by_side(before, after, on, values)
-    rows = table.with_row_index("__row").join(changed, on=on, how="inner", nulls_equal=True)
-    new = changed.join(table, on=on, how="anti", nulls_equal=True)
-    if new.filter(pl.any_horizontal(pl.col(name + BEFORE) > 0 for name in sums)).height:
-        return None
-    rows = rows.with_columns(
-        (pl.col(name).cast(pl.Int64) - pl.col(name + BEFORE).fill_null(0) + pl.col(name + AFTER).fill_null(0))
-        .alias(name + AFTER)
-        for name in sums
-    )  # fmt: skip
-    emptied = pl.all_horizontal(pl.col(name + AFTER) == 0 for name in sums) & pl.any_horizontal(
-        pl.col(name) != 0 for name in sums
-    )
-    rows = rows.with_columns(gone=emptied & ~pl.col("__after"))
-    extremes = [name for name in values if name not in sums]
-    if not _told(rows.filter(~pl.col("gone")), sums, extremes):
-        return None
-    rows = rows.with_columns(
-        (pl.min_horizontal if name.endswith("_min") else pl.max_horizontal)(name, name + AFTER).alias(
-            name + AFTER
+class _Change:
+    """What a change does to one table."""
+
+    def __init__(self, on: list[str], values: list[str], before: pl.DataFrame, after: pl.DataFrame) -> None:
+        self.on, self.values = on, values
+        self.extremes = [name for name in values if name.endswith(EXTREMES)]
+        self.sums = [name for name in values if name not in self.extremes]
+        self.rows = _side_by_side(before, after, on, values)
+        self.unknown = set[int]()
+
+    def made_to(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return the table after it; the rows of `unknown` groups are worth nothing."""
+        keys = self.rows.select(self.on)
+        same = table.join(keys, on=self.on, how="anti", nulls_equal=True, maintain_order="left")
+        met = sum_rows(table.join(keys, on=self.on, how="semi", nulls_equal=True), self.on)
+        rows = self.rows.join(
+            met.with_columns(__met=pl.lit(value=True)), on=self.on, how="left", nulls_equal=True
         )
-        for name in extremes
-    )
-    untouched = table.with_row_index("__row").join(rows.select("__row"), on="__row", how="anti")
-    dtypes = {name: table.schema[name] for name in values}
-    parts = [untouched.select(table.columns)]
-    for part in (rows.filter(~pl.col("gone")), new.filter(pl.col("__after"))):
-        parts.append(part.select(*on, *(pl.col(name + AFTER).cast(dtypes[name]).alias(name) for name in values)))
-    return pl.concat([part.select(table.columns) for part in parts])
+        rows = rows.with_columns(pl.col("__met").fill_null(value=False)).with_columns(
+            *(self._sum(name).alias(name + NEW) for name in self.sums),
+            *(self._extreme(name).alias(name + NEW) for name in self.extremes),
+        )
+        emptied = pl.all_horizontal(pl.col(name + NEW) == 0 for name in self.sums)
+        had = pl.any_horizontal(pl.col(name) != 0 for name in self.sums).fill_null(value=False)
+        self.unknown |= set(rows.filter(self._miscounted())[GROUP].to_list())
+        rows = rows.filter(pl.col("__after") | (pl.col("__met") & ~(emptied & had)))
+        self.unknown |= set(rows.filter(self._lost())[GROUP].to_list())
+        new = [pl.col(name + NEW).cast(table.schema[name], strict=False).alias(name) for name in self.values]
+        return pl.concat([same, rows.select(*self.on, *new).select(table.columns)])
+
+    def _sum(self, name: str) -> pl.Expr:
+        before, after = (pl.col(name + which).fill_null(0) for which in (BEFORE, AFTER))
+        return pl.col(name).cast(pl.Int64).fill_null(0) - before + after
+
+    def _extreme(self, name: str) -> pl.Expr:
+        return (pl.min_horizontal if name.endswith("_min") else pl.max_horizontal)(name, name + AFTER)
+
+    def _miscounted(self) -> pl.Expr:
+        """Tell the rows that lack what is taken away."""
+        wrong = []
+        for name in self.sums:
+            was, old, new = pl.col(name), pl.col(name + BEFORE), pl.col(name + NEW)
+            wrong += [(was >= 0) & (old >= 0) & (new < 0), ~pl.col("__met") & (old != 0)]
+        return pl.any_horizontal(each.fill_null(value=False) for each in wrong)
+
+    def _lost(self) -> pl.Expr:
+        """Tell the rows whose extreme was that of a user who has another now."""
+        lost = [pl.lit(value=False)]
+        for name in self.extremes:
+            was, old, new = pl.col(name), pl.col(name + BEFORE), pl.col(name + AFTER)
+            beaten = new > was if name.endswith("_min") else new < was
+            lost.append((old == was) & (beaten | new.is_null()))
+        return pl.any_horizontal(each.fill_null(value=False) for each in lost)
 
 
 def _side_by_side(
@@ -100,15 +119,3 @@ def _side_by_side(
     ]
     joined = numbers[0].join(numbers[1], on=on, how="full", coalesce=True, nulls_equal=True)
     return joined.with_columns(pl.col("__after").fill_null(value=False))
-
-
-def _told(rows: pl.DataFrame, sums: list[str], extremes: list[str]) -> bool:
-    """Tell whether sums of what only grows stayed so, and extremes are those of users that did not change."""
-    fell = [(pl.col(name) >= 0) & (pl.col(name + BEFORE) >= 0) & (pl.col(name + AFTER) < 0) for name in sums]
-    lost = []
-    for name in extremes:
-        was, old, new = pl.col(name), pl.col(name + BEFORE), pl.col(name + AFTER)
-        beaten = new > was if name.endswith("_min") else new < was
-        lost.append((old == was) & (beaten | new.is_null()))
-    wrong = rows.select(pl.any_horizontal(*fell, *lost).fill_null(value=False).any()).item()
-    return not wrong

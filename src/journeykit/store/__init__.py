@@ -16,6 +16,7 @@ from journeykit.store.manifest import (
     Shard,
     check_files,
     clear,
+    is_store,
     read_manifest,
     replace_manifest,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Stored",
     "check_files",
     "clear",
+    "is_store",
     "locked",
     "log_of",
     "read",

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from journeykit.errors import JourneykitWarning, StoreError
-from journeykit.store.manifest import first_line
+from journeykit.store.manifest import MANIFEST, checksum, first_line
 
 LOCK = "writing.lock"
 
@@ -34,6 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
         _take_over(folder, file)
         if not _taken(file, mine):
             raise StoreError.locked(str(folder), str(file), _holder(file))
+    _note_state(folder, file, mine)
     try:
         yield
     finally:
@@ -61,6 +62,23 @@ def _taken(file: Path, owner: dict[str, Any]) -> bool:
     return True
 
 
+def _note_state(folder: Path, file: Path, owner: dict[str, Any]) -> None:
+    """Put into the lock what the store is before it is changed, for who finds the lock of a process that is gone."""
+    noted = file.with_name(f".{file.name}.{owner['token']}")
+    try:
+        noted.write_text(json.dumps(owner | {"before": _state(folder)}), encoding="utf-8")
+        noted.replace(file)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        noted.unlink(missing_ok=True)
+        raise StoreError.unwritable(str(folder), first_line(error)) from error
+
+
+def _state(folder: Path) -> str | None:
+    manifest = folder / MANIFEST
+    return checksum(manifest) if manifest.is_file() else None
+
+
 def _take_over(folder: Path, file: Path) -> None:
     """Set aside the lock of a process that is gone; if it was another's by then, give it back."""
     holder = _holder(file)
@@ -74,9 +92,11 @@ def _take_over(folder: Path, file: Path) -> None:
     if _holder(aside) != holder:
         os.link(aside, file)
     elif holder:
+        ended = holder.get("before", _state(folder)) != _state(folder)
+        outcome = "All that it wrote is in the store." if ended else "The store is as it was before."
         warnings.warn(
             f"process {holder['process']} stopped while it wrote to {str(folder)!r} (since {holder['since']}): its "
-            f"lock was removed. The store is as it was before.",
+            f"lock was removed. {outcome}",
             JourneykitWarning,
             stacklevel=4,
         )

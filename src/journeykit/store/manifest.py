@@ -132,6 +132,12 @@ def shard_of_group(shards: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return (np.arange(GROUPS) * shards // GROUPS).astype(np.uint8)
 
 
+def is_store(path: str | Path) -> bool:
+    """Tell whether a folder is laid out as a store, whatever state it is in."""
+    folder = Path(path)
+    return (folder / MANIFEST).is_file() and (folder / EVENTS).is_dir() and (folder / USERS).is_dir()
+
+
 def read_manifest(path: str | Path) -> Manifest:
     """Read the manifest, and refuse what this version cannot read.
 

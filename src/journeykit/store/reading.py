@@ -217,9 +217,7 @@ def _check_together(folder: Path, parts: Mapping[str, Any]) -> None:
 
 
 def _not_together(folder: Path) -> StoreError:
-    return StoreError.broken(
-        str(folder), USERS, "and sessions count other events or sessions than there are"
-    )
+    return StoreError.broken(str(folder), USERS, "and sessions count other events or sessions than there are")
 
 
 def _offsets(sizes: pl.Series) -> Int64s:
