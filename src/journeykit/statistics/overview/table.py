@@ -25,6 +25,7 @@ from journeykit.statistics.base import (
     with_share,
 )
 from journeykit.statistics.waiting import Medians, Waits
+from journeykit.threads import on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.statistics.overview.overview import Overview
@@ -131,6 +132,10 @@ class _Rows:
             [self.groups.get(cell, 0) for cell in self.cells[CELL].to_list()], np.int64
         )
         self.parts: list[pl.DataFrame] = []
+        listed = [(tables["durations"], "duration"), (tables["gaps"], "gap", "closed")]
+        self.durations, self.gaps = on_all_cores(
+            lambda given: Waits.of(self.cells, (CELL,), *given), listed
+        )  # fmt: skip
 
     def counts(self) -> None:
         """Add users, sessions, events, names and the span."""
@@ -153,8 +158,7 @@ class _Rows:
         self.rate("sessions_per_user", "sessions", "users", "sessions per user", scale="identity")
         self.rate("events_per_session", "active", "sessions", "events per session", scale="identity")
         self.rate("session_duration_mean", "duration", "sessions", SECONDS, scale="log")
-        waits = Waits.of(self.cells, (CELL,), self.tables["durations"], "duration")
-        medians = waits.plain(self.group_counts, self.context.level)
+        medians = self.durations.plain(self.group_counts, self.context.level)
         self.median("session_duration_median", medians, self.cells["sessions"])
         self.rate("bounce_rate", "bounced", "sessions", "share of sessions")
         if (self.cells["shows_engaged_max"] > 0).any():
@@ -163,10 +167,9 @@ class _Rows:
     def returns(self) -> None:
         """Add how many sessions are followed by another, and after how long."""
         self.rate("return_rate", "returned", "sessions", "share of sessions")
-        waits = Waits.of(self.cells, (CELL,), self.tables["gaps"], "gap", "closed")
-        medians = waits.closed().plain(self.group_counts, self.context.level)
+        medians = self.gaps.closed().plain(self.group_counts, self.context.level)
         self.median("return_gap_median", medians, self.cells["returned"])
-        medians = waits.censored(
+        medians = self.gaps.censored(
             self.group_counts, self.cells["session_users"].to_numpy(), self.context.level
         )
         self.median("return_gap_median_censored", medians, self.cells["sessions"])
