@@ -132,10 +132,10 @@ class _Rows:
             [self.groups.get(cell, 0) for cell in self.cells[CELL].to_list()], np.int64
         )
         self.parts: list[pl.DataFrame] = []
-        listed = [(tables["durations"], "duration"), (tables["gaps"], "gap", "closed")]
+        listed = (("durations", "duration", None), ("gaps", "gap", "closed"))
         self.durations, self.gaps = on_all_cores(
-            lambda given: Waits.of(self.cells, (CELL,), *given), listed
-        )  # fmt: skip
+            lambda given: Waits.of(self.cells, (CELL,), tables[given[0]], given[1], given[2]), listed
+        )
 
     def counts(self) -> None:
         """Add users, sessions, events, names and the span."""
