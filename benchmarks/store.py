@@ -97,7 +97,7 @@ def cut(log: Path, way: str, folder: Path) -> None:
 def run(name: str, folder: Path) -> dict[str, Any]:
     """Run a step in a process of its own."""
     command = [sys.executable, str(HERE / "store.py"), "--step", name, str(folder / "store"), str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
