@@ -132,7 +132,10 @@ class _Rows:
             [self.groups.get(cell, 0) for cell in self.cells[CELL].to_list()], np.int64
         )
         self.parts: list[pl.DataFrame] = []
-        listed = (("durations", "duration", None), ("gaps", "gap", "closed"))
+        listed: tuple[tuple[str, str, str | None], ...] = (
+            ("durations", "duration", None),
+            ("gaps", "gap", "closed"),
+        )
         self.durations, self.gaps = on_all_cores(
             lambda given: Waits.of(self.cells, (CELL,), tables[given[0]], given[1], given[2]), listed
         )
