@@ -178,7 +178,10 @@ def with_sessions(rows, timeout):
 @given(dense_logs(), questions(), st.sampled_from((0, 3 * SECOND, 300 * SECOND)), VALUES)
 def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later, value):
     asked, unit = asked_unit
-    asked = replace(asked, funnel=replace(asked.funnel, value=value))
+    equals_the_slow_twin(rows, replace(asked, funnel=replace(asked.funnel, value=value)), unit, later, value)
+
+
+def equals_the_slow_twin(rows, asked, unit, later, value):
     answer, question = measured(rows, asked, unit, later)
     units = oracle.funnel_units(with_sessions(rows, 5 * SECOND), question, unit)
     expected = oracle.funnel_steps(units, question)
@@ -218,6 +221,40 @@ def test_every_number_is_that_of_the_slow_twin(rows, asked_unit, later, value):
             if k in run.reached
         ]
         assert (row["value"], row["value_nulls"]) == (sum(v or 0.0 for v in worth), worth.count(None))
+
+
+@st.composite
+def plain_questions(draw: st.DrawFn) -> Asked:
+    """Ask what the first run of most units answers, by steps of which an event fits one."""
+    ties = draw(st.sampled_from(("input", "any", "strict")))
+    grace = draw(st.sampled_from((None, 2 * SECOND))) if ties == "any" else None
+    resolution, entry = draw(st.sampled_from((None, SECOND))), draw(st.sampled_from(("any", "any", "first")))
+    names, within = (
+        draw(st.permutations("abcx"))[: draw(st.integers(1, 4))],
+        draw(st.sampled_from((None, 3 * SECOND, 6 * SECOND, 61 * SECOND))),
+    )
+    rules = {"ties": ties, "entry": entry}
+    return Asked(
+        jk.Funnel(names, within=us(within), missing="ignore",
+                  rules=jk.FunnelRules(**rules, grace=us(grace), resolution=us(resolution))),
+        oracle.Question([oracle.Step((name,)) for name in names], within,
+                        rules=oracle.Rules(**rules, grace=grace or 0, resolution=resolution)),
+    )  # fmt: skip
+
+
+@settings(deadline=None)
+@given(
+    dense_logs(max_events=14), plain_questions(), st.sampled_from((1, 3)), st.sampled_from((0, 3 * SECOND))
+)
+def test_units_whose_first_run_says_all_count_as_by_the_slow_twin(rows, asked, stretch, later):
+    rows = [{**row, "time": row["time"] * stretch} for row in rows]
+    equals_the_slow_twin(rows, asked, "user", later, None)
+    answer, _ = measured(rows, asked, "user", later)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("journeykit.statistics.funnels.tally.is_enough", lambda machine, cells: False)
+        other, _ = measured(rows, asked, "user", later)
+    same(answer, other)
+    assert_frame_equal(answer.times, other.times)
 
 
 def same(answer, other):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.kernels.compiling import kernel
+from journeykit.kernels.compiling import inlined, kernel
 from journeykit.kernels.funnel import FIRST_STEP, LEVEL, MATURED, OPEN
 
 Int64s = npt.NDArray[np.int64]
@@ -16,6 +16,10 @@ REACHED, USERS, OPENED, ENTERED, MATURED_RUNS, CONVERTED = 0, 1, 2, 3, 4, 5
 COUNT, SECONDS, REST, LEAST, MOST = 0, 1, 2, 3, 4
 """Of the sums of times, each groups x steps."""
 MILLION = 1_000_000
+Times = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], Int64s]
+"""Of each time that is kept: whose it is, twice its step plus what it is since, its microseconds."""
+PREVIOUS, FIRST = 0, 1
+"""What a time is since: the step before, the first step."""
 
 
 @kernel
@@ -59,6 +63,25 @@ def add_gap(sums: Int64s, own: int, gap: int) -> None:
     sums[REST, own] += gap % MILLION
     sums[LEAST, own] = min(sums[LEAST, own], gap)
     sums[MOST, own] = max(sums[MOST, own], gap)
+
+
+@inlined
+def add_times(made: Int64s, first: int, level: int, own: int, sums: Int64s, times: Times, n: int) -> int:
+    """Add the times of a run up, and keep them from row n on if there is room; return the row after them.
+
+    ``made[k]`` is when it made step k, from `first` up to `level`. Times from the first step to the second are those
+    from the step before, and nothing is done twice.
+    """
+    whose, which, gaps = times
+    cells = sums.shape[1] // (2 * made.size)
+    for step in range(first + 1, level):
+        for since in range(1 if first > 0 or step == 1 else 2):
+            gap = made[step] - made[step - 1 if since == PREVIOUS else 0]
+            add_gap(sums, (since * cells + own) * made.size + step, gap)
+            if gaps.size > 0:
+                whose[n], which[n], gaps[n] = own, 2 * step + since, gap
+                n += 1
+    return n
 
 
 @kernel

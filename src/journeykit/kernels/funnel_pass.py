@@ -24,11 +24,10 @@ from journeykit.kernels.funnel import (
     next_group,
     next_start,
 )
-from journeykit.kernels.funnel_counts import add_gap
+from journeykit.kernels.funnel_counts import Times, add_times
 from journeykit.kernels.funnel_lists import COLUMNS, TIME, Columns, How, Listing, order_list, relevant_events
 
 Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
 Block = tuple[Int64s, Int64s, Int64s, Int64s]
 """Where a block of paths is listed: `offsets`, `at`, `events` of `relevant_events`; spare rows."""
 State = tuple[Int64s, Int64s, Int64s, Int64s]
@@ -38,9 +37,6 @@ Cells = tuple[Int64s, Int64s, Int64s]
 Counts = tuple[Int64s, Int64s, Int64s, Int64s, Int64s]
 """Per cell: runs by first step, level and whether they are open; runs by matured level; users by step, and the user
 met last (both empty if no user comes twice); the sums of times, see `add_gap`, of (2 x cells x steps)."""
-Times = tuple[Int32s, npt.NDArray[np.uint8], Int64s]
-PREVIOUS, FIRST = 0, 1
-"""What a time is since: the step before, the first step."""
 
 
 @kernel
@@ -80,28 +76,6 @@ def count_one(run: Int64s, own: int, owner: int, counts: Counts) -> None:
 
 
 @inlined
-def add_times(
-    events: Int64s, run: Int64s, chain: Int64s, own: int, counts: Counts, times: Times, n: int
-) -> int:
-    """Add the times of a run up, and keep them from row n on if there is room; return the row after them.
-
-    Times from the first step to the second are those from the step before, and nothing is done twice.
-    """
-    whose, which, gaps = times
-    sums, n_steps, first = counts[4], chain.size, run[FIRST_STEP]
-    cells = sums.shape[1] // (2 * n_steps)
-    for step in range(first + 1, run[LEVEL]):
-        for since in range(1 if first > 0 or step == 1 else 2):
-            before = step - 1 if since == PREVIOUS else 0
-            gap = events[chain[step], TIME] - events[chain[before], TIME]
-            add_gap(sums, (since * cells + own) * n_steps + step, gap)
-            if gaps.size > 0:
-                whose[n], which[n], gaps[n] = own, 2 * step + since, gap
-                n += 1
-    return n
-
-
-@inlined
 def count_unit(
     lo: int, hi: int, events: Int64s, steps: Int64s, exclusions: Int64s, how: How, rules: Rules, path: int, owner: int,
     cells: Cells, state: State, counts: Counts, times: Times, n: int,
@@ -122,7 +96,9 @@ def count_unit(
                 own += np.searchsorted(periods, events[max(start, first), TIME], side="right") - 1
             count_one(run, own, owner, counts)
             if run[LEVEL] > run[FIRST_STEP] + 1:
-                n = add_times(events, run, chain, own, counts, times, n)
+                for step in range(run[FIRST_STEP], run[LEVEL]):
+                    scratch[step] = events[chain[step], TIME]
+                n = add_times(scratch, run[FIRST_STEP], run[LEVEL], own, counts[4], times, n)
         ended = states[2 if start >= 0 else 0]
         first = next_group(events, steps, rules, ended, first, stop, hi, chain)
     return n

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.statistics.funnels.machine import Machine
+from journeykit.statistics.funnels.machine import START, Machine
 from journeykit.statistics.funnels.runs import Runner
 from journeykit.statistics.goals import NEVER, Int64s
 
 if TYPE_CHECKING:
-    from journeykit.kernels.funnel_pass import Block, Counts, State, Times
+    from journeykit.kernels.funnel import Rules
+    from journeykit.kernels.funnel_counts import Times
+    from journeykit.kernels.funnel_pass import Block, Counts, State
 
 MOST_PLACES = 1 << 18
 """Of cells x steps, whose counts are all held."""
@@ -76,29 +78,80 @@ def is_enough(machine: Machine, cells: int) -> bool:
     return not (again or cut) and cells * len(funnel.made) <= MOST_PLACES
 
 
+def first_run_says_all(machine: Machine, runner: Runner) -> bool:
+    """Tell whether a unit counts by its first run, unless events are near to each other or come after its deadline."""
+    from journeykit.kernels.funnel import GREEDY, LINEAR
+
+    funnel, method = machine.funnel, machine.method(runner.overlap)
+    plain = method == LINEAR or (method == GREEDY and not runner.overlap)
+    asks = funnel.excluded or funnel.rules.open_entry or any(step.min_gap is not None for step in funnel.made)
+    chosen = funnel.rules.pick == "latest" or funnel.entry_between is not None or runner.periods.size
+    counted_again = funnel.rules.entry == "all" or not funnel.counts_users_once
+    return plain and not (asks or chosen or counted_again or runner.walk.by_run)
+
+
 def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
     """Count the runs of a shard; `segments` is the cell of the first period of every path."""
-    from journeykit.kernels.funnel import ALL, ANY
-    from journeykit.kernels.funnel_pass import count_paths
+    from journeykit.kernels.funnel import ALL
 
-    walk, machine, funnel, periods = runner.walk, runner.machine, runner.machine.funnel, runner.periods
+    walk, machine, funnel = runner.walk, runner.machine, runner.machine.funnel
     paths, k, method = walk.paths, len(funnel.made), machine.method(runner.overlap)
     rules = machine.rules(method, runner.shard.observed_until, every_run=False)
     counts = room_for_counts(cells, k, counts_users=rules.entry == ALL or not funnel.counts_users_once)
-    most = walk.n_events if rules.entry == ALL or periods.size else paths.n_paths
+    most = walk.n_events if rules.entry == ALL or runner.periods.size else paths.n_paths
     times = room_for_times((2 * k - 3) * most if funnel.keeps_times and k > 1 else 0)
-    tied = np.empty(paths.n_paths, np.int64)
-    n, n_tied = count_paths(
-        (walk.owners, paths.starts, paths.ends), (runner.symbols.codes, walk.states, paths.times), runner.masks,
-        tuple(machine.listing(method, walk.by_run)), (segments, periods, periods[: None if rules.entry == ANY else 0]),
-        machine.steps(method), machine.exclusions, tuple(machine.how(method, runner.overlap)), tuple(rules),
-        *room_for_paths(int(paths.lengths.max(initial=0)), k, method), counts, times, tied,
-    )  # fmt: skip
+    n, rest = 0, None
+    if first_run_says_all(machine, runner):
+        n, rest = count_first_runs(runner, segments, rules, counts, times)
+    whose, which, gaps = times
+    left = (whose[n:], which[n:], gaps[n:])
+    n_left, tied = count_runs(runner, segments, rules, counts, left, rest)
+    n += n_left
     sums = counts[4].reshape(5, 2, cells, k)
     sums[:, 1, :, 1:2] = sums[:, 0, :, 1:2]
     levels, matured, users, _, _ = counts
-    whose, which, gaps = times
-    return Counted(levels, matured, users, sums, whose[:n], which[:n], gaps[:n], tied[:n_tied])
+    return Counted(levels, matured, users, sums, whose[:n], which[:n], gaps[:n], tied)
+
+
+def count_first_runs(
+    runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times
+) -> tuple[int, Int64s]:
+    """Count the paths whose first run says all; return how many times were kept, and which paths are left."""
+    from journeykit.kernels.funnel import FIRST
+    from journeykit.kernels.funnel_first import count_first_runs as count
+
+    paths, machine = runner.walk.paths, runner.machine
+    wanted, rest = machine.steps(rules.method)[:, 0].copy(), np.empty(paths.n_paths, np.int64)
+    wanted[0] = START
+    near = max(machine.grace, machine.tick - 1)
+    rule = (near, machine.tick, machine.window, rules.entry == FIRST, rules.until)
+    n, n_rest = count(
+        (paths.starts, paths.ends), (runner.symbols.codes, paths.times), runner.masks, segments, wanted, rule,
+        counts, times, rest,
+    )  # fmt: skip
+    return n, rest[:n_rest]
+
+
+def count_runs(
+    runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times, chosen: Int64s | None
+) -> tuple[int, Int64s]:
+    """Count the runs of some paths, or of all; return how many times were kept, and the paths that have ties."""
+    from journeykit.kernels.funnel import ANY
+    from journeykit.kernels.funnel_pass import count_paths
+
+    walk, machine, periods, method = runner.walk, runner.machine, runner.periods, rules.method
+    paths = walk.paths
+    owners, starts, ends = walk.owners, paths.starts, paths.ends
+    if chosen is not None:
+        owners, starts, ends, segments = owners[chosen], starts[chosen], ends[chosen], segments[chosen]
+    tied = np.empty(starts.size, np.int64)
+    n, n_tied = count_paths(
+        (owners, starts, ends), (runner.symbols.codes, walk.states, paths.times), runner.masks,
+        tuple(machine.listing(method, walk.by_run)), (segments, periods, periods[: None if rules.entry == ANY else 0]),
+        machine.steps(method), machine.exclusions, tuple(machine.how(method, runner.overlap)), tuple(rules),
+        *room_for_paths(int((ends - starts).max(initial=0)), len(machine.funnel.made), method), counts, times, tied,
+    )  # fmt: skip
+    return n, tied[:n_tied] if chosen is None else chosen[tied[:n_tied]]
 
 
 def room_for_counts(cells: int, k: int, *, counts_users: bool) -> Counts:

@@ -1,0 +1,75 @@
+"""Units whose first run says all, and those that are looked at again. D7.3, D7.4, D7.8, D7.11."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+import journeykit as jk
+
+
+def counted(events, within="3s", steps=("a", "b"), until=None, **rules):
+    """Return how many reach each step, are open at the first, have matured, and convert of these."""
+    log = pl.DataFrame({"time": [time for time, _ in events], "event": [name for _, name in events]})
+    log = log.with_columns(pl.lit("u").alias("user"), pl.col("time").cast(pl.Datetime("us", "UTC")))
+    end = None if until is None else pl.Series([until]).cast(pl.Datetime("us", "UTC"))[0]
+    journeys = jk.read_events(log, user="user", time="time", event="event", observed_until=end)
+    funnel = jk.Funnel(list(steps), within=within, rules=jk.FunnelRules(**rules), missing="ignore")
+    frame = journeys.sessionize("5s").measure(funnel).frame
+    return (
+        frame["reached"].to_list(), frame["open"][0], frame["matured"][0], frame["matured_converted"][-1]
+    )  # fmt: skip
+
+
+S = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("events", "until", "expected"),
+    [
+        pytest.param([(0, "a"), (3 * S, "b")], 9 * S, ([1, 1], 0, 1, 1), id="at the deadline"),
+        pytest.param([(0, "a"), (3 * S + 1, "b")], 9 * S, ([1, 0], 0, 1, 0), id="after it"),
+        pytest.param([(0, "a"), (5 * S, "a"), (6 * S, "b")], 9 * S, ([1, 1], 0, 1, 1), id="a later run"),
+        pytest.param([(0, "a"), (5 * S, "a")], 6 * S, ([1, 0], 1, 1, 0), id="only a later run is open"),
+        pytest.param([(0, "a"), (5 * S, "a")], 8 * S, ([1, 0], 0, 1, 0), id="closed at the end"),
+        pytest.param([(0, "a"), (1 * S, "b")], 2 * S, ([1, 1], 0, 0, 0), id="made, not matured"),
+        pytest.param([(0, "b"), (1 * S, "x")], 9 * S, ([0, 0], 0, 0, 0), id="no run"),
+    ],
+)
+def test_what_a_first_run_says(events, until, expected):
+    assert counted(events, until=until) == expected
+
+
+def test_only_the_first_run_counts_where_that_is_the_rule():
+    events = [(0, "a"), (5 * S, "a"), (6 * S, "b")]
+    assert counted(events, until=7 * S, entry="first") == ([1, 0], 0, 1, 0)
+    assert counted([(0, "a"), (3 * S, "b")], until=7 * S, entry="first") == ([1, 1], 0, 1, 1)
+
+
+def test_events_within_the_grace_of_each_other_are_looked_at_again():
+    events = [(1 * S, "b"), (3 * S, "a")]
+    assert counted(events, until=9 * S, ties="any", grace="2s")[0] == [1, 1]
+    assert counted([(1 * S - 1, "b"), (3 * S, "a")], until=9 * S, ties="any", grace="2s")[0] == [1, 0]
+
+
+def test_events_of_one_tick_are_looked_at_again():
+    events = [(2 * S + 1, "b"), (3 * S - 1, "a"), (6 * S, "c")]
+    assert counted(events, steps=("a", "b", "c"), ties="any", until=9 * S)[0] == [1, 0, 0]
+    assert counted(events, steps=("a", "b"), ties="any", resolution="1s", until=9 * S)[0] == [1, 1]
+
+
+def test_times_are_floored_to_ticks():
+    events = [(1 * S + 900_000, "a"), (4 * S + 950_000, "b")]
+    assert counted(events, until=9 * S)[0] == [1, 0]
+    for entry in ("any", "first"):
+        assert counted(events, until=9 * S, ties="any", resolution="1s", entry=entry)[0] == [1, 1]
+
+
+def test_ties_after_a_complete_run_change_nothing_and_others_are_told():
+    log = pl.DataFrame({
+        "user": ["u"] * 4 + ["v"] * 3, "time": [0, 1, 2, 2, 0, 1, 1], "event": ["a", "b", "b", "a", "x", "b", "a"],
+    })  # fmt: skip
+    journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("5s")
+    answer = journeys.measure(jk.Funnel(["a", "b"], within="3s"))
+    assert answer.frame["reached"].to_list() == [2, 1]
+    assert answer.tie_sensitive == 1
