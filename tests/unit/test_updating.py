@@ -82,3 +82,15 @@ def test_unsigned_counts_keep_their_type() -> None:
     assert rows(found) == [(0, 1, 2, 3, 9)]
     assert found is not None
     assert found[0]["moves"].schema["count"] == pl.UInt32
+
+
+def test_tables_of_many_rows_are_told() -> None:
+    size = 400_000
+    numbered = pl.DataFrame({"source": range(size)}).select(
+        pl.lit(0, pl.Int32).alias("cell"), (pl.col("source") % 64).cast(pl.UInt8).alias("group"),
+        pl.col("source").cast(pl.Int32), pl.lit(3, pl.Int32).alias("target"), count=pl.lit(2, pl.Int64),
+    )  # fmt: skip
+    found = updated({"moves": numbered}, {"moves": numbered}, {"moves": numbered[::2]}, KEYS)
+    assert found is not None
+    assert found[1] == set()
+    assert found[0]["moves"].sort("source").equals(numbered[::2])

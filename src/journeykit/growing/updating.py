@@ -78,7 +78,8 @@ class _Change:
         had = pl.any_horizontal(pl.col(name) != 0 for name in self.sums).fill_null(value=False)
         self.unknown |= set(rows.filter(self._miscounted())[GROUP].to_list())
         rows = rows.filter(pl.col("__after") | (pl.col("__met") & ~(emptied & had)))
-        self.unknown |= set(rows.filter(self._lost())[GROUP].to_list())
+        if self.extremes:
+            self.unknown |= set(rows.filter(self._lost())[GROUP].to_list())
         new = [pl.col(name + NEW).cast(table.schema[name], strict=False).alias(name) for name in self.values]
         return pl.concat([same, rows.select(*self.on, *new).select(table.columns)])
 
@@ -99,7 +100,7 @@ class _Change:
 
     def _lost(self) -> pl.Expr:
         """Tell the rows whose extreme was that of a user who has another now."""
-        lost = [pl.lit(value=False)]
+        lost = []
         for name in self.extremes:
             was, old, new = pl.col(name), pl.col(name + BEFORE), pl.col(name + AFTER)
             beaten = new > was if name.endswith("_min") else new < was
