@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from journeykit.matchers import Match
     from journeykit.models.chain import Chain
     from journeykit.models.changes import Change
+    from journeykit.models.clusters import Clusters
     from journeykit.models.markov import MarkovChain
     from journeykit.models.orders import OrderSelection
     from journeykit.models.what_if import WhatIf
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.differential.differential_paths import DifferentialPaths
     from journeykit.statistics.experiments.experiment import Experiment
     from journeykit.statistics.experiments.metric import Metric
+    from journeykit.statistics.features import Features
     from journeykit.statistics.friction.before_abandonment import FrictionBeforeAbandonment
     from journeykit.statistics.friction.friction import Friction
     from journeykit.statistics.friction.rage import RageRule
@@ -102,6 +104,8 @@ _HOMES = {
     "WhatIf": "models.what_if",
     "MarkovChain": "models.markov",
     "OrderSelection": "models.orders",
+    "Clusters": "models.clusters",
+    "Features": "statistics.features",
     "TopPaths": "statistics.paths.top_paths",
     "Variants": "statistics.paths.variants",
     "NGrams": "statistics.paths.ngrams",
@@ -161,6 +165,7 @@ __all__ = [
     "Attribution",
     "Chain",
     "Change",
+    "Clusters",
     "ConditionsMet",
     "Conversion",
     "DifferentialPaths",
@@ -168,6 +173,7 @@ __all__ = [
     "EventuallyFollows",
     "Exclusion",
     "Experiment",
+    "Features",
     "Flow",
     "Friction",
     "FrictionBeforeAbandonment",

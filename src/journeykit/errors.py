@@ -119,6 +119,16 @@ class BrokenRowError(UnreadableFileError):
         super().__init__(path, format_, f"line {line:,} {reason}", advice)
 
 
+class MissingPackageError(JourneykitError, ImportError):
+    """A package that something needs, and that is not installed with journeykit itself."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(
+            f"{what} needs {package}, which is not installed. Install it with journeykit[{extra}]."
+        )
+
+
 class UnwritableError(JourneykitError, OSError):
     """Answers that cannot be written where they are to go; the reason is in the message."""
 

@@ -41,6 +41,10 @@ def statistics():
         jk.WhatIf(
             jk.Chain("own", of="stage", order=2, open_paths="end"), jk.Change("look", "want", relative=0.2)
         ),
+        jk.Clusters([2, 3], resamples=2, starts=3, rng=1),
+        jk.Clusters(2, of="stage", unit="user", collapse_repeats=True, resamples=0, rng=2),
+        jk.Features(),
+        jk.Features(jk.Match("buy", where=pl.col("device") == "mobile")),
         jk.OrderSelection(2),
         jk.OrderSelection(3, of="stage", unit="user", include_end=True, collapse_repeats=True, top=(1, 2)),
         jk.TopPaths(5),
