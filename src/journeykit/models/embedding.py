@@ -41,8 +41,8 @@ class Embedding:
         Notes
         -----
         ``(1 + ln count) (1 + ln(users / users who have it))``, rows scaled to length 1, projected to the directions in
-        ``(1 + ln count) (1 + ln(users / users who have it))``, rows scaled to length 1, projected to the directions
-        160 bytes per distinct user.
+        which they differ most (truncated singular value decomposition), scaled again. 12 bytes per user and distinct
+        move, 160 bytes per distinct user.
         """
         require_sklearn()
         from scipy.sparse import csr_array, hstack
