@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from journeykit.models.markov import MarkovChain
     from journeykit.models.orders import OrderSelection
     from journeykit.models.what_if import WhatIf
+    from journeykit.models.personas import Personas
     from journeykit.patterns import Matches, Pattern
     from journeykit.plans import scan_events
     from journeykit.reading import read_events
@@ -105,6 +106,7 @@ _HOMES = {
     "MarkovChain": "models.markov",
     "OrderSelection": "models.orders",
     "Clusters": "models.clusters",
+    "Personas": "models.personas",
     "Features": "statistics.features",
     "TopPaths": "statistics.paths.top_paths",
     "Variants": "statistics.paths.variants",
@@ -199,6 +201,7 @@ __all__ = [
     "PathShape",
     "Pattern",
     "PatternCount",
+    "Personas",
     "Pool",
     "Progress",
     "RageRule",

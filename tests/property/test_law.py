@@ -43,6 +43,8 @@ def statistics():
         ),
         jk.Clusters([2, 3], resamples=2, starts=3, rng=1),
         jk.Clusters(2, of="stage", unit="user", collapse_repeats=True, resamples=0, rng=2),
+        jk.Personas("buy", jk.Clusters([1, 2], resamples=1, starts=2, rng=1), channel="device"),
+        jk.Personas("own", jk.Clusters(2, of="stage", resamples=0, rng=3), missing="ignore"),
         jk.Features(),
         jk.Features(jk.Match("buy", where=pl.col("device") == "mobile")),
         jk.OrderSelection(2),

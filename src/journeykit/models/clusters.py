@@ -243,28 +243,29 @@ SELECTION: dict[str, Any] = {
 
 def _tables(found: Clustering | None, ids: pl.DataType, context: Context) -> dict[str, pl.DataFrame]:
     """Return the tables of one cell; without a clustering, empty ones."""
-    frame, moves, selection = (
-        pl.DataFrame(schema=FRAME),
-        pl.DataFrame(schema=MOVES),
-        pl.DataFrame(schema=SELECTION),
-    )
+    moves, selection = pl.DataFrame(schema=MOVES), pl.DataFrame(schema=SELECTION)
     assignments = pl.DataFrame(
         schema={CELL: pl.Int32, USER: ids, GROUP: pl.UInt8, "cluster": pl.Int64, "probability": pl.Float64}
     )
     if found is not None:
-        frame = pl.DataFrame(found.sizes(), schema=FRAME, nan_to_null=True)
         moves = pl.DataFrame(found.moves(), schema=MOVES, nan_to_null=True)
         selection = pl.DataFrame(found.tried, schema=SELECTION, orient="row", nan_to_null=True)
         assignments = found.assignments()
-    frame = with_share(frame, "share", "users", "all_users", context)
-    frame = frame.rename({"share_low": "low", "share_high": "high"})
     return {
-        "frame": frame.select(
-            CELL, "cluster", "users", "all_users", "share", "low", "high", "certainty", "stability"
-        ),
+        "frame": cluster_table(found, context),
         "moves": moves.sort(
             "cluster", pl.col("moves"), "source", "target", descending=[False, True, False, False]
         ),
         "selection": selection,
         "assignments": assignments.select(CELL, USER, GROUP, "cluster", "probability"),
     }
+
+
+def cluster_table(found: Clustering | None, context: Context) -> pl.DataFrame:
+    """Return one row per cluster: its users, their share with Wilson's interval, how sure and how stable it is."""
+    frame = pl.DataFrame({} if found is None else found.sizes(), schema=FRAME, nan_to_null=True)
+    frame = with_share(frame, "share", "users", "all_users", context)
+    frame = frame.rename({"share_low": "low", "share_high": "high"})
+    return frame.select(
+        CELL, "cluster", "users", "all_users", "share", "low", "high", "certainty", "stability"
+    )
