@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from journeykit.models.orders import OrderSelection
     from journeykit.models.what_if import WhatIf
     from journeykit.models.personas import Personas
+    from journeykit.models.propensity import Propensity
     from journeykit.patterns import Matches, Pattern
     from journeykit.plans import scan_events
     from journeykit.reading import read_events
@@ -107,6 +108,7 @@ _HOMES = {
     "OrderSelection": "models.orders",
     "Clusters": "models.clusters",
     "Personas": "models.personas",
+    "Propensity": "models.propensity",
     "Features": "statistics.features",
     "TopPaths": "statistics.paths.top_paths",
     "Variants": "statistics.paths.variants",
@@ -204,6 +206,7 @@ __all__ = [
     "Personas",
     "Pool",
     "Progress",
+    "Propensity",
     "RageRule",
     "Retention",
     "Segment",

@@ -45,6 +45,8 @@ def statistics():
         jk.Clusters(2, of="stage", unit="user", collapse_repeats=True, resamples=0, rng=2),
         jk.Personas("buy", jk.Clusters([1, 2], resamples=1, starts=2, rng=1), channel="device"),
         jk.Personas("own", jk.Clusters(2, of="stage", resamples=0, rng=3), missing="ignore"),
+        jk.Propensity("buy", "2h"),
+        jk.Propensity(jk.Match("cart", where=pl.col("device") == "mobile"), "1d", snapshots=2),
         jk.Features(),
         jk.Features(jk.Match("buy", where=pl.col("device") == "mobile")),
         jk.OrderSelection(2),
