@@ -13,7 +13,7 @@ PLANTED = {"cart": 0.5, "view": 0.1}
 
 
 def planted(users, seed):
-    """Every user looks once, at some time; half of them fill a cart, and half of these buy within a day, else a tenth."""
+    """Every user looks once; half of them fill a cart. Half of these buy within half a day, of the others a tenth."""
     draw = np.random.default_rng(seed)
     rows = []
     for user in range(users):

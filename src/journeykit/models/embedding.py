@@ -63,7 +63,7 @@ class Embedding:
         rare = np.log(profiles.n_users / np.maximum(having, 1)) + 1
         table.data *= rare[table.indices]
         lengths = np.sqrt(np.asarray(table.multiply(table).sum(axis=1)).ravel())
-        table.data /= np.repeat(np.maximum(lengths, 1e-300), np.diff(table.indptr))
+        table.data = table.data / np.repeat(np.maximum(lengths, 1e-300), np.diff(table.indptr))
         dimensions = min(DIMENSIONS, min(table.shape) - 1)
         if dimensions < 1:
             return cls(_scaled(np.asarray(table.todense(), np.float64)))
@@ -77,7 +77,8 @@ class Embedding:
         fitted = KMeans(clusters, n_init=KMEANS_STARTS, random_state=seed % (1 << 32)).fit(
             self.points, sample_weight=weights
         )
-        found, centres = fitted.labels_.astype(np.int64), fitted.cluster_centers_
+        found: Int64s = fitted.labels_.astype(np.int64)
+        centres: Floats = fitted.cluster_centers_
         sizes = np.bincount(found, weights, clusters)
         order = sorted(range(clusters), key=lambda k: (-sizes[k], *centres[k].tolist()))
         return np.argsort(order)[found], centres[order]
@@ -85,7 +86,8 @@ class Embedding:
     def nearest(self, centres: Floats) -> Int64s:
         """Return the nearest centre of every profile."""
         distances = (centres**2).sum(axis=1)[None, :] - 2 * self.points @ centres.T
-        return np.argmin(distances, axis=1).astype(np.int64)
+        found: Int64s = np.argmin(distances, axis=1).astype(np.int64)
+        return found
 
     def silhouette(self, clusters: Int64s) -> float:
         """Return how much nearer profiles are to their own cluster than to the next one, of at most 2,000; -1 to 1."""
@@ -106,7 +108,8 @@ def _entered(profiles: Profiles) -> Int64s:
 
 def _scaled(points: Floats) -> Floats:
     lengths = np.sqrt((points**2).sum(axis=1, keepdims=True))
-    return points / np.maximum(lengths, 1e-300)
+    scaled: Floats = points / np.maximum(lengths, 1e-300)
+    return scaled
 
 
 def require_sklearn() -> None:

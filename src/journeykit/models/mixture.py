@@ -170,8 +170,8 @@ def _started(
     for _ in range(clusters):
         chosen = int(draw.choice(profiles.size, p=chances))
         part = slice(profiles.offsets[chosen], profiles.offsets[chosen + 1])
-        counts = np.bincount(profiles.moves[part], profiles.counts[part], profiles.edges.height)
-        chain = _chains(profiles, counts[:, None], prior)
+        made = np.bincount(profiles.moves[part], profiles.counts[part], profiles.edges.height)
+        chain = _chains(profiles, made[:, None].astype(np.float64), prior)
         chains.append(chain[:, 0])
         under = np.bincount(rows, profiles.counts * np.log(chain[profiles.moves, 0]), profiles.size)
         best = np.maximum(best, under)

@@ -237,18 +237,15 @@ class _Described:
         converted = traits.filter(kind="conversion").select(
             "cluster", pl.col("numerator").cast(pl.Int64).alias("converted")
         )
-        pains = traits.filter((pl.col("kind") == "pain") & (pl.col("excess") > 0))
-        pains = pains.sort("excess", "trait", descending=[True, False]).group_by(
-            "cluster", maintain_order=True
+        pains = (
+            traits.filter((pl.col("kind") == "pain") & (pl.col("excess") > 0))
+            .sort("excess", "trait", descending=[True, False])
+            .group_by("cluster", maintain_order=True)
+            .agg(pl.col("trait").head(PAINS).alias("pains"))
         )
         frame = frame.join(converted, on="cluster", how="left", maintain_order="left")
         frame = with_share(frame, "conversion_rate", "converted", "users", self.context)
-        frame = frame.join(
-            pains.agg(pl.col("trait").head(PAINS).alias("pains")),
-            on="cluster",
-            how="left",
-            maintain_order="left",
-        )
+        frame = frame.join(pains, on="cluster", how="left", maintain_order="left")
         first = typical.filter(place=1).select("cluster", pl.col("path").alias("typical_path"))
         frame = frame.join(first, on="cluster", how="left", maintain_order="left").rename(
             {"cluster": "persona"}
@@ -318,7 +315,7 @@ class _Described:
                 rows.append({
                     "cluster": int(cluster) + 1,
                     "place": place,
-                    "pseudonym": f"persona {int(cluster) + 1}, user {place}",  # type: ignore[call-overload]
+                    "pseudonym": f"persona {int(cluster) + 1}, user {place}",
                     "path": names.gather(part["code"][i]).to_list(),
                     "sessions": about["sessions"][0],
                     "goals": about["goals"][0],

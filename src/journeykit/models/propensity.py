@@ -47,10 +47,10 @@ class PropensityAnswer(Answer):
     frame : polars.DataFrame
         One row per user, by id: ``user``, jackknife ``group``; ``state``: their last event, and their ``stage`` (null
         without stages); ``silence``: seconds since then; ``conversion_probability``: of a goal within the horizon,
-        with ``low`` and ``high``; ``abandonment_risk``: of no event at all within it; ``next_step``: which of the states
-        that follow theirs goes with the largest chance of ever converting, its ``next_step_conversion``, by how much
-        that is more than in their state (``next_step_gain``), and the share of moves that take it (``next_step_share``). Null
-        where no step gains.
+        with ``low`` and ``high``; ``abandonment_risk``: of no event at all within it; ``next_step``: which of the
+        states that follow theirs goes with the largest chance of ever converting, its ``next_step_conversion``, by how
+        much that is more than in their state (``next_step_gain``), and the share of moves that take it
+        (``next_step_share``). Null where no step gains.
     calibration : polars.DataFrame
         One row per tenth of predicted probability, of users that the prediction was not made from: ``users``, mean
         ``predicted`` and ``observed`` share, with Wilson's interval.
@@ -96,7 +96,8 @@ class Propensity(Statistic[PropensityAnswer]):
 
     It is tested on users whose group 5 divides, at the last snapshot, predicted from the others; the table for use is
     then made from all. Next steps come from `Chain` over whole users up to their first goal; steps that were taken less
-    than five times are left out. They go with conversion; whether pushing somebody there converts them, an `Experiment` tells.
+    than five times are left out. They go with conversion; whether pushing somebody there converts them, an
+    `Experiment` tells.
 
     O(snapshots x n); 24 bytes per event for a moment; the answer has 100 bytes and the id per user.
 
