@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from journeykit.models.clusters import Clusters
     from journeykit.models.markov import MarkovChain
     from journeykit.models.orders import OrderSelection
-    from journeykit.models.what_if import WhatIf
     from journeykit.models.personas import Personas
     from journeykit.models.propensity import Propensity
+    from journeykit.models.what_if import WhatIf
     from journeykit.patterns import Matches, Pattern
     from journeykit.plans import scan_events
     from journeykit.reading import read_events

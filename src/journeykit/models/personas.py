@@ -189,7 +189,11 @@ class _CandidatePaths(Statistic[PersonasAnswer]):
         """List the states of these users."""
         rows = UserRows(shard, cells)
         wanted = [self.candidates(cell)[USER] for cell in self.found]
-        asked = rows.ids.is_in(pl.concat(wanted).implode()) if wanted else pl.Series([False] * len(rows.ids))
+        asked = (
+            rows.ids.is_in(pl.concat(wanted).implode())
+            if wanted
+            else pl.Series([False] * len(rows.ids), dtype=pl.Boolean)
+        )
         of = self.question.clusters.of
         states = shard.states(of, "user")[rows.events]
         kept = asked.to_numpy()[rows.owner] & ((states > 0) | (of == "event"))
