@@ -10,6 +10,7 @@ import pytest
 
 import journeykit as jk
 from journeykit.kernels.distances import edit_distances
+from journeykit.models.traits import Trait
 
 KINDS = {"looker": "vvvvs", "buyer": "vcvcb"}
 
@@ -85,6 +86,33 @@ def test_edit_distances_are_those_of_the_whole_table():
     wanted = [[slow_distance(one, two) for two in paths] for one in paths]
     np.testing.assert_allclose(found, wanted, rtol=1e-15)
     assert math.isclose(found[0, 0], 0.0)
+
+
+def test_the_typical_path_counts_all_who_moved_alike():
+    paths = ["ab"] * 10 + ["xyz", "xyzz", "xxyz", "xyyz"]
+    rows = [(user, t, name) for user, path in enumerate(paths) for t, name in enumerate(path)]
+    log = pl.DataFrame(rows, schema=["user", "time", "event"], orient="row")
+    journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30m")
+    found = journeys.measure(jk.Personas("b", jk.Clusters(1, resamples=0, rng=1)))
+    assert found.frame["typical_path"].to_list() == [["a", "b"]]
+
+
+def test_the_interval_of_a_mean_is_the_jackknife_of_the_difference():
+    """Each user a group of their own: the interval is that of leaving out one after the other."""
+    draw = np.random.default_rng(3)
+    seconds, cluster = draw.random(24) * 9, draw.integers(0, 2, 24)
+    trait = Trait("time", "seconds", np.arange(24), seconds, np.ones(24))
+    row = trait.compared(cluster, np.arange(24), 2, 0.95).row(0, named=True)
+
+    def difference(kept):
+        return seconds[kept & (cluster == 0)].mean() - seconds[kept & (cluster == 1)].mean()
+
+    estimate = difference(np.ones(24, bool))
+    spread = sum((difference(np.arange(24) != left_out) - estimate) ** 2 for left_out in range(24))
+    reach = 2.068658 * math.sqrt(23 / 24 * spread)  # Student's t with 23 degrees of freedom
+    assert row["difference"] == pytest.approx(estimate)
+    assert row["difference_low"] == pytest.approx(estimate - reach, rel=1e-6)
+    assert row["difference_high"] == pytest.approx(estimate + reach, rel=1e-6)
 
 
 def test_what_is_refused():
