@@ -71,8 +71,8 @@ class Clustering:
         profiles = self.profiles
         edges, rows = profiles.edges.height, profiles.rows
         key = self.labels[rows] * edges + profiles.moves
-        made = np.bincount(key, profiles.counts * profiles.weights[rows], self.clusters * edges)
-        made = made.reshape(self.clusters, edges).astype(np.float64)
+        counted = np.bincount(key, profiles.counts * profiles.weights[rows], self.clusters * edges)
+        made: Floats = counted.astype(np.float64).reshape(self.clusters, edges)
         chances = np.vstack([_shares(each, profiles) for each in made])
         among_all = _shares(profiles.totals(), profiles)
         cluster, edge = np.nonzero(made)
