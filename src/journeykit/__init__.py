@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from journeykit.models.changes import Change
     from journeykit.models.clusters import Clusters
     from journeykit.models.markov import MarkovChain
+    from journeykit.models.opportunities import Opportunities
     from journeykit.models.orders import OrderSelection
     from journeykit.models.personas import Personas
     from journeykit.models.propensity import Propensity
@@ -104,6 +105,7 @@ _HOMES = {
     "Chain": "models.chain",
     "Change": "models.changes",
     "WhatIf": "models.what_if",
+    "Opportunities": "models.opportunities",
     "MarkovChain": "models.markov",
     "OrderSelection": "models.orders",
     "Clusters": "models.clusters",
@@ -196,6 +198,7 @@ __all__ = [
     "Metric",
     "NGrams",
     "NextEvent",
+    "Opportunities",
     "OrderSelection",
     "OutOfCore",
     "Overview",

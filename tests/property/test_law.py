@@ -49,6 +49,8 @@ def statistics():
         jk.Propensity(jk.Match("cart", where=pl.col("device") == "mobile"), "1d", snapshots=2),
         jk.Features(),
         jk.Features(jk.Match("buy", where=pl.col("device") == "mobile")),
+        jk.Opportunities(jk.Chain("buy")),
+        jk.Opportunities(jk.Chain("own", of="stage", unit="user", order=2)),
         jk.OrderSelection(2),
         jk.OrderSelection(3, of="stage", unit="user", include_end=True, collapse_repeats=True, top=(1, 2)),
         jk.TopPaths(5),
@@ -209,6 +211,7 @@ def values(frame):
             "detectable_difference",
             "always_valid_p",
             "held_out",
+            "in_top_10",
         )
         and not name.startswith("p_")
         and not name.endswith(("_low", "_high", "_examples"))
@@ -348,6 +351,8 @@ def test_one_user_with_one_event_has_an_answer(statistic, rows):
     journeys = journeys_of(log).assign_stages(model, missing="ignore")
     if "missing" in {each.name for each in fields(statistic)}:
         statistic = replace(statistic, missing="ignore")
+    if isinstance(statistic, jk.Opportunities):
+        statistic = replace(statistic, chain=replace(statistic.chain, missing="ignore"))
     answer = journeys.measure(statistic)
     for name in answer.frame.columns:
         if answer.frame.schema[name].is_float():

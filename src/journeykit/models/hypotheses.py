@@ -58,7 +58,7 @@ def homogeneity(chains: Sequence[MarkovChain]) -> ChiSquare:
 
     Notes
     -----
-    Assumes that paths are independent; several sessions of one user make it too sensitive.
+    Takes moves as independent. Those of one path and one user are not quite: p-values are too small then.
 
     References
     ----------
@@ -113,6 +113,10 @@ def memory(
     ChiSquare
         Pearson's, summed over present states. Degrees of freedom are m (m - 1)^2 where every past and future of every
         present occurs; in general (pasts - 1)(futures - 1) of each present state.
+
+    Notes
+    -----
+    Takes triples as independent. Those of one path and one user overlap: p-values are too small then.
     """
     past, present, future = (np.asarray(each, np.int64) for each in (past, present, future))
     pasts, column = np.unique(past, return_inverse=True)
@@ -137,6 +141,10 @@ def symmetry(fitted: Fit, start: int | None) -> ChiSquare:
     -------
     ChiSquare
         Sum over pairs of (n_AB - n_BA)^2 / (n_AB + n_BA); one degree of freedom per pair with moves.
+
+    Notes
+    -----
+    Takes moves as independent. Those of one path and one user are not quite: p-values are too small then.
 
     References
     ----------

@@ -568,7 +568,8 @@ class MarkovChain:
         Returns
         -------
         ChiSquare
-            Bowker's test of symmetry of the moves; paths are closed by joining their ends with the start.
+            Bowker's test of symmetry of the moves; paths are closed by joining their ends with the start. Takes moves
+            as independent; those of one user are not quite, and p-values are too small then.
         """
         from journeykit.models.hypotheses import symmetry
 
