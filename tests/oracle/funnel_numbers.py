@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from tests.oracle.funnel_chains import Run, follows
+from tests.oracle.funnel_chains import Run, follows, with_optional
 from tests.oracle.funnel_rules import Question
 from tests.oracle.funnel_units import Unit, best, clean, runs_of
 from tests.oracle.numbers import SECOND, mean, percentile, rate
@@ -136,7 +136,8 @@ def times_of_runs(
     found = []
     for unit in units:
         top = [run for run in unit.runs if unit.chosen and run.level == unit.level]
-        own = [value for run in top if (value := taken(unit, run, question, k)) is not None]
+        whole = [with_optional(unit.container, question, run) for run in top]
+        own = [value for run in whole if (value := taken(unit, run, question, k)) is not None]
         value = of(own)
         if value is not None:
             found.append(value)

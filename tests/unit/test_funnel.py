@@ -435,3 +435,13 @@ def test_texts_are_numbered_by_their_order(monkeypatch):
         assert found.codes.tolist() == [2, -1, 3, 1, 0, 2]
         assert found.values.to_list() == ["", "a", "b", "é"]
     assert runs._numbered_texts(pl.Series([None], dtype=pl.String)).codes.tolist() == [-1]
+
+
+def test_times_of_all_runs_are_those_of_optional_steps_too():
+    log = pl.DataFrame({"user": ["u"] * 4, "time": [0, 2, 5, 6], "event": ["a", "x", "a", "x"]})
+    journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30s")
+    rules = jk.FunnelRules(times="mean_of_runs")
+    answer = journeys.measure(jk.Funnel(["a", jk.Step("x", optional=True)], within="30s", rules=rules))
+    assert answer.frame["time_mean"].to_list() == [None, 1.5]
+    twice = journeys.measure(jk.Funnel(["a", jk.Step("a", optional=True)], within="30s", rules=rules))
+    assert twice.frame["time_mean"].to_list() == [None, 5.0]
