@@ -50,15 +50,27 @@ def test_what_was_never_counted_cannot_be_taken_away() -> None:
     assert found[1] == {2}
 
 
-def test_extremes_are_known_unless_the_one_that_was_went_away() -> None:
-    def times(*given: tuple[int, int, int]) -> dict[str, pl.DataFrame]:
-        return table(
-            *((0, group, 2, 3, 5, low, high) for group, low, high in given),
-            time_min=pl.Int64,
-            time_max=pl.Int64,
-        )
+def times(*given: tuple[int, int, int], count: int = 5) -> dict[str, pl.DataFrame]:
+    return table(
+        *((0, group, 2, 3, count, low, high) for group, low, high in given),
+        time_min=pl.Int64,
+        time_max=pl.Int64,
+    )
 
-    kept = times((1, 10, 90), (2, 10, 90), (3, 10, 90), (4, 10, 90))
+
+def test_extremes_of_alike_users_and_of_users_who_all_changed_are_known() -> None:
+    kept = times((1, 7, 7), (2, 7, 7), (4, 7, 7), count=9)["moves"].vstack(times((3, 10, 90))["moves"])
+    before = times((1, 7, 7), (2, 7, 7), (3, 10, 90), (4, 7, 7))
+    after = times((2, 7, 8), (3, 20, 80), (4, 8, 8))
+    found = updated({"moves": kept}, before, after, KEYS)
+    assert found is not None
+    assert found[1] == set()
+    told = found[0]["moves"].sort("group").select("group", "count", "time_min", "time_max")
+    assert told.rows() == [(1, 4, 7, 7), (2, 9, 7, 8), (3, 5, 20, 80), (4, 9, 7, 8)]
+
+
+def test_extremes_are_known_unless_the_one_that_was_went_away() -> None:
+    kept = times((1, 10, 90), (2, 10, 90), (3, 10, 90), (4, 10, 90), count=9)
     before = times((1, 20, 80), (2, 10, 80), (3, 10, 90), (4, 30, 90))
     after = times((1, 30, 95), (2, 9, 70), (3, 11, 90), (4, 30, 89))
     found = updated(kept, before, after, KEYS)

@@ -88,7 +88,17 @@ class _Change:
         return pl.col(name).cast(pl.Int64).fill_null(0) - before + after
 
     def _extreme(self, name: str) -> pl.Expr:
-        return (pl.min_horizontal if name.endswith("_min") else pl.max_horizontal)(name, name + AFTER)
+        both = (pl.min_horizontal if name.endswith("_min") else pl.max_horizontal)(name, name + AFTER)
+        return pl.when(self._all_changed()).then(pl.col(name + AFTER)).otherwise(both)
+
+    def _all_changed(self) -> pl.Expr:
+        """Tell the rows to which no other users add."""
+        return pl.all_horizontal(pl.col(name) == pl.col(name + BEFORE) for name in self.sums)
+
+    def _all_alike(self, name: str) -> pl.Expr:
+        """Tell the rows whose least and greatest value are the same, so that it stays whoever goes."""
+        pair = [name[:-4] + ending for ending in EXTREMES]
+        return pl.col(pair[0]) == pl.col(pair[1]) if set(pair) <= set(self.extremes) else pl.lit(value=False)
 
     def _miscounted(self) -> pl.Expr:
         """Tell the rows that lack what is taken away."""
@@ -104,8 +114,9 @@ class _Change:
         for name in self.extremes:
             was, old, new = pl.col(name), pl.col(name + BEFORE), pl.col(name + AFTER)
             beaten = new > was if name.endswith("_min") else new < was
-            lost.append((old == was) & (beaten | new.is_null()))
-        return pl.any_horizontal(each.fill_null(value=False) for each in lost)
+            lost.append((old == was) & (beaten | new.is_null()) & ~self._all_alike(name))
+        known = self._all_changed().fill_null(value=False)
+        return pl.any_horizontal(each.fill_null(value=False) for each in lost) & ~known
 
 
 def _side_by_side(
