@@ -106,3 +106,12 @@ def test_tables_of_many_rows_are_told() -> None:
     assert found is not None
     assert found[1] == set()
     assert found[0]["moves"].sort("source").equals(numbered[::2])
+
+
+def test_a_key_may_have_the_name_of_a_count_and_an_ending() -> None:
+    kept = table((0, 1, 2, 3, 7, 1), count_before=pl.Int32)
+    users = table((0, 1, 2, 3, 2, 1), count_before=pl.Int32)
+    found = updated(
+        kept, users, table(count_before=pl.Int32), {"moves": ("source", "target", "count_before")}
+    )
+    assert rows(found) == [(0, 1, 2, 3, 5, 1)]

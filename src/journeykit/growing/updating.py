@@ -8,7 +8,8 @@ import polars as pl
 
 from journeykit.protocol import CELL, GROUP, Tables, sum_rows
 
-BEFORE, AFTER, NEW = "_before", "_after", "_new"
+BEFORE, AFTER, NEW = " before", " after", " new"
+"""Endings that no column of a tally has."""
 EXTREMES = ("_min", "_max")
 
 
