@@ -50,6 +50,7 @@ def main() -> None:
             continue
         say(text)
         first, again = (measured(journeys, question) for _ in range(2))
+        say(f"  {first[0]:.2f} s, then {again[0]:.2f} s")
         rows.append([type(question).__name__, *(figures(each, 2) for each in (*first[:1], *again)), first[3]])
     columns = ["statistic", "first, wall s", "again, wall s", "CPU s", "peak, MiB", "rows"]
     print(
