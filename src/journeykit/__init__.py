@@ -9,8 +9,9 @@ Nothing is imported before it is used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from journeykit.lazily import attributes
 
 if TYPE_CHECKING:
     from journeykit import datasets, errors, path_transforms, rules, sessions, stages
@@ -248,16 +249,4 @@ __all__ = [
     "stages",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'journeykit' has no attribute {name!r}")
-    home = _HOMES[name]
-    module = import_module(f"journeykit.{home or name}")
-    value = getattr(module, name) if home else module
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = attributes(__name__, _HOMES)

@@ -5,11 +5,11 @@ What works from disk or in processes is imported when it is asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from journeykit.engines.asking import ask, check_questions, counted
 from journeykit.engines.in_memory import Engine, InMemory
+from journeykit.lazily import attributes
 
 if TYPE_CHECKING:
     from journeykit.engines.on_disk import OnDisk
@@ -39,9 +39,4 @@ __all__ = [
     "counted",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return globals()[name]
+__getattr__, __dir__ = attributes(__name__, _HOMES)

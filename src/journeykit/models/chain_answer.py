@@ -27,7 +27,6 @@ from journeykit.statistics.base import (
     Grouped,
     groups_per_cell,
     with_rate,
-    with_wilson,
 )
 
 if TYPE_CHECKING:
@@ -160,9 +159,8 @@ def _observed(
     parts = Grouped(units.with_columns(closed=pl.col("converted") + pl.col("abandoned")), ())
     won, closed = parts.sums("converted"), parts.sums("closed")
     users = outcomes["users"].to_numpy()
-    frame = with_rate(outcomes, "observed", won, closed, np.arange(outcomes.height), groups, users, context)
-    if statistic.unit == "user":
-        frame = with_wilson(frame, ("observed_low", "observed_high"), won.total, closed.total, context)
+    rows, once = np.arange(outcomes.height), statistic.unit == "user"
+    frame = with_rate(outcomes, "observed", won, closed, rows, groups, users, context, once=once)
     first = ["observed", "observed_low", "observed_high"]
     before = outcomes.columns[: outcomes.columns.index("conversion")]
     return frame.select(*before, *first, pl.exclude(*before, *first))

@@ -5,9 +5,9 @@
 imported when one is asked for.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from journeykit.lazily import attributes
 from journeykit.stages.conditions import Condition
 from journeykit.stages.matching import OrderedLog, StageAssignment
 from journeykit.stages.rules import Rule, RuleLike, Stage, event, glob, regex, where
@@ -25,6 +25,24 @@ if TYPE_CHECKING:
         race,
         seven_stage,
     )
+
+_HOMES = {
+    "StageModel": "model",
+    **dict.fromkeys(
+        (
+            "aarrr",
+            "aida",
+            "five_a",
+            "five_stage",
+            "four_stage",
+            "mckinsey_loop",
+            "purchase_decision",
+            "race",
+            "seven_stage",
+        ),
+        "presets",
+    ),
+}
 
 __all__ = [
     "Condition",
@@ -49,14 +67,4 @@ __all__ = [
     "where",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "model" if name == "StageModel" else "presets"
-    globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = attributes(__name__, _HOMES)

@@ -290,8 +290,9 @@ def with_rate(
     *,
     scale: Scale = "logit",
     bounds: tuple[str, str] | None = None,
+    once: bool = False,
 ) -> pl.DataFrame:
-    """Add a ratio and its jackknife interval to a frame. D12.3.
+    """Add a ratio and its interval to a frame: the jackknife's, or Wilson's for shares of users. D12.2, D12.3.
 
     Parameters
     ----------
@@ -313,6 +314,8 @@ def with_rate(
         Where the interval is symmetric.
     bounds : tuple of str, optional
         The columns of the interval, ``<name>_low`` and ``<name>_high`` by default.
+    once : bool
+        Whether the denominator counts every user once, so that Wilson's interval holds.
 
     Returns
     -------
@@ -320,7 +323,7 @@ def with_rate(
         The frame with three more columns; null where the ratio is undefined.
     """
     estimate, ends = rate(
-        frame[CELL].to_numpy(), numerator, denominator, rows, groups, users, context, scale=scale
+        frame[CELL].to_numpy(), numerator, denominator, rows, groups, users, context, scale=scale, once=once
     )
     low, high = bounds or (f"{name}_low", f"{name}_high")
     return with_floats(frame, {name: estimate, low: ends.low, high: ends.high})
@@ -336,17 +339,26 @@ def rate(
     context: Context,
     *,
     scale: Scale = "logit",
+    once: bool = False,
 ) -> tuple[npt.NDArray[np.float64], Bounds]:
-    """Return ratios and their jackknife intervals, NaN where undefined; parameters as of `with_rate`. D12.3."""
+    """Return ratios and their intervals, NaN where undefined; parameters as of `with_rate`. D12.2, D12.3."""
     with np.errstate(divide="ignore", invalid="ignore"):
         bottom = denominator.total[rows]
         estimate = np.where(bottom > 0, numerator.total / bottom, np.nan)
-    known = np.zeros(max([*groups, -1]) + 2, np.int64)
-    known[list(groups)] = list(groups.values())
-    present = known[np.minimum(cells, known.size - 1)]
+    if once:
+        return estimate, wilson(numerator.total, bottom, context.level)
+    present = groups_of_rows(cells, groups)
     return estimate, ratio_bounds(
         numerator, denominator, rows, present, users, scale=scale, level=context.level
     )
+
+
+def groups_of_rows(cells: npt.ArrayLike, groups: Mapping[int, int]) -> npt.NDArray[np.int64]:
+    """Return how many jackknife groups have users in the cell of each row; none where the mapping lacks it."""
+    known = np.zeros(max([*groups, -1]) + 2, np.int64)
+    known[list(groups)] = list(groups.values())
+    found: npt.NDArray[np.int64] = known[np.minimum(np.asarray(cells), known.size - 1)]
+    return found
 
 
 def with_share(frame: pl.DataFrame, name: str, part: str, whole: str, context: Context) -> pl.DataFrame:
@@ -356,22 +368,6 @@ def with_share(frame: pl.DataFrame, name: str, part: str, whole: str, context: C
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(n > 0, x / n, np.nan)
     return with_floats(frame, {name: share, f"{name}_low": ends.low, f"{name}_high": ends.high})
-
-
-def with_wilson(
-    frame: pl.DataFrame,
-    bounds: tuple[str, str],
-    x: npt.ArrayLike,
-    n: npt.ArrayLike,
-    context: Context,
-    where: npt.NDArray[np.bool_] | None = None,
-) -> pl.DataFrame:
-    """Give rows whose denominator counts every user once Wilson's interval instead. D12.2."""
-    ends = wilson(x, n, context.level)
-    kept = np.zeros(frame.height, np.bool_) if where is None else ~where
-    new = zip(bounds, (ends.low, ends.high), strict=True)
-    old = {name: frame[name].fill_null(np.nan).to_numpy() for name in bounds}
-    return with_floats(frame, {name: np.where(kept, old[name], values) for name, values in new})
 
 
 def with_floats(frame: pl.DataFrame, columns: Mapping[str, npt.NDArray[np.float64]]) -> pl.DataFrame:

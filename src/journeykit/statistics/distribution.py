@@ -150,6 +150,22 @@ class Distribution:
         low, high = self.quantile(np.nan_to_num(ends.low)), self.quantile(np.nan_to_num(ends.high, nan=1.0))
         return np.where(np.isnan(ends.low), np.nan, low), np.where(np.isnan(ends.high), np.nan, high)
 
+    def percentiles(
+        self,
+        quantiles: Sequence[float],
+        stem: str,
+        groups: Int64s,
+        level: float,
+        users: npt.ArrayLike | None = None,
+    ) -> dict[str, Floats]:
+        """Return quantiles of microseconds in seconds, with Woodruff intervals, as columns; see `bounds`. D12.5."""
+        columns: dict[str, Floats] = {}
+        for q, name in zip(quantiles, column_names(quantiles, stem), strict=True):
+            value = self.quantile(q)
+            low, high = self.bounds(value, groups, level, users)
+            columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
+        return columns
+
 
 def _grouped(place: Int64s, offsets: Int64s, values: Int64s) -> Int64s:
     """Return values put together by their places."""

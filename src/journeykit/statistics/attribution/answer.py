@@ -22,6 +22,7 @@ from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
     Grouped,
+    groups_of_rows,
     groups_per_cell,
     place_of,
     with_floats,
@@ -324,7 +325,7 @@ class _Credit:
     def _bounded(
         self, name: str, estimate: Floats, parts: Floats, *, identity: bool = False
     ) -> dict[str, Floats]:
-        present = np.array([self.groups.get(cell, 0) for cell in self.channels.totals[CELL]], np.int64)
+        present = groups_of_rows(self.channels.totals[CELL], self.groups)
         bounds = Bounds(np.empty(0), np.empty(0))
         if estimate.size:
             bounds = jackknife(

@@ -14,7 +14,7 @@ from journeykit.differences import Differences
 from journeykit.intervals import FEWEST_GROUPS, GROUPS, jackknife, wilson
 from journeykit.multiple_tests import benjamini_hochberg
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
-from journeykit.statistics.base import UNITS_TABLE, Answer, with_floats
+from journeykit.statistics.base import UNITS_TABLE, Answer, groups_of_rows, with_floats
 from journeykit.statistics.differential.contrast import Counts, contrast, phi
 from journeykit.statistics.differential.counting import bits_per_state
 
@@ -194,7 +194,7 @@ class _Answering:
         bottom_keys: list[str],
     ) -> dict[str, Floats]:  # fmt: skip
         """Return shares and comparisons of all rows, block by block."""
-        groups = np.array([self.groups.get(cell, 0) for cell in totals[CELL]], np.int64)
+        groups = groups_of_rows(totals[CELL], self.groups)
         users = tuple(
             frame[name].fill_null(0).cast(pl.Float64).to_numpy()
             for name in ("converted_users", "abandoned_users")

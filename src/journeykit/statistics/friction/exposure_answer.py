@@ -16,6 +16,7 @@ from journeykit.protocol import CELL, Context, Tables
 from journeykit.statistics.base import (
     Answer,
     Grouped,
+    groups_of_rows,
     groups_per_cell,
     with_floats,
     with_rate,
@@ -146,7 +147,7 @@ class _Comparison:
                 for name in ("abandoned_with", "resolved_with", "abandoned_without", "resolved_without")
             )
             return compare_proportions(x1, n1, x2, n2, self.context.level)
-        present = np.array([self.groups.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+        present = groups_of_rows(frame[CELL], self.groups)
         users = (frame["users_with"].to_numpy(), frame["users_without"].to_numpy())
         return compare_ratios(sums[0], sums[1], present, users, self.context.level)
 

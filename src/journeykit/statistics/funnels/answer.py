@@ -18,6 +18,7 @@ from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
     Grouped,
+    groups_of_rows,
     place_of,
     with_floats,
     with_rate,
@@ -351,7 +352,7 @@ def _with_times(
     context: Context,
 ) -> tuple[pl.DataFrame, pl.LazyFrame | None]:
     """Add the times, from the step before and from the first; and return how many units took how long."""
-    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+    groups = groups_of_rows(frame[CELL], present)
     for stem in STEMS.values():
         frame = with_mean(frame, steps, stem, groups, context.level)
     if not funnel.keeps_times:
@@ -434,13 +435,7 @@ def percentiles(
     table: pl.DataFrame, place: Int64s, rows: int, stem: str, funnel: Funnel, groups: Int64s, level: float
 ) -> dict[str, Floats]:
     """Return the percentiles of each row, in seconds, with Woodruff intervals. D12.5."""
-    taken = Distribution.of(rows, place, table, "gap")
-    columns: dict[str, Floats] = {}
-    for q, name in zip(funnel.quantiles, column_names(funnel.quantiles, stem), strict=True):
-        value = taken.quantile(q)
-        low, high = taken.bounds(value, groups, level)
-        columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
-    return columns
+    return Distribution.of(rows, place, table, "gap").percentiles(funnel.quantiles, stem, groups, level)
 
 
 def _named(funnel: Funnel, frame: pl.DataFrame) -> pl.DataFrame:

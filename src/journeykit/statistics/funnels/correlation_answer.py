@@ -14,7 +14,7 @@ from journeykit.differences import compare_proportions, compare_ratios
 from journeykit.intervals import GROUPS, GroupSums, jackknife, wilson
 from journeykit.multiple_tests import benjamini_hochberg
 from journeykit.protocol import CELL, GROUP, Context, Tables
-from journeykit.statistics.base import Answer, Grouped, place_of, with_floats
+from journeykit.statistics.base import Answer, Grouped, groups_of_rows, place_of, with_floats
 from journeykit.statistics.goals import Floats
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def correlation_answer(question: FunnelCorrelation, tables: Tables, context: Con
     whole, parts = _fourfold(things, outcomes, rows)
     some = tables["outcomes"].filter(pl.col("converted") + pl.col("others") > 0)
     groups = dict(some.group_by(CELL).agg(pl.col(GROUP).n_unique().cast(pl.Int64)).iter_rows())
-    present = np.array([groups.get(cell, 0) for cell in frame[CELL]], np.int64)
+    present = groups_of_rows(frame[CELL], groups)
     once = question.funnel.counts_users_once
     frame = with_floats(frame, _measures(whole, parts, present, once, context.level))
     frame = frame.with_columns(

@@ -17,10 +17,10 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     Statistic,
+    groups_of_rows,
     place_of,
     with_floats,
     with_rate,
-    with_wilson,
 )
 from journeykit.statistics.distribution import Distribution, checked_quantiles, column_names
 from journeykit.statistics.funnels.funnel import Funnel
@@ -184,12 +184,8 @@ class FunnelFrequency(Statistic[FrequencyAnswer]):
         groups = dict(some.group_by(CELL).agg(pl.col(GROUP).n_unique().cast(pl.Int64)).iter_rows())
         frame = between.totals
         rows, units, users = np.arange(frame.height), between.sums("units"), frame["users"]
-        frame = with_rate(
-            frame, "share_with", between.sums("units_with"), units, rows, groups, users, context
-        )
-        if self.funnel.counts_users_once:
-            ends = ("share_with_low", "share_with_high")
-            frame = with_wilson(frame, ends, frame["units_with"], frame["units"], context)
+        some_in, once = between.sums("units_with"), self.funnel.counts_users_once
+        frame = with_rate(frame, "share_with", some_in, units, rows, groups, users, context, once=once)
         frame = with_rate(
             frame, "mean", between.sums("occurrences"), units, rows, groups, users, context, scale="identity"
         )
@@ -203,7 +199,7 @@ class FunnelFrequency(Statistic[FrequencyAnswer]):
     ) -> pl.DataFrame:
         """Add percentiles with Woodruff intervals, the least and the most. D12.5."""
         taken = Distribution.of(frame.height, place_of(numbers, frame, [CELL]), numbers, "occurrences")
-        present = np.array([groups.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+        present = groups_of_rows(frame[CELL], groups)
         for q, name in zip(self.quantiles, self._percentiles, strict=True):
             value = taken.quantile(q)
             low, high = taken.bounds(value, present, context.level, frame["users"].to_numpy())

@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
-from journeykit.statistics.base import Grouped, place_of, with_floats
+from journeykit.statistics.base import Grouped, groups_of_rows, place_of, with_floats
 from journeykit.statistics.funnels.answer import FunnelAnswer, groups_of, percentiles, with_mean
 from journeykit.statistics.funnels.runs import Runs, averages
 from journeykit.statistics.funnels.steps import Step
@@ -119,7 +119,7 @@ def with_spans(funnel: Funnel, answer: FunnelAnswer, tables: Tables, context: Co
     spans = Grouped(_complete(funnel, tables["spans"], tables), tuple(keys))
     frame = spans.totals
     present = groups_of(tables, frame, context)
-    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+    groups = groups_of_rows(frame[CELL], present)
     frame = frame.with_columns(pl.col("time_count").alias("units"))
     frame = with_mean(frame, spans, "time", groups, context.level)
     if funnel.keeps_times:

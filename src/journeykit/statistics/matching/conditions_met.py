@@ -23,7 +23,6 @@ from journeykit.statistics.base import (
     groups_per_cell,
     place_of,
     with_rate,
-    with_wilson,
 )
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.goals import Of, Walk
@@ -138,10 +137,9 @@ class ConditionsMet(Statistic[ConditionsMetAnswer]):
         frame = with_rate(
             frame, "rate", counted.sums("met"), whole.sums("first"), rows, groups_per_cell(tables),
             whole.totals["users"].to_numpy()[rows], context, bounds=("low", "high"),
+            once=self.unit == "user",
         )  # fmt: skip
         frame = frame.with_columns(whole.totals.select("first", "all_units")[rows])
-        if self.unit == "user":
-            frame = with_wilson(frame, ("low", "high"), frame["met"], frame["first"], context)
         titles = pl.Series([match.title for match in self.matches], dtype=pl.String)
         frame = frame.with_columns(pl.lit(titles).gather(pl.col("number") - 1).alias("condition"))
         frame = frame.select(CELL, "condition", "number", "met", "first", "rate", "low", "high", "all_units")

@@ -26,7 +26,6 @@ from journeykit.statistics.base import (
     groups_per_cell,
     place_of,
     with_rate,
-    with_wilson,
 )
 from journeykit.statistics.goals import Of, Walk, state_names
 from journeykit.unknown_names import Missing
@@ -177,11 +176,9 @@ class NextEvent(Statistic[NextEventAnswer]):
         users = whole.totals["users"].to_numpy()[rows]
         frame = with_rate(
             frame, "share", counted.sums("units"), whole.sums("with_run"), rows, groups_per_cell(tables), users,
-            context, bounds=("low", "high"),
+            context, bounds=("low", "high"), once=self.unit == "user",
         )  # fmt: skip
         frame = frame.with_columns(of_all)
-        if self.unit == "user":
-            frame = with_wilson(frame, ("low", "high"), frame["units"], frame["with_run"], context)
         frame = frame.select(CELL, "next", "units", "users", "share", "low", "high", "with_run", "all_units")
         virtual = pl.col("next").replace_strict({START: 0, END: 2}, default=1, return_dtype=pl.Int8)
         ordered = frame.sort([CELL, -pl.col("units"), virtual, "next"], nulls_last=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from journeykit.journeys import Journeys
@@ -18,13 +17,14 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     Statistic,
+    groups_of_rows,
     groups_per_cell,
     place_of,
     with_floats,
     with_rate,
     with_share,
 )
-from journeykit.statistics.distribution import Distribution, checked_quantiles, column_names
+from journeykit.statistics.distribution import Distribution, checked_quantiles
 from journeykit.statistics.goals import Walk
 from journeykit.unknown_names import Missing
 
@@ -161,13 +161,8 @@ class PatternCount(Statistic[PatternCountAnswer]):
     ) -> pl.DataFrame:
         """Add percentiles of the time that a match takes, in seconds, with Woodruff intervals. D12.5."""
         taken = Distribution.of(frame.height, place_of(times, frame, [CELL]), times, "gap")
-        present = np.array([groups.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
-        columns: dict[str, npt.NDArray[np.float64]] = {}
-        for q, name in zip(self.quantiles, column_names(self.quantiles, "time"), strict=True):
-            value = taken.quantile(q)
-            low, high = taken.bounds(value, present, context.level)
-            columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
-        return with_floats(frame, columns)
+        present = groups_of_rows(frame[CELL], groups)
+        return with_floats(frame, taken.percentiles(self.quantiles, "time", present, context.level))
 
 
 def as_pattern(given: Pattern | str, missing: Missing | None = None) -> Pattern:

@@ -20,6 +20,7 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     Statistic,
+    groups_of_rows,
     groups_per_cell,
     place_of,
     with_floats,
@@ -28,11 +29,10 @@ from journeykit.statistics.base import (
 )
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
-from journeykit.statistics.distribution import Distribution, checked_quantiles, column_names
+from journeykit.statistics.distribution import Distribution, checked_quantiles
 from journeykit.statistics.goals import (
     Bools,
     Codes,
-    Floats,
     Int32s,
     Int64s,
     Marks,
@@ -275,13 +275,8 @@ class Conversion(Statistic[ConversionAnswer]):
     ) -> pl.DataFrame:
         """Add percentiles of the time to convert, in seconds, with Woodruff intervals. D12.5."""
         taken = Distribution.of(frame.height, place_of(times, frame, [CELL, "state"]), times, "gap")
-        present = np.array([groups.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
-        columns: dict[str, Floats] = {}
-        for q, name in zip(self.quantiles, column_names(self.quantiles, "time"), strict=True):
-            value = taken.quantile(q)
-            low, high = taken.bounds(value, present, context.level)
-            columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
-        return with_floats(frame, columns)
+        present = groups_of_rows(frame[CELL], groups)
+        return with_floats(frame, taken.percentiles(self.quantiles, "time", present, context.level))
 
     def _notes(self) -> list[str]:
         notes = [] if self.within else ["No window: a goal at any later time of the unit counts."]

@@ -18,13 +18,14 @@ from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import (
     Answer,
     Grouped,
+    groups_of_rows,
     groups_per_cell,
     place_of,
     with_floats,
     with_rate,
     with_share,
 )
-from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.statistics.distribution import Distribution
 from journeykit.statistics.incidence import Incidence
 from journeykit.statistics.waiting import Waits
 
@@ -169,7 +170,7 @@ def time_between_answer(
     cells, groups = units.totals.select(CELL, "users"), groups_per_cell(tables)
     waits = tables["waits"].sort(CELL, GROUP, "closed", "wait")
     ended = waits.filter(pl.col("closed") == 1)
-    present = np.array([groups.get(cell, 0) for cell in cells[CELL]], np.int64)
+    present = groups_of_rows(cells[CELL], groups)
     users, rows = cells["users"].to_numpy(), np.arange(cells.height)
 
     def sums(part: pl.DataFrame, value: pl.Expr) -> GroupSums:
@@ -193,11 +194,7 @@ def time_between_answer(
     seconds = sums(ended, count * pl.col("wait") / 1e6)
     frame = with_rate(frame, "time_mean", seconds, done, rows, groups, users, context, scale="log")
     taken = Distribution.of(cells.height, place_of(ended, cells, [CELL]), ended, "wait")
-    columns: dict[str, Floats] = {}
-    for q, name in zip(statistic.quantiles, column_names(statistic.quantiles, "time"), strict=True):
-        value = taken.quantile(q)
-        low, high = taken.bounds(value, present, context.level)
-        columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
+    columns = taken.percentiles(statistic.quantiles, "time", present, context.level)
     reached = Waits.of(cells, (CELL,), waits, "wait", "closed").censored(present, users, context.level)
     columns |= {
         "survival_median": reached.value, "survival_median_low": reached.low, "survival_median_high": reached.high

@@ -19,6 +19,7 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     described,
+    groups_of_rows,
     groups_per_cell,
     with_floats,
     with_rate,
@@ -128,9 +129,7 @@ class _Rows:
         self.units = Grouped(tables[UNITS_TABLE], ())
         self.cells = self.units.totals
         self.groups = groups_per_cell(tables)
-        self.group_counts = np.array(
-            [self.groups.get(cell, 0) for cell in self.cells[CELL].to_list()], np.int64
-        )
+        self.group_counts = groups_of_rows(self.cells[CELL], self.groups)
         self.parts: list[pl.DataFrame] = []
         listed: tuple[tuple[str, str, str | None], ...] = (
             ("durations", "duration", None),

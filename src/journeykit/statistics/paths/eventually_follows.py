@@ -24,7 +24,6 @@ from journeykit.statistics.base import (
     groups_per_cell,
     place_of,
     with_rate,
-    with_wilson,
 )
 from journeykit.statistics.checks import check_states
 from journeykit.statistics.counting import CountingRows
@@ -166,9 +165,8 @@ class EventuallyFollows(Statistic[FollowingTable]):
             source["users"],
             context,
             bounds=("low", "high"),
+            once=self.unit == "user",
         )
-        if self.unit == "user":
-            frame = with_wilson(frame, ("low", "high"), frame["paths"], source["paths"], context)
         names = state_names(self.of, context)
         frame = frame.with_columns(names.gather(frame[side]).alias(side) for side in PAIR)
         value = "pairs" if self.per == "pair" else "paths"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,14 @@ from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
     Grouped,
+    groups_of_rows,
     groups_per_cell,
     place_of,
     seconds,
     with_floats,
     with_rate,
-    with_wilson,
 )
-from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.statistics.distribution import Distribution
 from journeykit.statistics.paths.walk import END, OTHER, START, all_names, lost_note
 
 if TYPE_CHECKING:
@@ -125,10 +125,8 @@ def _nodes(
         groups_per_cell(tables),
         frame["users"],
         context,
+        once=statistic.unit == "user",
     )
-    if statistic.unit == "user":
-        bounds = ("drop_off_low", "drop_off_high")
-        frame = with_wilson(frame, bounds, frame["dropped"], frame["paths"], context)
     kind = pl.col("state").replace_strict(*RANKS, default=0)
     return frame.sort(CELL, "step", kind, -pl.col("paths"), "state")
 
@@ -151,9 +149,8 @@ def _edges(
         source["users"],
         context,
         bounds=("low", "high"),
+        once=statistic.unit == "user",
     )
-    if statistic.unit == "user":
-        frame = with_wilson(frame, ("low", "high"), frame["paths"], source["paths"], context)
     frame = seconds(frame, {"time_mean": pl.col("time_sum") / pl.col("paths")}).drop("time_sum")
     timed = pl.when(pl.col("target") != END).then("time_mean").alias("time_mean")
     return frame.with_columns(timed)
@@ -165,12 +162,8 @@ def _with_quantiles(
     """Add percentiles of the time per edge with Woodruff intervals. D12.5."""
     times = Distribution.of(frame.height, place_of(gaps, frame, [CELL, *EDGE]), gaps, "gap")
     present = groups_per_cell(tables)
-    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
-    columns: dict[str, Any] = {}
-    for q, name in zip(statistic.quantiles, column_names(statistic.quantiles, "time"), strict=True):
-        value = times.quantile(q)
-        low, high = times.bounds(value, groups, context.level, frame["users"])
-        columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
+    groups = groups_of_rows(frame[CELL], present)
+    columns = times.percentiles(statistic.quantiles, "time", groups, context.level, frame["users"])
     return with_floats(frame, columns)
 
 

@@ -24,7 +24,6 @@ from journeykit.statistics.base import (
     groups_per_cell,
     place_of,
     with_rate,
-    with_wilson,
 )
 from journeykit.statistics.checks import check_states
 from journeykit.statistics.goals import state_names
@@ -165,9 +164,8 @@ class SequentialPatterns(Statistic[SequentialPatternTable]):
             total["users"],
             context,
             bounds=("low", "high"),
+            once=self.unit == "user",
         )
-        if self.unit == "user":
-            frame = with_wilson(frame, ("low", "high"), frame["paths"], total["paths"], context)
         frame = shown.join(frame, on=[CELL, "number"], how="left", maintain_order="left").drop("number")
         if self.n is not None and shown.group_by(CELL).len().filter(pl.col("len") == self.n).height:
             told = f"The {self.n:,} most frequent patterns are shown; there may be more."

@@ -23,7 +23,6 @@ from journeykit.statistics.base import (
     groups_per_cell,
     place_of,
     with_rate,
-    with_wilson,
 )
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.paths.walk import (
@@ -280,7 +279,7 @@ def _with_share(statistic: StepMatrix, steps: pl.DataFrame, tables: Tables, cont
     by_row, units = Grouped(steps, KEYS), Grouped(tables[UNITS_TABLE], ())
     of_cell = place_of(by_row.totals, units.totals, [CELL])
     frame = by_row.totals.with_columns(paths_total=units.totals["paths"].gather(of_cell))
-    frame = with_rate(
+    return with_rate(
         frame,
         "share",
         by_row.sums("paths"),
@@ -290,10 +289,8 @@ def _with_share(statistic: StepMatrix, steps: pl.DataFrame, tables: Tables, cont
         units.totals["users"].to_numpy()[of_cell],
         context,
         bounds=("low", "high"),
+        once=statistic.unit == "user",
     )
-    if statistic.unit == "user":
-        frame = with_wilson(frame, ("low", "high"), frame["paths"], frame["paths_total"], context)
-    return frame
 
 
 def _ordered(frame: pl.DataFrame, names: pl.Series) -> pl.DataFrame:

@@ -17,14 +17,14 @@ from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
     Grouped,
+    groups_of_rows,
     groups_per_cell,
     place_of,
     seconds,
     with_floats,
     with_rate,
-    with_wilson,
 )
-from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.statistics.distribution import Distribution
 from journeykit.threads import on_all_cores
 
 if TYPE_CHECKING:
@@ -238,12 +238,19 @@ def _with_share(statistic: TopPaths, shown: pl.DataFrame, tables: Tables, contex
     of_cell = place_of(by_row.totals, units.totals, [CELL])
     frame = by_row.totals.with_columns(paths_total=units.totals["paths"].gather(of_cell))
     users = units.totals["users"].to_numpy()[of_cell]
-    frame = with_rate(
-        frame, "share", paths, units.sums("paths"), of_cell, groups, users, context, bounds=("low", "high")
-    )
     once = statistic.unit == "user"
-    if once:
-        frame = with_wilson(frame, ("low", "high"), frame["paths"], frame["paths_total"], context)
+    frame = with_rate(
+        frame,
+        "share",
+        paths,
+        units.sums("paths"),
+        of_cell,
+        groups,
+        users,
+        context,
+        bounds=("low", "high"),
+        once=once,
+    )
     if statistic.goal:
         each = np.arange(frame.height)
         frame = with_rate(
@@ -255,10 +262,8 @@ def _with_share(statistic: TopPaths, shown: pl.DataFrame, tables: Tables, contex
             groups,
             frame["users"].to_numpy(),
             context,
+            once=once,
         )
-    if statistic.goal and once:
-        bounds = ("conversion_rate_low", "conversion_rate_high")
-        frame = with_wilson(frame, bounds, frame["converted"], frame["paths"], context)
     frame = frame[place_of(shown, frame, ROW)].with_columns(shown["path"])
     if statistic.length is None:
         frame = frame.with_columns(
@@ -273,12 +278,8 @@ def _with_durations(
     """Add percentiles of the duration of each row, with Woodruff intervals. D12.5."""
     durations, present = tables["durations"], groups_per_cell(tables)
     counts = Distribution.of(frame.height, durations["row"].to_numpy(), durations, "duration")
-    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
-    columns: dict[str, Any] = {}
-    for q, name in zip(statistic.quantiles, column_names(statistic.quantiles, "duration"), strict=True):
-        value = counts.quantile(q)
-        low, high = counts.bounds(value, groups, context.level, frame["users"])
-        columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
+    groups = groups_of_rows(frame[CELL], present)
+    columns = counts.percentiles(statistic.quantiles, "duration", groups, context.level, frame["users"])
     return with_floats(frame, columns)
 
 

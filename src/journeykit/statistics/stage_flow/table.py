@@ -16,6 +16,7 @@ from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
     Grouped,
+    groups_of_rows,
     groups_per_cell,
     place_of,
     with_floats,
@@ -171,7 +172,7 @@ class _StageTable:
     def _with_medians(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Add the Kaplan-Meier median of the dwell of all visits, the last ones censored. D14.1."""
         waits = Waits.of(frame, (CELL, "stage"), self.tables["dwells"], "dwell", "closed")
-        groups = np.array([self.groups.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
+        groups = groups_of_rows(frame[CELL], self.groups)
         found = waits.censored(groups, frame["visited_users"].to_numpy(), self.context.level)
         return with_floats(
             frame,

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownNameError
 from journeykit.protocol import CELL, GROUP, Context, Tables
-from journeykit.statistics.base import UNITS_TABLE, Answer, groups_per_cell, place_of, with_floats
-from journeykit.statistics.distribution import Distribution, column_names
+from journeykit.statistics.base import (
+    UNITS_TABLE,
+    Answer,
+    groups_of_rows,
+    groups_per_cell,
+    place_of,
+    with_floats,
+)
+from journeykit.statistics.distribution import Distribution
 from journeykit.statistics.transitions.numbers import Coded, Numbers
 
 if TYPE_CHECKING:
@@ -273,12 +280,8 @@ def _with_quantiles(
     things = place_of(gaps, frame, [CELL, "source", "target"])
     times = Distribution.of(frame.height, things, gaps, "gap")
     present = groups_per_cell(tables)
-    groups = np.array([present.get(cell, 0) for cell in frame[CELL].to_list()], np.int64)
-    columns: dict[str, Any] = {}
-    for q, name in zip(statistic.quantiles, column_names(statistic.quantiles, "time"), strict=True):
-        value = times.quantile(q)
-        low, high = times.bounds(value, groups, context.level, frame["users"])
-        columns |= {name: value / 1e6, f"{name}_low": low / 1e6, f"{name}_high": high / 1e6}
+    groups = groups_of_rows(frame[CELL], present)
+    columns = times.percentiles(statistic.quantiles, "time", groups, context.level, frame["users"])
     return with_floats(frame, columns)
 
 
