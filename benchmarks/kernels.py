@@ -93,7 +93,7 @@ def kernels(peer: Any) -> list[Pass]:
     steps = ("product_view", "add_to_cart", "checkout", "purchase")
     asked = jk.Funnel(steps, within="7d")
     walk = Walk(journeys, Cells(), "event", "user")
-    funnel = Runner(Machine(asked, "input"), journeys, walk, np.empty(0, np.int64))
+    funnel = Runner(Machine(asked, "input"), journeys, walk)
     weeks = START_US + 7 * DAY_US * np.arange(5)
     triangle, members = np.zeros((1, 4, 4), np.int64), np.zeros(1, np.int64)
     scratch = tuple(np.empty(4, np.int64) for _ in range(3))

@@ -83,10 +83,9 @@ class Cells:
     def of(self, paths: Paths, unit: Unit) -> Int32s:
         """Return the cell of every path of a shard, by the period of its first event."""
         cells = self.segments(paths, unit)
-        if self.period_starts is not None:
-            first = paths.times[paths.starts]
-            cells += np.searchsorted(self.period_starts, first, side="right").astype(np.int32) - np.int32(1)
-        return cells
+        if self.period_starts is None:
+            return cells
+        return self.at(cells, paths.times[paths.starts]).astype(np.int32)
 
     def segments(self, paths: Paths, unit: Unit) -> Int32s:
         """Return for every path of a shard the cell of its segment's first period; the next ones follow."""
@@ -95,6 +94,12 @@ class Cells:
             for group, (first, last) in enumerate(pairwise(paths.user_paths[self.groups.bounds].tolist())):
                 cells[first:last] += np.int32(group * self.per_group)
         return cells
+
+    def at(self, segments: npt.NDArray[np.integer[Any]], times: Int64s) -> Int64s:
+        """Return the cells of what falls into periods by these times, from those that `segments` gives."""
+        if self.period_starts is None:
+            return segments.astype(np.int64, copy=False)
+        return segments + np.searchsorted(self.period_starts, times, side="right") - 1
 
     def by_group(self, groups: Groups) -> Cells:
         """Return the cells of a shard with these groups."""

@@ -225,7 +225,7 @@ def _blocks(
         cell = own_cells[own][path]
         if cells.period_starts is not None:
             at = np.where(converted, paths.times[goals], touches[1][lasts - 1])
-            cell = cell + np.searchsorted(cells.period_starts, at, side="right") - 1
+            cell = cells.at(cell, at).astype(np.int32)
         earned = np.where(converted, values[goals], 0.0) if values.size else values
         yield TouchPaths(
             touches[0], touches[1], firsts, lasts, cell.astype(np.int32), owners[own][path],

@@ -142,13 +142,11 @@ class _Counting:
     """The tables of one shard."""
 
     def __init__(self, question: FunnelCorrelation, shard: Journeys, cells: Cells) -> None:
-        self.funnel, self.of, self.shard = question.funnel, question.of, shard
+        self.funnel, self.of, self.shard, self.cells = question.funnel, question.of, shard, cells
         self.walk = Walk(shard, cells, self.funnel.of, self.funnel.container)
         self.machine = Machine(self.funnel, self.funnel.rules.ties)
-        starts = cells.period_starts
-        self.periods = np.empty(0, np.int64) if starts is None else starts.astype(np.int64)
         self.segments = cells.segments(self.walk.paths, self.funnel.container).astype(np.int64)
-        self.runner = Runner(self.machine, shard, self.walk, self.periods)
+        self.runner = Runner(self.machine, shard, self.walk, cells.period_starts)
         self.totals = np.zeros((cells.count, 2), np.int64)
         self.numbers = None if self.of == "events" else numbers_of(shard, (self.of,), self.funnel.container)
         self.size = self.walk.n_states if self.numbers is None else self.numbers.count
@@ -160,9 +158,7 @@ class _Counting:
         """Count the runs of a block that reached a step."""
         some = runs.rows[:, LEVEL] > runs.rows[:, FIRST_STEP]
         path, rows = runs.path[some], runs.rows[some]
-        cell = self.segments[path]
-        if self.periods.size:
-            cell = cell + np.searchsorted(self.periods, runs.start_times[some], side="right") - 1
+        cell = self.cells.at(self.segments[path], runs.start_times[some])
         converted = (rows[:, LEVEL] == self.machine.required.size) & (rows[:, FIRST_STEP] == 0)
         self.totals += np.bincount(2 * cell + ~converted, minlength=self.totals.size).reshape(-1, 2)
         if self.numbers is None:

@@ -188,15 +188,11 @@ class FunnelDifference(Statistic[DifferenceAnswer]):
 def reached_steps(funnel: Funnel, shard: Journeys, cells: Cells) -> pl.DataFrame:
     """Count the units (or runs) of every user of a shard at every step that they reach: cell, user, step, n."""
     walk = Walk(shard, cells, funnel.of, funnel.container)
-    starts = cells.period_starts
-    periods = np.empty(0, np.int64) if starts is None else starts.astype(np.int64)
     segments = cells.segments(walk.paths, funnel.container)
     empty = {CELL: pl.Int32, "user": pl.Int64, "step": pl.Int64}
     parts = [pl.DataFrame(schema=empty)]
-    for runs in Runner(Machine(funnel, funnel.rules.ties), shard, walk, periods).runs():
-        cell = segments[runs.path]
-        if periods.size:
-            cell = cell + np.searchsorted(periods, runs.start_times, side="right").astype(np.int32) - 1
+    for runs in Runner(Machine(funnel, funnel.rules.ties), shard, walk, cells.period_starts).runs():
+        cell = cells.at(segments[runs.path], runs.start_times)
         run, step = np.nonzero(runs.at >= 0)
         columns = {CELL: cell[run].astype(np.int32), "user": walk.owners[runs.path[run]], "step": step + 1}
         parts.append(pl.DataFrame(columns, schema=empty))

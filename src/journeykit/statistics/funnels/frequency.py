@@ -225,13 +225,11 @@ class _Counting:
 
     def __init__(self, question: FunnelFrequency, shard: Journeys, cells: Cells) -> None:
         funnel = question.funnel
-        self.ends, self.count = question.ends, cells.count
+        self.ends, self.cells = question.ends, cells
         self.walk = Walk(shard, cells, funnel.of, funnel.container)
         self.machine = Machine(funnel, funnel.rules.ties)
-        starts = cells.period_starts
-        self.periods = np.empty(0, np.int64) if starts is None else starts.astype(np.int64)
         self.segments = cells.segments(self.walk.paths, funnel.container).astype(np.int64)
-        self.runner = Runner(self.machine, shard, self.walk, self.periods)
+        self.runner = Runner(self.machine, shard, self.walk, cells.period_starts)
         self.symbols = symbols_of(shard, [question.match], funnel.of, funnel.container)
         self.rows: list[tuple[Int64s, Int64s, Int64s]] = [(np.empty(0, np.int64),) * 3]
 
@@ -240,9 +238,7 @@ class _Counting:
         a, b = self.ends
         own = np.flatnonzero((runs.at[:, a] >= 0) & (runs.at[:, b] >= 0))
         path = runs.path[own]
-        cell = self.segments[path]
-        if self.periods.size:
-            cell = cell + np.searchsorted(self.periods, runs.start_times[own], side="right") - 1
+        cell = self.cells.at(self.segments[path], runs.start_times[own])
         self.rows.append((cell, self.walk.owners[path], self._occurrences(runs.some(own))))
 
     def _occurrences(self, runs: Runs) -> Int64s:

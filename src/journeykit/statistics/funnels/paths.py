@@ -40,7 +40,7 @@ def around(funnel: Funnel, journeys: Journeys, place: Place) -> Journeys:
     paths = walk.paths
     by_time = funnel.rules.ties != "input" or (place.dropped and place.part == "before")
     first, last = np.full(paths.n_paths, NEVER), np.full(paths.n_paths, -NEVER)
-    for runs in Runner(Machine(funnel, funnel.rules.ties), journeys, walk, np.empty(0, np.int64)).runs():
+    for runs in Runner(Machine(funnel, funnel.rules.ties), journeys, walk).runs():
         _place_ends(funnel, place, runs, paths.times if by_time else None, first, last)
     lengths = paths.ends - paths.starts
     at = np.repeat(paths.starts - lengths.cumsum() + lengths, lengths) + np.arange(lengths.sum())

@@ -131,8 +131,9 @@ def averages(runs: Runs, of: Int64s, before: int, step: int) -> tuple[Int64s, Fl
 class Runner:
     """Finds the runs of one shard."""
 
-    def __init__(self, machine: Machine, shard: Journeys, walk: Walk, periods: Int64s) -> None:
-        self.machine, self.shard, self.walk, self.periods = machine, shard, walk, periods
+    def __init__(self, machine: Machine, shard: Journeys, walk: Walk, periods: Int64s | None = None) -> None:
+        self.machine, self.shard, self.walk = machine, shard, walk
+        self.periods = np.empty(0, np.int64) if periods is None else periods.astype(np.int64)
         funnel = machine.funnel
         self.unit = funnel.container
         self.symbols = symbols_of(shard, machine.matches, funnel.of, self.unit)

@@ -47,11 +47,9 @@ class Counting:
 
     def __init__(self, funnel: Funnel, shard: Journeys, walk: Walk, cells: Cells) -> None:
         self.funnel, self.shard, self.walk, self.cells = funnel, shard, walk, cells
-        starts = cells.period_starts
-        self.periods = np.empty(0, np.int64) if starts is None else starts.astype(np.int64)
         self.segments = cells.segments(walk.paths, funnel.container).astype(np.int64)
         self.machine = Machine(funnel, funnel.rules.ties)
-        self.runner = Runner(self.machine, shard, walk, self.periods)
+        self.runner = Runner(self.machine, shard, walk, cells.period_starts)
         self.steps: list[tuple[Int64s, Columns]] = []
         self.times: list[tuple[npt.NDArray[Any], ...]] = [(np.empty(0, np.int64),) * 4]
         self.ties = np.zeros(cells.count, np.int64)
@@ -114,10 +112,7 @@ class Counting:
 
     def _cell(self, runs: Runs) -> Int64s:
         """Return the cell of every run: the segment of its path, the period of its first event."""
-        cell = self.segments[runs.path]
-        if self.periods.size == 0:
-            return cell
-        return cell + np.searchsorted(self.periods, runs.start_times, side="right") - 1
+        return self.cells.at(self.segments[runs.path], runs.start_times)
 
     def _counted(self, runs: Runs, group: Int64s, n: int) -> Columns:
         """Return the columns of the table of steps, each groups x steps."""

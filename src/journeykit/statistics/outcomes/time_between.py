@@ -134,10 +134,8 @@ class TimeBetween(Statistic[TimeBetweenAnswer]):
             paths.starts, paths.ends, paths.times, symbols.codes, symbols.masks.astype(np.uint8), stops, rule,
             path, origin, wait, closed,
         )  # fmt: skip
-        path, cell = path[:n], cells.segments(paths, self.unit)[path[:n]]
-        if cells.period_starts is not None:
-            started = paths.times[origin[:n]]
-            cell = cell + np.searchsorted(cells.period_starts, started, side="right") - 1
+        path = path[:n]
+        cell = cells.at(cells.segments(paths, self.unit)[path], paths.times[origin[:n]])
         owners = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))
         listed = pl.DataFrame({CELL: cell.astype(np.int32), "closed": closed[:n], "wait": wait[:n]})
         users = pl.DataFrame({CELL: cell.astype(np.int32), "user": owners[path]})
