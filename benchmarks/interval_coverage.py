@@ -23,7 +23,7 @@ import polars as pl
 
 import journeykit as jk
 from journeykit.datasets import ShopTruth, SimulatedShop, simulate_shop
-from journeykit.intervals import GROUPS, jackknife
+from journeykit.mathematics.intervals import GROUPS, jackknife
 from journeykit.protocol import Context, Tables
 
 Measurer = Callable[[SimulatedShop], pl.DataFrame]

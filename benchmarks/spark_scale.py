@@ -109,8 +109,8 @@ def pack(table: Any, n_buckets: int) -> dict[str, float]:
 
     import polars as pl
 
-    from journeykit import distributed
     from journeykit.engines.counting import Count
+    from journeykit.sharding import distributed
     from journeykit.sources.canonical import Roles
 
     cutting = distributed.Cutting(Roles("user_id", "ts", "event"), n_buckets, keep=False, sized=True)

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from journeykit.lazily import attributes
+from journeykit.support.lazily import attributes
 
 if TYPE_CHECKING:
     from journeykit import datasets, errors, path_transforms, rules, sessions, stages
     from journeykit.cells import Segment
-    from journeykit.cleaning import PathCleaning
     from journeykit.comparisons.changes import decompose_change
     from journeykit.comparisons.compare import compare
     from journeykit.engines import InMemory, OutOfCore, Pool, Progress, Spark
     from journeykit.errors import JourneykitError, JourneykitWarning
-    from journeykit.events import Events
+    from journeykit.events.events import Events
+    from journeykit.events.reading import read_events
     from journeykit.growing import Store, open_store
-    from journeykit.journeys import Journeys, open_journeys
-    from journeykit.matchers import Match
+    from journeykit.journeys.cleaning import PathCleaning
+    from journeykit.journeys.journeys import Journeys, open_journeys
     from journeykit.models.chain import Chain
     from journeykit.models.changes import Change
     from journeykit.models.clusters import Clusters
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from journeykit.models.propensity import Propensity
     from journeykit.models.what_if import WhatIf
     from journeykit.patterns import Matches, Pattern
+    from journeykit.patterns.matchers import Match
     from journeykit.plans import scan_events
-    from journeykit.reading import read_events
     from journeykit.sessions import SessionRule
     from journeykit.stages import Stage, StageModel
     from journeykit.statistics.attribution.attribution import Attribution
@@ -82,22 +82,22 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "read_events": "reading",
+    "read_events": "events.reading",
     "scan_events": "plans",
-    "Events": "events",
+    "Events": "events.events",
     "sessions": "",
     "SessionRule": "sessions",
     "stages": "",
     "Stage": "stages",
     "StageModel": "stages",
-    "Journeys": "journeys",
-    "open_journeys": "journeys",
+    "Journeys": "journeys.journeys",
+    "open_journeys": "journeys.journeys",
     "Store": "growing",
     "open_store": "growing",
-    "PathCleaning": "cleaning",
+    "PathCleaning": "journeys.cleaning",
     "path_transforms": "",
     "Segment": "cells",
-    "Match": "matchers",
+    "Match": "patterns.matchers",
     "Pattern": "patterns",
     "Matches": "patterns",
     "Statistic": "statistics.base",

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import CALENDAR, MICROSECONDS
 from journeykit.errors import ParameterError
 from journeykit.paths import Paths, Unit
 from journeykit.protocol import CELL, Cells
+from journeykit.support.durations import CALENDAR, MICROSECONDS
 
 Int32s = npt.NDArray[np.int32]
 PERIOD = "period"

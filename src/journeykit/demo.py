@@ -10,10 +10,10 @@ import polars as pl
 from journeykit import stages
 from journeykit.datasets import ShopTruth, access_log, simulate_shop
 from journeykit.engines import Engine
-from journeykit.events import Events
-from journeykit.journeys import Journeys
+from journeykit.events.events import Events
+from journeykit.events.reading import read_events
+from journeykit.journeys.journeys import Journeys
 from journeykit.protocol import Statistic
-from journeykit.reading import read_events
 from journeykit.statistics.base import Answer
 from journeykit.statistics.outcomes.abandonment import Abandonment
 from journeykit.statistics.outcomes.conversion import Conversion

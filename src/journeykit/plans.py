@@ -11,25 +11,25 @@ from typing import Any, Literal, TypeVar, get_args, overload
 import polars as pl
 
 from journeykit.cells import By
-from journeykit.cleaning import PathCleaning
-from journeykit.distributed import measure_on_cluster
-from journeykit.durations import Duration
 from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.errors import ParameterError
-from journeykit.events import Events, session_rule
-from journeykit.journeys import Journeys
+from journeykit.events.events import Events, session_rule
+from journeykit.events.reading import read_events, roles_of
+from journeykit.journeys.cleaning import PathCleaning
+from journeykit.journeys.journeys import Journeys
+from journeykit.journeys.selection import Keep, Matching, Selection, Users
 from journeykit.patterns import Matches, Occurrence, Pattern
 from journeykit.protocol import Statistic
-from journeykit.reading import read_events, roles_of
-from journeykit.selection import Keep, Matching, Selection, Users
 from journeykit.sessions import SessionRule
-from journeykit.sharded import measure_in_shards
+from journeykit.sharding.distributed import measure_on_cluster
+from journeykit.sharding.sharded import measure_in_shards
 from journeykit.sources import open_source, source_format
 from journeykit.sources.canonical import Duplicates, OnInvalid
 from journeykit.sources.frames import is_spark
 from journeykit.sources.roles import TimeUnit
 from journeykit.stages import StageModel
-from journeykit.unknown_names import Missing, check_missing
+from journeykit.support.durations import Duration
+from journeykit.support.unknown_names import Missing, check_missing
 
 A = TypeVar("A")
 B = TypeVar("B")

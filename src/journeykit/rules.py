@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from journeykit.errors import ParameterError
-from journeykit.matchers import MatchLike
+from journeykit.patterns.matchers import MatchLike
 from journeykit.statistics.funnels.rules import FunnelRules
 from journeykit.statistics.retention.retention import Cohort, Retention
 

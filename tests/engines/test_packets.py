@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import journeykit as jk
-from journeykit import distributed
 from journeykit.engines.spark import Packet, _batched
+from journeykit.sharding import distributed
 from tests.logs import logs
 from tests.property.test_law import ALL, MODEL, rows_of
 from tests.property.test_out_of_core import (

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 import journeykit as jk
-from journeykit import distributed
+from journeykit.sharding import distributed
 from tests.logs import frame
 from tests.property.test_law import ALL, MODEL, assert_same, rows_of
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from journeykit.differences import compare_proportions, compare_ratios
-from journeykit.intervals import GroupSums
-from journeykit.multiple_tests import benjamini_hochberg, holm
+from journeykit.mathematics.differences import compare_proportions, compare_ratios
+from journeykit.mathematics.intervals import GroupSums
+from journeykit.mathematics.multiple_tests import benjamini_hochberg, holm
 from tests.oracle import differences as oracle
 from tests.oracle.intervals import group
 

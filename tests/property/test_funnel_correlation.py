@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import journeykit as jk
-from journeykit.multiple_tests import benjamini_hochberg
+from journeykit.mathematics.multiple_tests import benjamini_hochberg
 from tests import logs, oracle
 from tests.property.test_funnel import SECOND, dense_logs, questions, with_sessions
 

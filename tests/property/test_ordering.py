@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import journeykit as jk
-from journeykit import ordering, user_ids
-from journeykit.ordering import order_events
-from journeykit.user_ids import UserIds, group_of
+from journeykit.ordering import order, user_ids
+from journeykit.ordering.order import order_events
+from journeykit.ordering.user_ids import UserIds, group_of
 from tests import oracle
 from tests.logs import MINUTE, frame, logs
 from tests.measuring import journeys_of, paths_of
@@ -190,7 +190,7 @@ def test_chunks_slices_and_partitions_change_nothing(monkeypatch):
     assert result(pieces, times, codes) == whole
     longer = pl.concat([users[:13], users, users[:5]], rechunk=True)[13:5_013]
     assert result(longer, times, codes) == whole
-    monkeypatch.setattr(ordering, "ROWS_PER_PARTITION", 5)
+    monkeypatch.setattr(order, "ROWS_PER_PARTITION", 5)
     monkeypatch.setattr(user_ids, "ROWS_PER_PIECE", 333)
     assert result(users, times, codes) == whole
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import journeykit as jk
-from journeykit.user_ids import group_of
+from journeykit.ordering.user_ids import group_of
 from tests import logs, oracle
 from tests.logs import Row
 

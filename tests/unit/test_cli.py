@@ -20,8 +20,8 @@ import journeykit as jk
 from journeykit.cli import app, job, main, output, progress, tables
 from journeykit.datasets import shop
 from journeykit.errors import JourneykitError
-from journeykit.files import write_frame
 from journeykit.protocol import GROUP
+from journeykit.support.files import write_frame
 
 ROLES = ("--user", "user_id", "--time", "timestamp", "--event", "event")
 HOSTILE = [

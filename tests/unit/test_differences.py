@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import journeykit as jk
-from journeykit.differences import compare_proportions, fisher
-from journeykit.multiple_tests import benjamini_hochberg, holm
+from journeykit.mathematics.differences import compare_proportions, fisher
+from journeykit.mathematics.multiple_tests import benjamini_hochberg, holm
 
 
 def test_a_correction_refuses_what_is_no_probability():

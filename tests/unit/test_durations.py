@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from journeykit.durations import microseconds, readable
 from journeykit.errors import ParameterError
+from journeykit.support.durations import microseconds, readable
 
 
 @pytest.mark.parametrize(

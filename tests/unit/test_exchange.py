@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from journeykit.errors import InputError
-from journeykit.exchange import cut_bytes, cut_list, text_addresses
 from journeykit.kernels.memory import ADDRESS_MASK
 from journeykit.kernels.user_ids import note_texts, text_offsets
-from journeykit.user_ids import LONGEST_ID, identities_of
+from journeykit.ordering.user_ids import LONGEST_ID, identities_of
+from journeykit.support.exchange import cut_bytes, cut_list, text_addresses
 
 LONG = "longer than the twelve bytes of a view"
 WITHOUT = """

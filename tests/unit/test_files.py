@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from journeykit.errors import ParameterError
-from journeykit.files import replacing, write_frame
+from journeykit.support.files import replacing, write_frame
 
 FRAME = pl.DataFrame({"path": [["a", "b"], ["c"]], "count": [2, 1]})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import journeykit as jk
-from journeykit.differences import fisher
+from journeykit.mathematics.differences import fisher
 from tests.logs import log
 from tests.measuring import journeys_of
 

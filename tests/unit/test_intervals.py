@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from journeykit.intervals import GroupSums, jackknife, ratio_bounds, t_quantile, wilson
+from journeykit.mathematics.intervals import GroupSums, jackknife, ratio_bounds, t_quantile, wilson
 from tests import oracle
 from tests.oracle.intervals import interval, standard_error
 

@@ -360,7 +360,7 @@ def test_statistics_of_no_journeys(statistic: Any, options: dict[str, Any]) -> N
 def test_head_takes_the_smallest_hashes() -> None:
     rows = [{"user": f"u{i}", "time": i, "event": "view"} for i in range(50)]
     journeys = jk.read_events(logs.frame(rows), user="user", time="time", event="event").sessionize("30m")
-    from journeykit.user_ids import hash_ids
+    from journeykit.ordering.user_ids import hash_ids
 
     hashes = hash_ids(journeys.users)
     smallest = journeys.users.gather(np.argsort(hashes)[:5]).to_list()

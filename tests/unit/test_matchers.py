@@ -9,7 +9,7 @@ import pytest
 
 import journeykit as jk
 from journeykit.errors import ParameterError, UnknownNameError, UnknownPropertyError
-from journeykit.matchers import Match, as_match, check_matches, symbols_of
+from journeykit.patterns.matchers import Match, as_match, check_matches, symbols_of
 from journeykit.stages import Condition
 from tests.logs import MINUTE
 from tests.measuring import journeys_of

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from journeykit.errors import InputError
-from journeykit.ordering import order_events
-from journeykit.user_ids import UserIds, group_of
+from journeykit.ordering.order import order_events
+from journeykit.ordering.user_ids import UserIds, group_of
 
 
 def test_groups_of_the_definitions():
@@ -48,7 +48,7 @@ def test_nobody():
 
 @pytest.mark.parametrize("ids", [["b", "a", "b", "", "a longer id than a view holds"], [5, -1, 5, 2**62]])
 def test_ids_are_kept_and_given_back(ids, monkeypatch):
-    monkeypatch.setattr("journeykit.user_ids.ROWS_PER_PIECE", 2)
+    monkeypatch.setattr("journeykit.ordering.user_ids.ROWS_PER_PIECE", 2)
     column = pl.Series("user", ids)
     users = UserIds.of(column)
     assert len(users) == len(ids)

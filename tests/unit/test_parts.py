@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import journeykit as jk
-from journeykit import user_ids
 from journeykit.errors import InputError, InvalidRowsError, UnreadableFileError
+from journeykit.ordering import user_ids
 from journeykit.sources import source_parts
 
 ROLES = {"user": "who", "time": "when", "event": "what"}
@@ -23,7 +23,7 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     monkeypatch.setattr("journeykit.sources.ROWS_PER_PART", 100)
-    monkeypatch.setattr("journeykit.user_ids.ROWS_PER_PIECE", 37)
+    monkeypatch.setattr("journeykit.ordering.user_ids.ROWS_PER_PIECE", 37)
 
 
 def log(size=1_000, seed=1, *, users=40, names="abcdef"):

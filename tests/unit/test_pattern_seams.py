@@ -10,7 +10,7 @@ import pytest
 
 import journeykit as jk
 from journeykit.errors import ParameterError, PatternError, UnknownNameError
-from journeykit.matchers import symbols_of
+from journeykit.patterns.matchers import symbols_of
 from tests.logs import MINUTE
 from tests.measuring import journeys_of
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journeykit.errors import EngineError
-from journeykit.quality import Quality, quality
+from journeykit.events.quality import Quality, quality
+from journeykit.ordering.vocabulary import encode_events
 from journeykit.sources.canonical import (
     InvalidCounts,
     Roles,
     canonicalise,
     drop_duplicates,
 )
-from journeykit.vocabulary import encode_events
 from tests.measuring import resolve_invalid
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

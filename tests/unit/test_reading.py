@@ -37,6 +37,7 @@ from journeykit.errors import (
     UnreadableFileError,
     UnsupportedSourceError,
 )
+from journeykit.ordering.vocabulary import encode_events
 from journeykit.sources import FORMATS, access_log, blaming, collect_source, open_source, source_format
 from journeykit.sources.canonical import (
     InvalidCounts,
@@ -47,7 +48,6 @@ from journeykit.sources.canonical import (
 )
 from journeykit.sources.roles import check_zone
 from journeykit.sources.times import FORMATS as TIME_FORMATS
-from journeykit.vocabulary import encode_events
 from tests.measuring import resolve_invalid
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -461,7 +461,7 @@ def test_files_of_a_pattern_come_by_name(tmp_path):
 
 def test_reading_needs_no_heavy_library():
     code = (
-        "import sys, journeykit.sources, journeykit.quality; "
+        "import sys, journeykit.sources, journeykit.events.quality; "
         "print([m for m in ('pandas', 'pyarrow', 'duckdb', 'numba', 'scipy', 'networkx') if m in sys.modules])"
     )
     found = subprocess.run(

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeykit import sessions
-from journeykit.durations import microseconds
 from journeykit.errors import InputError, ParameterError, UnknownNameError, UnknownPropertyError
 from journeykit.kernels import sessions as kernels
 from journeykit.sessions import CAUSES, SessionRule, cut, cutting, is_open
+from journeykit.support.durations import microseconds
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

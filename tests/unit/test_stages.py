@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 
 from journeykit import stages as st
-from journeykit.durations import microseconds
 from journeykit.errors import (
     JourneykitWarning,
     ParameterError,
@@ -26,6 +25,7 @@ from journeykit.errors import (
 )
 from journeykit.kernels import stages as kernels
 from journeykit.stages import Condition, Rule, Stage, StageModel, event, glob, matching, regex, where
+from journeykit.support.durations import microseconds
 from tests.oracle import stages as oracle
 
 MINUTE = 60_000_000

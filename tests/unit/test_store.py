@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 
 import journeykit as jk
 from journeykit.errors import StageModelError, StoreError
-from journeykit.user_ids import group_of
+from journeykit.ordering.user_ids import group_of
 from tests import logs
 from tests.unit.test_journeys import MODEL, minute, shop
 

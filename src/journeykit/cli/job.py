@@ -15,15 +15,13 @@ from journeykit.cli.options import ENGINES, PRESETS, STATISTICS, Asking, Reading
 from journeykit.cli.output import all_or_nothing, check_format, frames_of, write_frames
 from journeykit.cli.progress import Reporting, Steps
 from journeykit.cli.tables import Page
-from journeykit.durations import CALENDAR, microseconds
 from journeykit.engines import OutOfCore
 from journeykit.errors import SHOWN_NAMES, ParameterError, suggestion
-from journeykit.events import Events
-from journeykit.files import WRITERS
-from journeykit.journeys import Journeys
+from journeykit.events.events import Events
+from journeykit.events.reading import read_events
+from journeykit.journeys.journeys import Journeys
 from journeykit.plans import scan_events
 from journeykit.protocol import Context, Statistic
-from journeykit.reading import read_events
 from journeykit.sessions import SessionRule
 from journeykit.sources.roles import ROLES
 from journeykit.stages import StageModel
@@ -34,6 +32,8 @@ from journeykit.statistics.overview.overview import Overview
 from journeykit.statistics.paths.top_paths import TopPaths
 from journeykit.statistics.stage_flow.stage_flow import StageFlow
 from journeykit.statistics.transitions.transitions import Transitions
+from journeykit.support.durations import CALENDAR, microseconds
+from journeykit.support.files import WRITERS
 
 Questions = Mapping[str, Statistic[Journeys, Answer]]
 OUT_OF_CORE_STEPS = 4

@@ -11,8 +11,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from journeykit.cli.guard import guarded
-from journeykit.durations import CALENDAR
-from journeykit.unknown_names import MISSING as MISSING_NAMES
+from journeykit.support.durations import CALENDAR
+from journeykit.support.unknown_names import MISSING as MISSING_NAMES
 
 ENGINES = ("in-memory", "out-of-core")
 STATISTICS = ("overview", "transitions", "top_paths", "conversion", "abandonment", "stage_flow")

@@ -12,9 +12,9 @@ from pathlib import Path
 import polars as pl
 
 from journeykit.errors import ParameterError, UnwritableError
-from journeykit.files import write_frame
 from journeykit.protocol import GROUP
 from journeykit.statistics.base import Answer
+from journeykit.support.files import write_frame
 
 FORMATS = {"parquet": (".parquet",), "csv": (".csv",), "both": (".parquet", ".csv")}
 COMPUTED = ("curve",)

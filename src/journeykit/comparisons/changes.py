@@ -10,20 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.absorption import AbsorbingChain
 from journeykit.cells import By, make_cells
 from journeykit.comparisons.sides import PERIOD, sides_of
-from journeykit.durations import Duration
 from journeykit.errors import ParameterError, UndefinedError, listed
-from journeykit.intervals import GROUPS, jackknife
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.absorption import AbsorbingChain
+from journeykit.mathematics.intervals import GROUPS, jackknife
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic, with_floats
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import Stretches, Walk
+from journeykit.support.durations import Duration
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]

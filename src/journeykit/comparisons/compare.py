@@ -13,12 +13,18 @@ import polars as pl
 from journeykit.cells import By
 from journeykit.comparisons.replicates import ALL, Replicated
 from journeykit.comparisons.sides import PERIOD, REST, SEGMENT, Sides, Split, sides_of
-from journeykit.differences import compare_proportions, compare_replicated, detectable, either, homogeneity
 from journeykit.engines import Engine
 from journeykit.errors import NotAStatisticError, ParameterError
-from journeykit.intervals import FEWEST_GROUPS
-from journeykit.journeys import Journeys
-from journeykit.multiple_tests import benjamini_hochberg, holm
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.differences import (
+    compare_proportions,
+    compare_replicated,
+    detectable,
+    either,
+    homogeneity,
+)
+from journeykit.mathematics.intervals import FEWEST_GROUPS
+from journeykit.mathematics.multiple_tests import benjamini_hochberg, holm
 from journeykit.protocol import Context, Statistic
 from journeykit.statistics.base import Answer, with_floats
 

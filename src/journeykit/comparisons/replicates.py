@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.comparisons.sides import Sides
 from journeykit.errors import ParameterError
-from journeykit.intervals import GROUPS
+from journeykit.mathematics.intervals import GROUPS
 from journeykit.protocol import CELL, GROUP, Context, Statistic, Tables
 
 Floats = npt.NDArray[np.float64]

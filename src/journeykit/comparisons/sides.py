@@ -15,7 +15,7 @@ import polars as pl
 
 from journeykit.cells import By, Segment, coded, make_cells, truncated
 from journeykit.errors import ParameterError, suggestion
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Paths, Unit
 from journeykit.protocol import Cells
 

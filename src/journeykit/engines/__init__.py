@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from journeykit.engines.asking import ask, check_questions, counted
 from journeykit.engines.in_memory import Engine, InMemory
-from journeykit.lazily import attributes
+from journeykit.support.lazily import attributes
 
 if TYPE_CHECKING:
     from journeykit.engines.on_disk import OnDisk

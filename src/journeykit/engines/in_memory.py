@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from journeykit.protocol import Cells, Measured, Statistic, Tables, add
-from journeykit.threads import cores, on_all_cores
+from journeykit.support.threads import cores, on_all_cores
 
 SHARDS_PER_CORE = 4
 FEWEST_EVENTS, MOST_EVENTS = 1 << 16, 1 << 22

@@ -12,7 +12,7 @@ from typing import Any
 from journeykit.engines.in_memory import InMemory
 from journeykit.engines.on_disk import Executor, OnDisk
 from journeykit.protocol import Cells, Measured, Statistic, Tables
-from journeykit.threads import cores
+from journeykit.support.threads import cores
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from typing import Any
 import polars as pl
 
 from journeykit.errors import StoreError
-from journeykit.events import Events, log_provenance
-from journeykit.journeys import Journeys, staged, unmapped_note
-from journeykit.ragged import Provenance
+from journeykit.events.events import Events, log_provenance
+from journeykit.journeys.journeys import Journeys, staged, unmapped_note
+from journeykit.ordering.user_ids import UserIds, group_of
+from journeykit.ragged.array import Provenance
 from journeykit.sources.canonical import InvalidCounts
 from journeykit.stages import StageModel
 from journeykit.store import (
@@ -36,8 +37,7 @@ from journeykit.store import (
     together,
     write_shard,
 )
-from journeykit.threads import on_all_cores
-from journeykit.user_ids import UserIds, group_of
+from journeykit.support.threads import on_all_cores
 
 SHARD = "__shard"
 FIXED = ("user", "time", "event")

@@ -16,10 +16,10 @@ from journeykit.growing import tallies
 from journeykit.growing.keys import question_text
 from journeykit.growing.tallies import Tally
 from journeykit.growing.updating import updated
-from journeykit.journeys import Journeys, journeys_of
+from journeykit.journeys.journeys import Journeys, journeys_of
 from journeykit.protocol import GROUP, Cells, Statistic, Tables, add_split
 from journeykit.store import Change, Manifest, Shard, read_shards
-from journeykit.threads import on_all_cores
+from journeykit.support.threads import on_all_cores
 
 SPAN = ("observed_from", "observed_until")
 LABELS = "labels"

@@ -11,14 +11,14 @@ import polars as pl
 from journeykit.cells import By
 from journeykit.engines import ask, check_questions
 from journeykit.errors import ParameterError, StoreError
-from journeykit.events import Events
+from journeykit.events.events import Events
+from journeykit.events.reading import read_events
 from journeykit.growing.appending import append
 from journeykit.growing.counting import Counter
 from journeykit.growing.tallies import forget
-from journeykit.journeys import Journeys, open_journeys
+from journeykit.journeys.journeys import Journeys, open_journeys
 from journeykit.plans import EventsPlan
 from journeykit.protocol import Context, Statistic
-from journeykit.reading import read_events
 from journeykit.stages import StageModel
 from journeykit.store import EVENTS, Manifest, check_files, read_manifest
 

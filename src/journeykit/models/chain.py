@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Of, as_match, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
 from journeykit.models.chain_answer import ChainAnswer, chain_answer
 from journeykit.models.making import ABANDON, CONVERT, START, check_smoothing
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, Of, as_match, check_matches, symbols_of
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.checks import check_choices
@@ -24,7 +23,8 @@ from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import longest, longest_silence
 from journeykit.statistics.transitions.tuples import Tuples
 from journeykit.statistics.units import count_units
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 GoalLike = MatchLike | Mapping[str, MatchLike]

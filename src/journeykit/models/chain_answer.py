@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.absorption import AbsorbingChain
 from journeykit.errors import ParameterError
+from journeykit.mathematics.absorption import AbsorbingChain
 from journeykit.models.fitted import Estimate, Floats, Quantity, known_probability
 from journeykit.models.making import START
 from journeykit.models.markov import MarkovChain

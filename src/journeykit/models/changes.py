@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.absorption import AbsorbingChain
 from journeykit.errors import ParameterError, UndefinedError, UnknownNameError
+from journeykit.mathematics.absorption import AbsorbingChain
 from journeykit.models.fitted import Fit
 from journeykit.models.making import ABANDON
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Of
+from journeykit.journeys.journeys import Journeys
 from journeykit.models.clustering import Clustering, cluster
 from journeykit.models.profiles import USER, Profiles, seed_of, user_moves
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic, with_share
 from journeykit.statistics.checks import check_choices, check_states

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.absorption import AbsorbingChain
-from journeykit.intervals import FEWEST_GROUPS, GROUPS, Bounds, Scale, jackknife
+from journeykit.mathematics.absorption import AbsorbingChain
+from journeykit.mathematics.intervals import FEWEST_GROUPS, GROUPS, Bounds, Scale, jackknife
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.absorption import AbsorbingChain
-from journeykit.intervals import GROUPS
+from journeykit.mathematics.absorption import AbsorbingChain
+from journeykit.mathematics.intervals import GROUPS
 from journeykit.models.fitted import Floats
 from journeykit.models.making import ABANDON, START
 from journeykit.models.markov import MarkovChain

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import MissingColumnError, ParameterError, UndefinedError, UnknownNameError, listed
-from journeykit.intervals import GROUPS
+from journeykit.mathematics.intervals import GROUPS
 from journeykit.models.fitted import Fit
 from journeykit.models.path_counts import context_moves, listed_paths
 from journeykit.protocol import GROUP

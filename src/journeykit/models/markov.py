@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.absorption import AbsorbingChain
 from journeykit.errors import ParameterError, UndefinedError, UnknownNameError, listed
+from journeykit.mathematics.absorption import AbsorbingChain
 from journeykit.models import making
 from journeykit.models.changes import as_changes, changed_fit
 from journeykit.models.fitted import Estimate, Fit, Quantity, known_probability

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import GROUPS
+from journeykit.mathematics.intervals import GROUPS
 from journeykit.models.hypotheses import ChiSquare
 from journeykit.protocol import GROUP
 

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.intervals import FEWEST_GROUPS, GROUPS, Scale
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.intervals import FEWEST_GROUPS, GROUPS, Scale
 from journeykit.models.chain import Chain
 from journeykit.models.fitted import Estimate, Floats
 from journeykit.models.levels import Levels

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Of
+from journeykit.journeys.journeys import Journeys
 from journeykit.models.memory import Memory
 from journeykit.models.path_counts import PathsLike, context_moves, listed_paths
 from journeykit.models.predictions import Predictions
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic
 from journeykit.statistics.checks import check_choices, check_states

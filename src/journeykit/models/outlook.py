@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import GROUPS, jackknife
+from journeykit.mathematics.intervals import GROUPS, jackknife
 from journeykit.protocol import CELL, GROUP, Context
 from journeykit.statistics.base import with_share
 

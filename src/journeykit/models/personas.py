@@ -11,18 +11,18 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike
+from journeykit.journeys.journeys import Journeys
 from journeykit.models.clustering import Clustering
 from journeykit.models.clusters import Clusters, cluster_table, clusterings
 from journeykit.models.making import END
 from journeykit.models.profiles import USER
 from journeykit.models.traits import TRAITS, Trait, listed_traits, user_traits
+from journeykit.patterns.matchers import MatchLike
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic, with_share
 from journeykit.statistics.features import Features, UserRows
 from journeykit.statistics.goals import as_goal, state_names
-from journeykit.unknown_names import Missing
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 CANDIDATES = 60

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import GroupSums, ratio_bounds
+from journeykit.mathematics.intervals import GroupSums, ratio_bounds
 from journeykit.models.memory import SMOOTHING, Memory
 
 Floats = npt.NDArray[np.float64]

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.journeys import Journeys
-from journeykit.matchers import Of
+from journeykit.journeys.journeys import Journeys
 from journeykit.models.making import END, START
+from journeykit.ordering.user_ids import hash_ids
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, GROUP, Cells
-from journeykit.user_ids import hash_ids
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]

@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.models.chain import Chain
 from journeykit.models.making import ABANDON, CONVERT, START
 from journeykit.models.outlook import (
@@ -25,12 +23,14 @@ from journeykit.models.outlook import (
     calibration_of,
     held_out,
 )
+from journeykit.patterns.matchers import MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import Answer, Statistic
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.features import USER, UserRows
 from journeykit.statistics.goals import as_goal
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 FEWEST_MOVES = 5

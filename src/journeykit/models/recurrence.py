@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.absorption import AbsorbingChain
+from journeykit.mathematics.absorption import AbsorbingChain
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]

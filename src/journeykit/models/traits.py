@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.differences import compare_proportions, compare_replicated
-from journeykit.intervals import GROUPS
+from journeykit.mathematics.differences import compare_proportions, compare_replicated
+from journeykit.mathematics.intervals import GROUPS
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.absorption import AbsorbingChain
 from journeykit.errors import JourneykitError, ParameterError, UndefinedError, UnknownNameError, listed
-from journeykit.intervals import Scale
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.absorption import AbsorbingChain
+from journeykit.mathematics.intervals import Scale
 from journeykit.models.chain import Chain
 from journeykit.models.changes import BETWEEN, Change, as_changes, changed_fit, is_meant
 from journeykit.models.fitted import Fit, Floats

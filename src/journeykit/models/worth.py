@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from journeykit.intervals import GROUPS
+from journeykit.mathematics.intervals import GROUPS
 from journeykit.models.fitted import Estimate, Floats
 from journeykit.protocol import GROUP
 

@@ -14,8 +14,8 @@ import polars as pl
 from journeykit.errors import ParameterError
 from journeykit.patterns.pattern import Pattern
 from journeykit.patterns.searching import Occurrence, found_in
-from journeykit.ragged import Columns, Ragged
-from journeykit.views import sessions_at, units_of, users_at
+from journeykit.ragged.array import Columns, Ragged
+from journeykit.ragged.views import sessions_at, units_of, users_at
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from journeykit.durations import MICROSECONDS
 from journeykit.errors import PatternError
 from journeykit.patterns.syntax import DIRECTLY, UNBOUNDED, Bounds, Connector, Element, Names, Sequence
+from journeykit.support.durations import MICROSECONDS
 
 SPECIAL = r"\s\[\]|^$?+*{}()~<>\"=\\"
 BARE = re.compile(rf"(?:(?!->)[^{SPECIAL}])+")

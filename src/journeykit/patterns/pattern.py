@@ -10,9 +10,11 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.durations import MICROSECONDS, Duration, microseconds
 from journeykit.errors import ParameterError, suggestion
-from journeykit.matchers import (
+from journeykit.paths import UNITS, Unit
+from journeykit.patterns import clickhouse_grammar, searching
+from journeykit.patterns.automaton import Compiled, compiled
+from journeykit.patterns.matchers import (
     MOST_MATCHERS,
     Match,
     MatchLike,
@@ -22,15 +24,13 @@ from journeykit.matchers import (
     symbols_of,
     written,
 )
-from journeykit.paths import UNITS, Unit
-from journeykit.patterns import clickhouse_grammar, searching
-from journeykit.patterns.automaton import Compiled, compiled
 from journeykit.patterns.parsing import checked, parse, quoted
 from journeykit.patterns.syntax import UNBOUNDED, Names
 from journeykit.patterns.syntax import Sequence as Parsed
 from journeykit.protocol import Context
-from journeykit.ragged import Codes, Ragged
-from journeykit.unknown_names import Missing
+from journeykit.ragged.array import Codes, Ragged
+from journeykit.support.durations import MICROSECONDS, Duration, microseconds
+from journeykit.support.unknown_names import Missing
 
 Masks = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]

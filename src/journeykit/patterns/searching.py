@@ -11,8 +11,8 @@ import numpy.typing as npt
 from journeykit.errors import ParameterError
 from journeykit.paths import Paths
 from journeykit.patterns.automaton import Automaton
-from journeykit.ragged import Ragged
-from journeykit.threads import cores, on_all_cores
+from journeykit.ragged.array import Ragged
+from journeykit.support.threads import cores, on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.patterns.pattern import Pattern

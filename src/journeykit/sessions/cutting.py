@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import MICROSECONDS, microseconds
 from journeykit.errors import InputError, UnknownNameError
 from journeykit.sessions.rule import CUTTING, NEVER, SessionRule, longest_gap
-from journeykit.unknown_names import refuse_unknown
+from journeykit.support.durations import MICROSECONDS, microseconds
+from journeykit.support.unknown_names import refuse_unknown
 
 CAUSES = (
     "first",

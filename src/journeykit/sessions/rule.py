@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.durations import MICROSECONDS, Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.unknown_names import Missing, check_missing
+from journeykit.support.durations import MICROSECONDS, Duration, microseconds
+from journeykit.support.unknown_names import Missing, check_missing
 
 Int64s = npt.NDArray[np.int64]
 NullSession = Literal["raise", "own", "rule", "outside"]

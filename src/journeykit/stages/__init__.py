@@ -7,10 +7,10 @@ imported when one is asked for.
 
 from typing import TYPE_CHECKING
 
-from journeykit.lazily import attributes
 from journeykit.stages.conditions import Condition
 from journeykit.stages.matching import OrderedLog, StageAssignment
 from journeykit.stages.rules import Rule, RuleLike, Stage, event, glob, regex, where
+from journeykit.support.lazily import attributes
 
 if TYPE_CHECKING:
     from journeykit.stages.model import StageModel

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import microseconds
 from journeykit.errors import StageModelError, UnknownNameError
 from journeykit.stages.rules import Rule, Stage
-from journeykit.unknown_names import Missing, refuse_unknown
+from journeykit.support.durations import microseconds
+from journeykit.support.unknown_names import Missing, refuse_unknown
 
 PARALLEL_FROM = 1_000_000
 

@@ -16,7 +16,7 @@ from journeykit.stages import files, matching, validation
 from journeykit.stages.matching import OrderedLog, StageAssignment
 from journeykit.stages.rules import Stage
 from journeykit.stages.validation import Moves, Unmapped
-from journeykit.unknown_names import Missing, check_missing
+from journeykit.support.unknown_names import Missing, check_missing
 
 
 @dataclass(frozen=True, init=False, repr=False)

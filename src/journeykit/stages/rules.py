@@ -8,9 +8,9 @@ from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
 import polars as pl
 
-from journeykit.durations import MICROSECONDS, Duration, microseconds
 from journeykit.errors import JourneykitError, StageModelError
 from journeykit.stages.conditions import Condition, Expression, Where, as_where, predicate
+from journeykit.support.durations import MICROSECONDS, Duration, microseconds
 
 LONGEST = 2**62
 

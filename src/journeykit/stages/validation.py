@@ -22,7 +22,7 @@ from journeykit.stages.matching import (
     unmapped_names,
 )
 from journeykit.stages.rules import Rule, Stage
-from journeykit.unknown_names import Missing, check_missing
+from journeykit.support.unknown_names import Missing, check_missing
 
 MOST_STAGES = 254
 MOST_RULES = 65_535

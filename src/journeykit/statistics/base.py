@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.files import write_frame
-from journeykit.intervals import Bounds, GroupSums, Scale, ratio_bounds, wilson
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.intervals import Bounds, GroupSums, Scale, ratio_bounds, wilson
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
+from journeykit.support.files import write_frame
 
 A = TypeVar("A", bound="Answer")
 UNITS_TABLE = "units"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from journeykit.errors import ParameterError, UnknownNameError
-from journeykit.unknown_names import MISSING, refuse_unknown
+from journeykit.support.unknown_names import MISSING, refuse_unknown
 
 if TYPE_CHECKING:
     from journeykit.protocol import Context

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.intervals import GROUPS, jackknife
+from journeykit.mathematics.intervals import GROUPS, jackknife
 from journeykit.protocol import GROUP
-from journeykit.threads import on_all_cores
+from journeykit.support.threads import on_all_cores
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]

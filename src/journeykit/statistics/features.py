@@ -11,13 +11,13 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, as_match, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import MatchLike, as_match, check_matches, symbols_of
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables
 from journeykit.statistics.base import Answer, Statistic
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.goals import as_goal
-from journeykit.unknown_names import Missing
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, symbols_of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Paths, Unit
+from journeykit.patterns.matchers import Match, MatchLike, as_match, symbols_of
 from journeykit.protocol import CELL, Cells, Context
 from journeykit.statistics.units import count_units
+from journeykit.support.durations import Duration, microseconds
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
 Int64s = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import GROUPS, Bounds, jackknife, wilson
+from journeykit.mathematics.intervals import GROUPS, Bounds, jackknife, wilson
 from journeykit.protocol import GROUP
 
 Floats = npt.NDArray[np.float64]

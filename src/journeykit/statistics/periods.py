@@ -13,9 +13,9 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.cells import truncated
-from journeykit.durations import MICROSECONDS
 from journeykit.errors import ParameterError
 from journeykit.protocol import Context
+from journeykit.support.durations import MICROSECONDS
 
 Int64s = npt.NDArray[np.int64]
 WeekStart: TypeAlias = Literal["monday", "sunday"]

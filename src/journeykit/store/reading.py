@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import StoreError
-from journeykit.ragged import Int64s
+from journeykit.ragged.array import Int64s
 from journeykit.sessions import SessionRule
 from journeykit.store.manifest import (
     EVENTS,
@@ -28,7 +28,7 @@ from journeykit.store.manifest import (
     reading_manifest,
 )
 from journeykit.store.tables import TIE_BREAK, ShardTables
-from journeykit.threads import on_all_cores
+from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.stages import StageModel

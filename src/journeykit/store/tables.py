@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.ragged import Int64s, Ragged
+from journeykit.ragged.array import Int64s, Ragged
+from journeykit.ragged.views import column_names, columns_of, session_numbers
 from journeykit.sessions import CAUSES
 from journeykit.store.manifest import GROUPS
-from journeykit.views import column_names, columns_of, session_numbers
 
 TIE_BREAK = "order"
 """The column of the tie-break in the files of events, if the log has one."""

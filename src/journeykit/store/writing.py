@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import JourneykitError, ParameterError, StoreError
-from journeykit.ragged import Ragged
+from journeykit.ragged.array import Ragged
+from journeykit.ragged.views import property_columns
 from journeykit.store.locking import locked
 from journeykit.store.manifest import (
     EVENTS,
@@ -35,8 +36,7 @@ from journeykit.store.manifest import (
     shard_of_group,
 )
 from journeykit.store.tables import TIE_BREAK, ShardTables, tables_of
-from journeykit.threads import on_all_cores
-from journeykit.views import property_columns
+from journeykit.support.threads import on_all_cores
 
 
 def write(journeys: Ragged, path: str | Path, *, shards: int = GROUPS, overwrite: bool = False) -> Path:

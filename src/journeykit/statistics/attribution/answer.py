@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownNameError
-from journeykit.intervals import GROUPS, Bounds, GroupSums, jackknife
+from journeykit.mathematics.intervals import GROUPS, Bounds, GroupSums, jackknife
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
 from journeykit.statistics.attribution.chain import TouchChain
 from journeykit.statistics.attribution.models import BY_CHAIN, NOT_SHARED_OUT, additive

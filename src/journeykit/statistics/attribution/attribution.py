@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.protocol import Cells, Context, Tables, add
 from journeykit.statistics.attribution.answer import AttributionAnswer, attribution_of
 from journeykit.statistics.attribution.models import (
@@ -24,7 +23,8 @@ from journeykit.statistics.attribution.path_table import path_columns, path_cont
 from journeykit.statistics.attribution.tally import count_journeys, count_table
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import Missing
 
 DEFAULT_MODELS = ("first", "last", "linear", "position", "time_decay", "shapley", "markov")
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.absorption import AbsorbingChain
-from journeykit.intervals import GROUPS
+from journeykit.mathematics.absorption import AbsorbingChain
+from journeykit.mathematics.intervals import GROUPS
 from journeykit.protocol import GROUP
 from journeykit.statistics.attribution.tally import CONVERTED, NEXT
-from journeykit.threads import on_all_cores
+from journeykit.support.threads import on_all_cores
 
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

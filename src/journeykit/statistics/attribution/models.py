@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
+from journeykit.support.durations import Duration, microseconds
 
 Model: TypeAlias = Literal[
     "first",

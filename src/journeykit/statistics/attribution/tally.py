@@ -12,8 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import symbols_of
+from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import symbols_of
 from journeykit.protocol import CELL, Cells, Tables
 from journeykit.statistics.attribution.models import BY_CHAIN, BY_PLACE, TRANSFORMS, Weighing
 from journeykit.statistics.base import UNITS_TABLE

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.differences import Differences
-from journeykit.intervals import FEWEST_GROUPS, GROUPS, jackknife, wilson
-from journeykit.multiple_tests import benjamini_hochberg
+from journeykit.mathematics.differences import Differences
+from journeykit.mathematics.intervals import FEWEST_GROUPS, GROUPS, jackknife, wilson
+from journeykit.mathematics.multiple_tests import benjamini_hochberg
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE, Answer, groups_of_rows, with_floats
 from journeykit.statistics.differential.contrast import Counts, contrast, phi

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.differences import Differences, compare_proportions, compare_replicated
+from journeykit.mathematics.differences import Differences, compare_proportions, compare_replicated
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,14 +10,14 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match
+from journeykit.journeys.journeys import Journeys
+from journeykit.ordering.user_ids import hash_ids
+from journeykit.patterns.matchers import Match
 from journeykit.patterns.searching import Search
 from journeykit.protocol import CELL, Cells, Tables
 from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import Bools, Int64s, Stretches, Walk
-from journeykit.user_ids import hash_ids
 
 if TYPE_CHECKING:
     from journeykit.statistics.differential.differential_paths import DifferentialPaths

@@ -9,19 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
 from journeykit.patterns import Pattern
+from journeykit.patterns.matchers import MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.differential.answer import DifferentialAnswer, differential_answer
 from journeykit.statistics.differential.counting import Prefixes
 from journeykit.statistics.goals import longest
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration
+from journeykit.support.unknown_names import Missing
 
 MOST_STRATA = 20
 

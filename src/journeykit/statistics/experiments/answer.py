@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.differences import chi_square_tail, detectable
 from journeykit.errors import ParameterError
-from journeykit.intervals import FEWEST_GROUPS, GROUPS
-from journeykit.multiple_tests import benjamini_hochberg, holm
+from journeykit.mathematics.differences import chi_square_tail, detectable
+from journeykit.mathematics.intervals import FEWEST_GROUPS, GROUPS
+from journeykit.mathematics.multiple_tests import benjamini_hochberg, holm
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
 from journeykit.statistics.base import Answer, with_floats
 from journeykit.statistics.experiments.decisions import always_valid, best_arm

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import MatchLike, check_matches, symbols_of
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import Statistic
 from journeykit.statistics.checks import check_choices
@@ -23,7 +22,8 @@ from journeykit.statistics.experiments.metric import Metric, as_metrics
 from journeykit.statistics.experiments.sums import SUMS
 from journeykit.statistics.funnels.runs import numbers_of
 from journeykit.statistics.goals import NEVER, longest
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration
+from journeykit.support.unknown_names import Missing
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]

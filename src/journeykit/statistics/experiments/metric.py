@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.matchers import Match, MatchLike, as_match
+from journeykit.patterns.matchers import Match, MatchLike, as_match
 from journeykit.protocol import Context
 
 Counted = Literal["users", "events", "value"]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.intervals import GROUPS, wilson
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.intervals import GROUPS, wilson
 from journeykit.statistics.base import with_floats
 from journeykit.statistics.experiments.sums import Sums, compare_arms
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.differences import Differences, compare_proportions, compare_replicated, either
+from journeykit.mathematics.differences import Differences, compare_proportions, compare_replicated, either
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

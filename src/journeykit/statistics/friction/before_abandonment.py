@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
@@ -23,7 +22,8 @@ from journeykit.statistics.friction.flags import FLAGS, ShardVisits
 from journeykit.statistics.friction.friction import Friction
 from journeykit.statistics.friction.slow_visits import SlowLimits, next_question
 from journeykit.statistics.goals import Bools, Int64s, Stretches, Walk, longest
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration
+from journeykit.support.unknown_names import Missing
 
 COUNTS = ("units", "converted", "abandoned", "users")
 SIDES = ("with", "without")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.differences import Differences, compare_proportions, compare_ratios
-from journeykit.intervals import GroupSums
-from journeykit.multiple_tests import benjamini_hochberg
+from journeykit.mathematics.differences import Differences, compare_proportions, compare_ratios
+from journeykit.mathematics.intervals import GroupSums
+from journeykit.mathematics.multiple_tests import benjamini_hochberg
 from journeykit.protocol import CELL, Context, Tables
 from journeykit.statistics.base import (
     Answer,

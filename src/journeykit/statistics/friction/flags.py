@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.durations import microseconds
-from journeykit.journeys import Journeys
-from journeykit.matchers import Symbols, symbols_of
+from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import Symbols, symbols_of
 from journeykit.statistics.counting import CountingRows
+from journeykit.support.durations import microseconds
 
 if TYPE_CHECKING:
     from journeykit.statistics.friction.friction import Friction

@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.checks import check_choices
@@ -28,7 +27,8 @@ from journeykit.statistics.friction.slow_visits import (
     slow_limits,
 )
 from journeykit.statistics.goals import Walk
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import Missing
 
 KINDS = (*FLAGS, "any", "all", *(f"class_{name}" for name in CLASSES), "plain", "detour", "return")
 COUNTS = ("visits", "sessions", "users")

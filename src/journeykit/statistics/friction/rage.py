@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.protocol import Context
+from journeykit.support.durations import Duration, microseconds
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import Statistic
 from journeykit.statistics.friction.flags import ShardVisits

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.intervals import GroupSums, ratio_bounds
+from journeykit.mathematics.intervals import GroupSums, ratio_bounds
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,

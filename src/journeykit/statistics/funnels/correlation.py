@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from journeykit.durations import microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.protocol import CELL, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import Statistic
 from journeykit.statistics.counting import CountingRows
@@ -20,6 +19,7 @@ from journeykit.statistics.funnels.funnel import Funnel
 from journeykit.statistics.funnels.machine import Machine
 from journeykit.statistics.funnels.runs import Runner, Runs, numbers_of
 from journeykit.statistics.goals import NEVER, Bools, Int64s, Walk, state_names
+from journeykit.support.durations import microseconds
 
 FIRST_STEP, LEVEL = 1, 2
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.differences import compare_proportions, compare_ratios
-from journeykit.intervals import GROUPS, GroupSums, jackknife, wilson
-from journeykit.multiple_tests import benjamini_hochberg
+from journeykit.mathematics.differences import compare_proportions, compare_ratios
+from journeykit.mathematics.intervals import GROUPS, GroupSums, jackknife, wilson
+from journeykit.mathematics.multiple_tests import benjamini_hochberg
 from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import Answer, Grouped, groups_of_rows, place_of, with_floats
 from journeykit.statistics.goals import Floats

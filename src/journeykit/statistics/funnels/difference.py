@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
+from journeykit.ordering.user_ids import hash_ids
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic
 from journeykit.statistics.funnels.funnel import Funnel
@@ -18,7 +19,6 @@ from journeykit.statistics.funnels.machine import Machine
 from journeykit.statistics.funnels.rule_changes import Change, changes
 from journeykit.statistics.funnels.runs import Runner
 from journeykit.statistics.goals import Walk
-from journeykit.user_ids import hash_ids
 
 NUMBERS = ("reached_before", "reached_after", "gained", "lost")
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
-from journeykit.matchers import MOST_MATCHERS, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import MOST_MATCHERS, check_matches
 from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.distribution import checked_quantiles
@@ -33,7 +32,8 @@ from journeykit.statistics.funnels.steps import (
 from journeykit.statistics.funnels.tally import tally
 from journeykit.statistics.funnels.trend import trend_notes
 from journeykit.statistics.goals import Of
-from journeykit.unknown_names import MISSING, Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import MISSING, Missing
 
 if TYPE_CHECKING:
     from journeykit.plans import JourneysPlan

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from journeykit.durations import microseconds
 from journeykit.statistics.goals import NEVER, Int64s
+from journeykit.support.durations import microseconds
 
 if TYPE_CHECKING:
     from journeykit.kernels.funnel import Rules
     from journeykit.kernels.funnel_lists import How, Listing
-    from journeykit.matchers import Match
+    from journeykit.patterns.matchers import Match
     from journeykit.statistics.funnels.funnel import Funnel
 
 START = 1 << 62

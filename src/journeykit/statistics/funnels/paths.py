@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import polars as pl
 
-from journeykit.durations import microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
+from journeykit.journeys.selection import noted
 from journeykit.protocol import Cells
-from journeykit.selection import noted
+from journeykit.ragged.taking import taken
 from journeykit.statistics.funnels.machine import Machine
 from journeykit.statistics.funnels.runs import Runner, Runs
 from journeykit.statistics.goals import Int64s, Walk
-from journeykit.taking import taken
+from journeykit.support.durations import microseconds
 
 if TYPE_CHECKING:
     from journeykit.statistics.funnels.funnel import Funnel

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
-from journeykit.durations import microseconds
 from journeykit.errors import ParameterError
 from journeykit.statistics.funnels.funnel import Funnel
 from journeykit.statistics.funnels.steps import Exclusion, Step
+from journeykit.support.durations import microseconds
 
 OF_FUNNEL = ("steps", "unit", "within", "hold", "exclude", "entry_between")
 IN_ORDER = (

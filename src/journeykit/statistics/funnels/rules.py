@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
+from journeykit.support.durations import Duration, microseconds
 
 Window: TypeAlias = Duration | None
 

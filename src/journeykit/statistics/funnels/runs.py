@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.journeys import Journeys
-from journeykit.matchers import symbols_of
+from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import symbols_of
 from journeykit.statistics.funnels.machine import START, Machine
 from journeykit.statistics.goals import Floats, Int64s, Walk
 

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.matchers import EventSearch, FirstTime, Match, MatchLike, as_match
+from journeykit.patterns.matchers import EventSearch, FirstTime, Match, MatchLike, as_match
 from journeykit.stages.conditions import Condition, Where
+from journeykit.support.durations import Duration, microseconds
 
 MOST_STEPS = 32
 Conditions: TypeAlias = pl.Expr | Condition | Sequence[Condition] | Where | None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ColumnTypeError
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.protocol import CELL, Cells, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.funnels.at_once import Counted, count_at_once, is_enough

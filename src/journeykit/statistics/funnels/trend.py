@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from journeykit.durations import microseconds
 from journeykit.protocol import CELL, Context
 from journeykit.statistics.goals import Int64s
 from journeykit.statistics.periods import MOST_PERIODS, WeekStart, approximate_count, covering
+from journeykit.support.durations import microseconds
 
 if TYPE_CHECKING:
     from journeykit.statistics.funnels.funnel import Funnel

@@ -9,11 +9,10 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,
@@ -25,7 +24,8 @@ from journeykit.statistics.base import (
     with_share,
 )
 from journeykit.statistics.goals import Of, Walk
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import Missing
 
 Mode: TypeAlias = Literal[
     "strict_increase", "strict_once", "strict_deduplication", "strict_order", "allow_reentry"

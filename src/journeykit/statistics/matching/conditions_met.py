@@ -10,11 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.protocol import CELL, Cells, Context, Tables
-from journeykit.ragged import Ragged
+from journeykit.ragged.array import Ragged
+from journeykit.ragged.views import units_of
 from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
@@ -26,8 +27,7 @@ from journeykit.statistics.base import (
 )
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.goals import Of, Walk
-from journeykit.unknown_names import Missing
-from journeykit.views import units_of
+from journeykit.support.unknown_names import Missing
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,13 +11,14 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
 from journeykit.patterns import Pattern
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.patterns.syntax import DIRECTLY
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
-from journeykit.ragged import Codes, Ragged
+from journeykit.ragged.array import Codes, Ragged
+from journeykit.ragged.views import units_of
 from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
@@ -28,8 +29,7 @@ from journeykit.statistics.base import (
     with_rate,
 )
 from journeykit.statistics.goals import Of, Walk, state_names
-from journeykit.unknown_names import Missing
-from journeykit.views import units_of
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Direction: TypeAlias = Literal["forward", "backward"]

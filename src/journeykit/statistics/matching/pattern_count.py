@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.patterns import Pattern
 from journeykit.patterns.searching import Search
 from journeykit.protocol import CELL, Cells, Context, Tables
@@ -26,7 +26,7 @@ from journeykit.statistics.base import (
 )
 from journeykit.statistics.distribution import Distribution, checked_quantiles
 from journeykit.statistics.goals import Walk
-from journeykit.unknown_names import Missing
+from journeykit.support.unknown_names import Missing
 
 COUNTS = ("units", "users", "matched", "matched_users", "matches")
 

@@ -9,11 +9,10 @@ from typing import ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import UNITS, Unit
+from journeykit.patterns.matchers import MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.counting import CountingRows
@@ -36,7 +35,8 @@ from journeykit.statistics.outcomes.abandonment_answer import (
     abandonment_of,
 )
 from journeykit.statistics.outcomes.episodes import episode_times
-from journeykit.unknown_names import MISSING, Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import MISSING, Missing
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.intervals import GroupSums
+from journeykit.mathematics.intervals import GroupSums
 from journeykit.protocol import CELL, Context, Tables
 from journeykit.statistics.base import (
     UNITS_TABLE,
@@ -26,6 +25,7 @@ from journeykit.statistics.base import (
 )
 from journeykit.statistics.goals import NEVER, state_names
 from journeykit.statistics.incidence import Incidence
+from journeykit.support.durations import Duration, microseconds
 
 if TYPE_CHECKING:
     from journeykit.statistics.outcomes.abandonment import Abandonment

@@ -9,11 +9,10 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,
@@ -45,7 +44,8 @@ from journeykit.statistics.goals import (
     longest_silence,
     state_names,
 )
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration
+from journeykit.support.unknown_names import Missing
 
 START = "<START>"
 COUNTS = ("reached", "converted", "open", "users", "visits", "converting_visits")

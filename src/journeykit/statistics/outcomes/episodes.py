@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.protocol import CELL
 from journeykit.statistics.goals import Codes, Int64s, Marks, Walk
 from journeykit.statistics.waiting import distinct

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Of, as_match, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, Of, as_match, check_matches, symbols_of
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Grouped, Statistic
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.goals import longest
 from journeykit.statistics.outcomes.time_between_answer import TimeBetweenAnswer, time_between_answer
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.intervals import GroupSums
+from journeykit.mathematics.intervals import GroupSums
 from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import (
     Answer,
@@ -28,6 +27,7 @@ from journeykit.statistics.base import (
 from journeykit.statistics.distribution import Distribution
 from journeykit.statistics.incidence import Incidence
 from journeykit.statistics.waiting import Waits
+from journeykit.support.durations import Duration, microseconds
 
 if TYPE_CHECKING:
     from journeykit.statistics.outcomes.time_between import TimeBetween

@@ -9,11 +9,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, suggestion
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
@@ -21,7 +20,8 @@ from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.goals import NEVER, Of, Walk, as_goal, longest, longest_silence
 from journeykit.statistics.outcomes.episodes import episode_times
 from journeykit.statistics.outcomes.time_to_convert_answer import TimeToConvertAnswer, survival_answer
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import Missing
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.intervals import wilson
+from journeykit.mathematics.intervals import wilson
 from journeykit.protocol import CELL, Context, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE, Answer, Grouped, groups_per_cell
 from journeykit.statistics.distribution import column_names
 from journeykit.statistics.incidence import Incidence, log_rank
+from journeykit.support.durations import Duration, microseconds
 
 if TYPE_CHECKING:
     from journeykit.statistics.outcomes.time_to_convert import TimeToConvert

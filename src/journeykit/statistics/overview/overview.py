@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import microseconds
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Paths
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.sessions import CAUSES, SessionRule
 from journeykit.statistics.base import UNITS_TABLE, Statistic
@@ -22,7 +21,8 @@ from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import Codes, as_goal
 from journeykit.statistics.overview.table import OverviewAnswer, overview_answer
 from journeykit.statistics.waiting import distinct
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import microseconds
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 LONGEST = int(np.iinfo(np.int64).max)

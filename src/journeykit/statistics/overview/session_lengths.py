@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.intervals import GroupSums
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.intervals import GroupSums
 from journeykit.paths import Paths
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic, groups_per_cell, place_of, with_rate
 from journeykit.statistics.retention.activity import Gridded
 from journeykit.statistics.units import count_units
+from journeykit.support.durations import Duration, microseconds
 
 Int64s = npt.NDArray[np.int64]
 POSTHOG: tuple[Duration, ...] = ("3s", "10s", "30s", "1m", "3m", "10m", "30m", "1h")

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.intervals import Scale
+from journeykit.mathematics.intervals import Scale
 from journeykit.protocol import CELL, Context, Tables, sum_rows
 from journeykit.sessions import CAUSES
 from journeykit.statistics.base import (
@@ -26,7 +26,7 @@ from journeykit.statistics.base import (
     with_share,
 )
 from journeykit.statistics.waiting import Medians, Waits
-from journeykit.threads import on_all_cores
+from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.statistics.overview.overview import Overview

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Of, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, Of, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.counting import CountingRows
@@ -28,7 +27,8 @@ from journeykit.statistics.paths.walk import (
     checked_count,
     checked_occurrence,
 )
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

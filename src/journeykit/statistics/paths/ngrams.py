@@ -9,9 +9,9 @@ from typing import ClassVar
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic
 from journeykit.statistics.checks import check_states

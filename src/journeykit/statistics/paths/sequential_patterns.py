@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.intervals import GROUPS
-from journeykit.journeys import Journeys
-from journeykit.matchers import Of
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.intervals import GROUPS
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import GroupSums
-from journeykit.journeys import Journeys
-from journeykit.matchers import Of
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.intervals import GroupSums
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, Cells, Context, Tables
+from journeykit.ragged.views import session_numbers
 from journeykit.statistics.base import UNITS_TABLE, Answer, Grouped, Statistic, groups_per_cell, with_rate
 from journeykit.statistics.checks import check_states
 from journeykit.statistics.paths.walk import CleanWalk, check_shared, checked_count
-from journeykit.views import session_numbers
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, Of, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, Of, as_match, check_matches
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,
@@ -35,7 +35,7 @@ from journeykit.statistics.paths.walk import (
     checked_occurrence,
     lost_note,
 )
-from journeykit.unknown_names import Missing
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 KEYS = ("step", "state")

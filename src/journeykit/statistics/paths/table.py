@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.exchange import cut_bytes, cut_list
 from journeykit.protocol import CELL, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,
@@ -25,7 +24,8 @@ from journeykit.statistics.base import (
     with_rate,
 )
 from journeykit.statistics.distribution import Distribution
-from journeykit.threads import on_all_cores
+from journeykit.support.exchange import cut_bytes, cut_list
+from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.statistics.paths.top_paths import TopPaths

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.exchange import cut_bytes
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, place_of
@@ -22,7 +21,8 @@ from journeykit.statistics.cleaning import cleaned
 from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.paths.table import PathTable, Shown, bits_per_code, path_table, shown_paths
 from journeykit.statistics.units import count_units
-from journeykit.unknown_names import Missing
+from journeykit.support.exchange import cut_bytes
+from journeykit.support.unknown_names import Missing
 
 Names = str | Sequence[str] | None
 HASHED = np.uint64(1 << 63)

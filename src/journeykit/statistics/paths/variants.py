@@ -9,9 +9,9 @@ from typing import ClassVar
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Of
 from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.base import Statistic
 from journeykit.statistics.checks import check_states
@@ -19,7 +19,7 @@ from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.paths.table import PathTable
 from journeykit.statistics.paths.top_paths import Names, TopPaths
 from journeykit.statistics.paths.walk import check_shared, checked_count
-from journeykit.unknown_names import Missing
+from journeykit.support.unknown_names import Missing
 
 
 @dataclass(frozen=True, eq=False, repr=False)

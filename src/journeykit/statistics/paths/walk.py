@@ -11,13 +11,13 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, Of, symbols_of
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, Of, symbols_of
 from journeykit.protocol import CELL, Cells, Context
 from journeykit.statistics.goals import Walk, state_names
 from journeykit.statistics.units import count_units
-from journeykit.unknown_names import MISSING
+from journeykit.support.unknown_names import MISSING
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.intervals import GROUPS, jackknife
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.intervals import GROUPS, jackknife
+from journeykit.patterns.matchers import MatchLike
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import Answer, with_floats, with_share
 from journeykit.statistics.checks import check_choices
@@ -24,7 +24,7 @@ from journeykit.statistics.periods import (
     covering,
 )
 from journeykit.statistics.retention.activity import Activity, ByPeriod, Gridded, as_frame
-from journeykit.unknown_names import Missing
+from journeykit.support.unknown_names import Missing
 
 
 @dataclass(frozen=True, eq=False, repr=False)

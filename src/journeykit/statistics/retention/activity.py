@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import GroupSums
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches, symbols_of
+from journeykit.journeys.journeys import Journeys
+from journeykit.mathematics.intervals import GroupSums
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches, symbols_of
 from journeykit.protocol import CELL, GROUP, Cells, Context
 from journeykit.statistics.base import Answer, Statistic, place_of
 from journeykit.statistics.periods import Between, WeekStart, check_periods, check_range
-from journeykit.unknown_names import Missing
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]

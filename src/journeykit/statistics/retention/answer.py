@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import GROUPS, GroupSums, Ints, Scale, jackknife, ratio_bounds
+from journeykit.mathematics.intervals import GROUPS, GroupSums, Ints, Scale, jackknife, ratio_bounds
 from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, place_of, with_floats, with_share
 

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from journeykit.journeys import Journeys
-from journeykit.matchers import MatchLike
+from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import MatchLike
 from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.base import Answer, with_rate
 from journeykit.statistics.checks import check_choices
@@ -22,7 +22,7 @@ from journeykit.statistics.periods import (
     covering,
 )
 from journeykit.statistics.retention.activity import Activity, ByPeriod, Gridded, as_frame
-from journeykit.unknown_names import Missing
+from journeykit.support.unknown_names import Missing
 
 COUNTS = ("new", "returning", "resurrecting", "dormant", "active")
 

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
-from journeykit.matchers import Match, MatchLike, as_match, check_matches
+from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
@@ -28,7 +27,8 @@ from journeykit.statistics.periods import (
 from journeykit.statistics.retention.activity import Activity, as_frame
 from journeykit.statistics.retention.answer import RetentionAnswer, retention_answer
 from journeykit.statistics.retention.layout import Layout, layout_of
-from journeykit.unknown_names import Missing
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
 Cohort: TypeAlias = Literal["first_time", "recurring", "first_time_filtered"]

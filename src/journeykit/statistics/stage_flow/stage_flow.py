@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import UNITS, Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.stage_flow.table import StageFlowAnswer, stage_flow_answer
 from journeykit.statistics.waiting import distinct
+from journeykit.support.durations import Duration, microseconds
 
 Int64s = npt.NDArray[np.int64]
 UNPLANNED, PLANNED, PLANNED_CHAIN = 0, 1, 2

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import GroupSums, Scale
+from journeykit.mathematics.intervals import GroupSums, Scale
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
 from journeykit.statistics.base import (
     UNITS_TABLE,

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.absorption import AbsorbingChain
 from journeykit.errors import UndefinedError, listed
-from journeykit.intervals import GROUPS, jackknife
+from journeykit.mathematics.absorption import AbsorbingChain
+from journeykit.mathematics.intervals import GROUPS, jackknife
 from journeykit.protocol import CELL, GROUP, Context
 from journeykit.statistics.base import with_floats
 

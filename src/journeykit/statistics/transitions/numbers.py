@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.intervals import Bounds, GroupSums, wilson
+from journeykit.mathematics.intervals import Bounds, GroupSums, wilson
 from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Grouped, groups_per_cell, rate
 

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError
-from journeykit.journeys import Journeys
+from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Paths, Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
@@ -22,6 +21,7 @@ from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.transitions.graph import TransitionGraph, graph_of
 from journeykit.statistics.transitions.interleaved import recount_sessions
 from journeykit.statistics.transitions.tuples import Tuples
+from journeykit.support.durations import Duration, microseconds
 
 Int64s = npt.NDArray[np.int64]
 

@@ -15,18 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.bucket_files import Bucket, Chunk
 from journeykit.engines.progress import Callback, Meter
 from journeykit.errors import JourneykitError
-from journeykit.events import micro
-from journeykit.reading import open_log, roles_of, span
+from journeykit.events.events import micro
+from journeykit.events.reading import open_log, roles_of, span
+from journeykit.ordering.user_ids import GROUPS, IDENTITY, Piece, Words, encode_part, stable_hashes
+from journeykit.ordering.vocabulary import categories, check_names, occurring
 from journeykit.sessions import SessionRule, check_nulls
+from journeykit.sharding.bucket_files import Bucket, Chunk
 from journeykit.sources import blaming, collect_source, source_format, source_parts
 from journeykit.sources.canonical import CanonicalLog, InvalidCounts, Validity
 from journeykit.sources.collecting import engine_errors
-from journeykit.threads import cores
-from journeykit.user_ids import GROUPS, IDENTITY, Piece, Words, encode_part, stable_hashes
-from journeykit.vocabulary import categories, check_names, occurring
+from journeykit.support.threads import cores
 
 MOST_ROWS = 4_000_000
 """Of a part that is read at once; where parts are larger, or there is only one, the log is streamed."""

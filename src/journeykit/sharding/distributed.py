@@ -17,24 +17,24 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.bucket_files import Chunk, chunks_of
 from journeykit.cells import By
 from journeykit.engines import Spark, ask, check_questions
 from journeykit.engines.counting import Count, Counted
 from journeykit.engines.spark import Packet, joined_pieces, packets_of, pieces
-from journeykit.events import Events
-from journeykit.journeys import context_of
-from journeykit.partition import FIRST, About, rows_apart
+from journeykit.events.events import Events
+from journeykit.events.reading import roles_of, span
+from journeykit.journeys.journeys import context_of
+from journeykit.ordering.user_ids import GROUPS, UserIds
+from journeykit.ordering.vocabulary import categories, check_names
 from journeykit.protocol import Context, Statistic, Tables
-from journeykit.ragged import Provenance
-from journeykit.reading import roles_of, span
+from journeykit.ragged.array import Provenance
 from journeykit.sessions import SessionRule, check_nulls
-from journeykit.shard_files import ShardFile, save
-from journeykit.sharded import Made, check_plan, events_of, joined, shard_numbers
+from journeykit.sharding.bucket_files import Chunk, chunks_of
+from journeykit.sharding.partition import FIRST, About, rows_apart
+from journeykit.sharding.sharded import Made, check_plan, events_of, joined, shard_numbers
+from journeykit.sharding.whole import Verb, said
 from journeykit.sources.canonical import Roles, Validity, canonicalise
-from journeykit.user_ids import GROUPS, UserIds
-from journeykit.vocabulary import categories, check_names
-from journeykit.whole import Verb, said
+from journeykit.store.shard_files import ShardFile, save
 
 ROWS_AT_ONCE, ROWS_PER_PACKET = 1_000_000, 256
 """That are packed together where the log is read: so many, and more where packets would be smaller than the second."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.engines.workspace import writing
-from journeykit.user_ids import IDENTITY, Piece, UserIds, Words
+from journeykit.ordering.user_ids import IDENTITY, Piece, UserIds, Words
 
 Int64s = npt.NDArray[np.int64]
 HEADER = 5

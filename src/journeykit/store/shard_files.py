@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import WorkspaceError
-from journeykit.ragged import Codes, Provenance, Ragged, Staged
+from journeykit.ragged.array import Codes, Provenance, Ragged, Staged
 
 ABOUT, USERS, PROPERTIES = "about.pickle", "users.parquet", "properties.parquet"
 STAGES = ("current", "furthest")

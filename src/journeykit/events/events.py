@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.journeys import Journeys
-from journeykit.ordering import OrderedEvents, order_events
-from journeykit.quality import Quality
-from journeykit.quality import quality as quality_of
-from journeykit.ragged import Provenance
+from journeykit.events.quality import Quality
+from journeykit.events.quality import quality as quality_of
+from journeykit.journeys.journeys import Journeys
+from journeykit.ordering.order import OrderedEvents, order_events
+from journeykit.ordering.user_ids import UserIds
+from journeykit.ragged.array import Provenance
 from journeykit.sessions import SessionRule, cut
 from journeykit.sources.canonical import InvalidCounts
-from journeykit.user_ids import UserIds
+from journeykit.support.durations import Duration
 
 Int64s = npt.NDArray[np.int64]
 COLUMNS = ("time", "event", "order")

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import polars as pl
 
-from journeykit import cleaning, selection, shard_files, store, views
+from journeykit import store
 from journeykit.cells import By, make_cells
 from journeykit.engines import Engine, InMemory, ask, check_questions, counted
 from journeykit.errors import SHOWN_NAMES
+from journeykit.journeys import cleaning, selection
 from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic, Tables
-from journeykit.ragged import Provenance, Ragged, Staged
-from journeykit.unknown_names import Missing
+from journeykit.ragged import views
+from journeykit.ragged.array import Provenance, Ragged, Staged
+from journeykit.store import shard_files
+from journeykit.support.unknown_names import Missing
 
 if TYPE_CHECKING:
     from journeykit.stages import StageModel

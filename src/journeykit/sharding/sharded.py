@@ -11,25 +11,25 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.bucket_files import Bucket, read_rows
 from journeykit.cells import By, joined_labels, segments_of
-from journeykit.cleaning import RUN_LENGTH
 from journeykit.engines import OnDisk, ask, check_questions
 from journeykit.engines.workspace import writing
 from journeykit.errors import ParameterError, UnknownPropertyError, WorkspaceError
-from journeykit.events import Events
-from journeykit.journeys import Journeys, context_of
-from journeykit.partition import About, cut_log
+from journeykit.events.events import Events
+from journeykit.journeys.cleaning import RUN_LENGTH
+from journeykit.journeys.journeys import Journeys, context_of
+from journeykit.ordering.user_ids import GROUPS, UserIds
+from journeykit.ordering.vocabulary import recoded
 from journeykit.protocol import Cells, Statistic
-from journeykit.ragged import Int64s, Provenance
+from journeykit.ragged.array import Int64s, Provenance
 from journeykit.sessions import SessionRule
-from journeykit.shard_files import ShardFile, save
+from journeykit.sharding.bucket_files import Bucket, read_rows
+from journeykit.sharding.partition import About, cut_log
+from journeykit.sharding.whole import Facts, Verb, Whole, labels_of, said, whole_of
 from journeykit.sources.canonical import drop_duplicates
 from journeykit.sources.parquet import first_line
 from journeykit.stages.conditions import looks_at_one_event
-from journeykit.user_ids import GROUPS, UserIds
-from journeykit.vocabulary import recoded
-from journeykit.whole import Facts, Verb, Whole, labels_of, said, whole_of
+from journeykit.store.shard_files import ShardFile, save
 
 BYTES_PER_EVENT, BYTES_PER_PROPERTY = 160, 48
 """About what one event of a shard needs while it is read, ordered and tallied."""

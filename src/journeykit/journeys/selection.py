@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownNameError, UnknownUserError
+from journeykit.ordering.user_ids import hash_ids
 from journeykit.patterns import OTHER_JOURNEYS, Matches, Pattern, match
-from journeykit.ragged import Int64s, Ragged
-from journeykit.taking import Flags, J, taken
-from journeykit.unknown_names import Missing, check_missing, refuse_unknown
-from journeykit.user_ids import hash_ids
-from journeykit.views import column_names, columns_of
+from journeykit.ragged.array import Int64s, Ragged
+from journeykit.ragged.taking import Flags, J, taken
+from journeykit.ragged.views import column_names, columns_of
+from journeykit.support.unknown_names import Missing, check_missing, refuse_unknown
 
 Keep: TypeAlias = Literal["events", "sessions", "users"]
 Matching: TypeAlias = Pattern | Matches | str

@@ -12,11 +12,11 @@ import polars as pl
 
 from journeykit.cells import By, make_cells
 from journeykit.errors import UnknownUserError
-from journeykit.events import log_provenance
-from journeykit.journeys import Journeys, staged, unmapped_noted
-from journeykit.ragged import Int64s, Provenance
-from journeykit.selection import Selection, absent_users, code_flags, noted, spanned, unknown_users
-from journeykit.unknown_names import refuse_unknown
+from journeykit.events.events import log_provenance
+from journeykit.journeys.journeys import Journeys, staged, unmapped_noted
+from journeykit.journeys.selection import Selection, absent_users, code_flags, noted, spanned, unknown_users
+from journeykit.ragged.array import Int64s, Provenance
+from journeykit.support.unknown_names import refuse_unknown
 
 SHOWN_IDS = 1_000
 """Per shard, of which the closest to an unknown one are named."""

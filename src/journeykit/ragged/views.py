@@ -11,7 +11,7 @@ import polars as pl
 
 from journeykit.errors import UnknownPropertyError
 from journeykit.paths import Unit
-from journeykit.ragged import Int64s, Ragged
+from journeykit.ragged.array import Int64s, Ragged
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,11 +18,11 @@ from journeykit.errors import (
 )
 from journeykit.paths import Unit
 from journeykit.protocol import Context
-from journeykit.ragged import Codes, Ragged
+from journeykit.ragged.array import Codes, Ragged
 from journeykit.stages.conditions import Condition, Where, as_where, predicate
 from journeykit.stages.matching import events_matched, names_matched
 from journeykit.stages.rules import Rule
-from journeykit.unknown_names import refuse_unknown
+from journeykit.support.unknown_names import refuse_unknown
 
 Of: TypeAlias = Literal["event", "stage"]
 FirstTime: TypeAlias = Literal[False, True, "filtered"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.ragged import Int64s, Ragged
+from journeykit.ragged.array import Int64s, Ragged
 
 Flags = npt.NDArray[np.bool_]
 J = TypeVar("J", bound=Ragged)

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.durations import Duration, microseconds
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.paths import UNITS, Paths, Unit
 from journeykit.protocol import Groups
 from journeykit.sessions import SessionRule, is_open
-from journeykit.threads import Memo
+from journeykit.support.durations import Duration, microseconds
+from journeykit.support.threads import Memo
 
 if TYPE_CHECKING:
     from journeykit.stages import StageModel

@@ -16,8 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.threads import cores, on_all_cores
-from journeykit.user_ids import GROUPS, IDENTITY, Piece, UserIds, Words, stable_hashes, texts_or_numbers
+from journeykit.ordering.user_ids import (
+    GROUPS,
+    IDENTITY,
+    Piece,
+    UserIds,
+    Words,
+    stable_hashes,
+    texts_or_numbers,
+)
+from journeykit.support.threads import cores, on_all_cores
 
 Int64s = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.unsignedinteger[Any]]

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import InputError
-from journeykit.exchange import cut_bytes, text_addresses
-from journeykit.threads import cores, on_all_cores
+from journeykit.support.exchange import cut_bytes, text_addresses
+from journeykit.support.threads import cores, on_all_cores
 
 Words = npt.NDArray[np.uint64]
 

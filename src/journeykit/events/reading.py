@@ -25,11 +25,11 @@ from journeykit.sources.canonical import (
     drop_duplicates,
 )
 from journeykit.sources.roles import Roles, TimeUnit
-from journeykit.threads import on_all_cores
+from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
-    from journeykit.events import Events
-    from journeykit.user_ids import Piece, UserIds
+    from journeykit.events.events import Events
+    from journeykit.ordering.user_ids import Piece, UserIds
 
 
 def read_events(  # noqa: PLR0913 - a log has many parts
@@ -128,7 +128,7 @@ def read_events(  # noqa: PLR0913 - a log has many parts
     users, columns = _encoded(parts, frame)
     first, last = span(columns["time"], observed_from, observed_until)
     zone, form = log.local_zone, log.time_format
-    from journeykit.events import Events
+    from journeykit.events.events import Events
 
     return Events(users, columns, counts, dropped, tz or "UTC", form, zone, first, last)
 
@@ -158,7 +158,7 @@ def _parts(
         # To import takes the interpreter's lock, for which work in pieces would wait again and again.
         warming.join()
         frame, users = validity.keep(found), found["user"]
-        from journeykit.user_ids import encode_part
+        from journeykit.ordering.user_ids import encode_part
 
         if len(bounds) == 1:
             return _Part(frame, validity, None, users.dtype == pl.String)
@@ -172,8 +172,8 @@ def _parts(
 
 def _encoded(parts: Sequence[_Part], frame: pl.DataFrame) -> tuple[UserIds, pl.DataFrame]:
     """Put the ids of the parts together, or encode their column; encode the names of the events."""
-    from journeykit.user_ids import UserIds
-    from journeykit.vocabulary import encode_events
+    from journeykit.ordering.user_ids import UserIds
+    from journeykit.ordering.vocabulary import encode_events
 
     if parts[0].users is None:
         users = UserIds.of(frame["user"])
@@ -195,7 +195,7 @@ def _warm_up() -> None:
     from journeykit.kernels.warming import warm_up
 
     warm_up()
-    importlib.import_module("journeykit.events")
+    importlib.import_module("journeykit.events.events")
 
 
 def roles_of(source: Any, format: str | None, required: dict[str, str | None], **others: Any) -> Roles:

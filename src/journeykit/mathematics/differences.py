@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.intervals import FEWEST_GROUPS, GroupSums, t_quantile, t_within, wilson
+from journeykit.mathematics.intervals import FEWEST_GROUPS, GroupSums, t_quantile, t_within, wilson
 
 Floats = npt.NDArray[np.float64]
 FEWEST_EXPECTED = 5

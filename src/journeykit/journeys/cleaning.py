@@ -12,12 +12,12 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError, ReservedNameError, UnknownNameError
+from journeykit.journeys.selection import noted
+from journeykit.ordering.vocabulary import RESERVED_NAME
 from journeykit.paths import UNITS, Unit
-from journeykit.ragged import Codes, Columns
-from journeykit.selection import noted
-from journeykit.taking import Flags, J, taken
-from journeykit.unknown_names import Missing, check_missing, refuse_unknown
-from journeykit.vocabulary import RESERVED_NAME
+from journeykit.ragged.array import Codes, Columns
+from journeykit.ragged.taking import Flags, J, taken
+from journeykit.support.unknown_names import Missing, check_missing, refuse_unknown
 
 RUN_LENGTH = "run_length"
 REFERENCE = re.compile(r"\\(\\|\d)")

@@ -1,0 +1,1 @@
+"""What needs no events: intervals, differences, many tests at once, absorbing chains."""
