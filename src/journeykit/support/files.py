@@ -10,6 +10,7 @@ from secrets import token_hex
 import polars as pl
 
 from journeykit.errors import ParameterError
+from journeykit.support.escaping import as_cells
 
 WRITERS = (".parquet", ".csv", ".ndjson")
 
@@ -33,7 +34,8 @@ def write_frame(frame: pl.DataFrame, path: Path) -> Path:
     Parameters
     ----------
     frame : polars.DataFrame
-        What to write. Lists are written to CSV joined by `` > ``.
+        What to write. Lists are written to CSV joined by `` > ``, and texts that a spreadsheet would take for a formula
+        with an apostrophe before them.
     path : pathlib.Path
         Ends in ``.parquet``, ``.csv`` or ``.ndjson``.
 
@@ -56,5 +58,5 @@ def write_frame(frame: pl.DataFrame, path: Path) -> Path:
             frame.write_ndjson(temporary)
         else:
             lists = [name for name, dtype in frame.schema.items() if dtype == pl.List(pl.String)]
-            frame.with_columns(pl.col(lists).list.join(" > ")).write_csv(temporary)
+            as_cells(frame.with_columns(pl.col(lists).list.join(" > "))).write_csv(temporary)
     return path

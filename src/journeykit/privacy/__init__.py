@@ -1,0 +1,1 @@
+"""What may be shared of the people in a log."""
