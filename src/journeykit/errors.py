@@ -238,6 +238,14 @@ class EmptyInputError(InputError):
             f'Check the roles, or pass on_invalid="raise" to see the first rows.'
         )
 
+    @classmethod
+    def left_out(cls, rows: int, reasons: Mapping[str, int]) -> EmptyInputError:
+        """Refuse an export of which every row is left out."""
+        counted = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        return cls(
+            f"no event is left: all {rows:,} rows were left out ({counted}). Name in leave_out= only what is to go."
+        )
+
 
 class UnknownNameError(JourneykitError, ValueError, LookupError):
     """An event, stage or state that a question names and the log does not have."""

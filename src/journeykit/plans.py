@@ -26,6 +26,7 @@ from journeykit.sharding.sharded import measure_in_shards
 from journeykit.sources import open_source, source_format
 from journeykit.sources.canonical import Duplicates, OnInvalid
 from journeykit.sources.frames import is_spark
+from journeykit.sources.prepared import PreparedLog
 from journeykit.sources.roles import TimeUnit
 from journeykit.stages import StageModel
 from journeykit.support.durations import Duration
@@ -355,7 +356,8 @@ def scan_events(  # noqa: PLR0913 - those of read_events
     }
     defaults = {"on_invalid": "raise", "duplicates": "keep", "keep": ()}
     given = {name: value for name, value in arguments.items() if not _same(value, defaults.get(name))}
-    replayable = source if distributed or source_format(source, format) is not None else plan
+    again = distributed or isinstance(source, PreparedLog) or source_format(source, format) is not None
+    replayable = source if again else plan
     return EventsPlan(replayable, (Step("read_events", given),))
 
 
@@ -375,6 +377,8 @@ def _same(one: Any, other: Any) -> bool:
 def _shown(value: object) -> str:
     if isinstance(value, pl.LazyFrame):
         return "LazyFrame"
+    if isinstance(value, PreparedLog):
+        return repr(value)
     if isinstance(value, pl.Series):
         return f"<{len(value):,} values>"
     if isinstance(value, pl.Expr):

@@ -211,6 +211,7 @@ def test_the_manifest_says_what_is_there(store: Path) -> None:
             "out_of_order": 0,
             "events_outside": 0,
             "rows_dropped": 0,
+            "rows_left_out": 0,
             "duplicates_dropped": 0,
             "verbs": [],
         },

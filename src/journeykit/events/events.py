@@ -52,6 +52,8 @@ class Events:
         The zone in which times without one were placed.
     observed_from, observed_until : datetime
         The span of observation. D1.6.
+    notes : tuple of str
+        What the reader of an export met on the way, such as a column that only some files have.
     """
 
     users: UserIds
@@ -64,6 +66,7 @@ class Events:
     observed_from: datetime
     observed_until: datetime
     read_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -80,6 +83,7 @@ class Events:
             local_zone=self.local_zone,
             time_format=self.time_format,
             now=self.read_at,
+            notes=self.notes,
         )
 
     def sessionize(self, timeout: Duration | SessionRule | None = "30m", **options: Any) -> Journeys:
@@ -252,6 +256,7 @@ def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Jour
                 out_of_order=ordered.out_of_order,
                 events_outside=outside,
                 rows_dropped=events.counts.dropped,
+                rows_left_out=events.counts.rows_left_out,
                 duplicates_dropped=events.duplicates_dropped,
             )
         ),
@@ -267,6 +272,7 @@ def log_provenance(found: Provenance) -> Provenance:
     """Add what a reader of any answer should know of the log."""
     said = {
         f"{found.rows_dropped:,} rows without a valid user, time or event were dropped": found.rows_dropped,
+        f"{found.rows_left_out:,} rows were left out on purpose: events.quality says why": found.rows_left_out,
         f"{found.duplicates_dropped:,} duplicate rows were dropped": found.duplicates_dropped,
         f"{found.tied_pairs_distinct:,} pairs of different events share user and time: "
         f"their order is that of the log": found.tied_pairs_distinct,

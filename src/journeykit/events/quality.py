@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import escape
 
@@ -54,6 +54,10 @@ class Quality:
         When the log was looked at.
     time_format : str or None
         The format in which texts were read as times.
+    left_out : mapping of str to int
+        Rows that the reader of an export left out on purpose, by reason.
+    notes : tuple of str
+        What that reader met on the way.
     """
 
     rows_in: int
@@ -82,6 +86,8 @@ class Quality:
     in_future: int
     now: datetime
     time_format: str | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -92,7 +98,7 @@ class Quality:
 
     def _rows(self) -> Iterator[tuple[str, float | None, str]]:
         for name in self.__dataclass_fields__:
-            if name == "now":
+            if name in ("now", "left_out", "notes"):
                 continue
             value = getattr(self, name)
             if isinstance(value, int):
@@ -108,6 +114,10 @@ class Quality:
                     yield f"heaviest_user_{rank}", float(events), f"{user}: {events:,} event{plural}"
             else:
                 yield name, None, "none needed" if value is None else value
+        for reason, left_out in self.left_out.items():
+            yield f"left_out_{reason}", float(left_out), f"{left_out:,}"
+        for number, note in enumerate(self.notes, 1):
+            yield f"note_{number}", None, note
 
     def __repr__(self) -> str:
         rows = [(name, text) for name, _, text in self._rows()]
@@ -128,6 +138,7 @@ def quality(
     time_format: str | None = None,
     local_zone: str | None = None,
     now: datetime | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Quality:
     """Look at a canonical log.
 
@@ -143,6 +154,8 @@ def quality(
         From `CanonicalLog`.
     now : datetime, optional
         Times after it are in the future; by default the present moment.
+    notes : tuple of str
+        From the reader of an export.
 
     Returns
     -------
@@ -199,6 +212,8 @@ def quality(
         in_future=int((times > now).sum()),
         now=now,
         time_format=time_format,
+        left_out=invalid.left_out,
+        notes=notes,
     )
 
 

@@ -24,6 +24,7 @@ from journeykit.sources.canonical import (
     check_choices,
     drop_duplicates,
 )
+from journeykit.sources.prepared import PreparedLog
 from journeykit.sources.roles import Roles, TimeUnit
 from journeykit.support.threads import on_all_cores
 
@@ -130,7 +131,8 @@ def read_events(  # noqa: PLR0913 - a log has many parts
     zone, form = log.local_zone, log.time_format
     from journeykit.events.events import Events
 
-    return Events(users, columns, counts, dropped, tz or "UTC", form, zone, first, last)
+    notes = source.notes if isinstance(source, PreparedLog) else ()
+    return Events(users, columns, counts, dropped, tz or "UTC", form, zone, first, last, notes=notes)
 
 
 class _Part(NamedTuple):

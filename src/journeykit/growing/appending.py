@@ -246,6 +246,8 @@ def _about(
     }
     counts["out_of_order"] = given["out_of_order"] + sum(each.out_of_order for each in rewritten)
     counts["rows_dropped"] = given["rows_dropped"] + events.counts.dropped
+    # Stores of earlier versions do not say it.
+    counts["rows_left_out"] = given.get("rows_left_out", 0) + events.counts.rows_left_out
     counts["duplicates_dropped"] = given["duplicates_dropped"] + events.duplicates_dropped
     unmapped = Counter(about["unmapped"])
     for each in rewritten:

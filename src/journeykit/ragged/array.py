@@ -47,7 +47,9 @@ class Provenance:
     events_outside : int
         Events outside any session.
     rows_dropped, duplicates_dropped : int
-        Rows of the log that were left out.
+        Rows of the log that were left out because they are invalid, or equal an earlier one.
+    rows_left_out : int
+        Rows that the reader of an export left out on purpose, such as the pings of pages.
     notes : tuple of str
         What a reader of any answer should know of the log.
     verbs : tuple of str
@@ -60,6 +62,7 @@ class Provenance:
     events_outside: int = 0
     rows_dropped: int = 0
     duplicates_dropped: int = 0
+    rows_left_out: int = 0
     notes: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ()
 

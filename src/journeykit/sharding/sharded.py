@@ -204,7 +204,7 @@ def events_of(
     return Events(
         users,
         frame,
-        replace(about.counts, rows_in=frame.height, rows_kept=frame.height),
+        replace(about.counts, rows_in=frame.height, rows_kept=frame.height, left_out={}),
         dropped,
         tz,
         about.time_format,
@@ -255,7 +255,7 @@ def joined(made: Sequence[Made], about: About, tz: str, verbs: Sequence[Verb]) -
         about.last_microsecond,
         first.kept,
         first.stage_names,
-        provenance=Provenance(rows_dropped=about.counts.dropped),
+        provenance=Provenance(rows_dropped=about.counts.dropped, rows_left_out=about.counts.rows_left_out),
     )
     full = [each for each in made if each.file.n_events] or made[:1]
     return whole_of(log, [each.facts for each in made], verbs), joined_labels([each.labels for each in full])

@@ -153,8 +153,8 @@ def whole_of(log: Whole, facts: Sequence[Sequence[Facts]], verbs: Sequence[Verb]
         If no shard has a user that a filter names.
     """
     first, *rest = (_sum(each) for each in zip(*facts, strict=True))
-    dropped = log.provenance.rows_dropped
-    whole = _with(log, first, log_provenance(replace(first.provenance, rows_dropped=dropped)))
+    rows = {name: getattr(log.provenance, name) for name in ("rows_dropped", "rows_left_out")}
+    whole = _with(log, first, log_provenance(replace(first.provenance, **rows)))
     for (verb, arguments), found in zip(verbs, rest, strict=True):
         whole = _after(whole, found, verb, arguments)
     return whole

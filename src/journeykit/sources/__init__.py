@@ -18,6 +18,7 @@ from journeykit.errors import (
 from journeykit.sources import access_log, csv, duckdb, frames, ndjson, parquet
 from journeykit.sources.collecting import collect, engine_errors
 from journeykit.sources.paths import FORMATS, common_format, files, is_remote
+from journeykit.sources.prepared import PreparedLog
 from journeykit.sources.texts import unreadable_bytes
 
 __all__ = ["FORMATS", "blaming", "collect_source", "open_source", "source_format", "source_parts"]
@@ -129,7 +130,10 @@ def blaming(
     try:
         yield
     except EngineError as error:
-        raise _diagnosed(source, source_format(source, format), columns, error) from error.__cause__
+        if isinstance(source, PreparedLog):
+            source, format = list(source.files), source.format
+        kind = source_format(source, format) if source else None
+        raise _diagnosed(source, kind, columns, error) from error.__cause__
 
 
 def source_parts(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
@@ -29,6 +30,8 @@ Duplicates: TypeAlias = Literal["keep", "drop"]
 GIVEN, GAP = "__time_given", "__time_gap"
 """Columns beside the canonical ones, until invalid rows are left out: the time as it was written where it
 could not be read, and whether it is a local time that does not exist."""
+LEFT_OUT = "__left_out"
+"""An Enum of reasons beside the columns of a log: a row that has one is left out, and counted under it."""
 SHOWN_ROWS = 5
 
 
@@ -65,6 +68,8 @@ class InvalidCounts:
         Rows in which this is null; a row may count in several.
     gap_times : int
         Rows whose local time does not exist; part of `time`.
+    left_out : mapping of str to int
+        Rows that the reader of an export left out on purpose, by reason; they are not invalid.
     """
 
     rows_in: int
@@ -73,11 +78,17 @@ class InvalidCounts:
     time: int = 0
     event: int = 0
     gap_times: int = field(default=0)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows_left_out(self) -> int:
+        """Rows left out on purpose."""
+        return sum(self.left_out.values())
 
     @property
     def dropped(self) -> int:
         """Rows that are not valid, each once."""
-        return self.rows_in - self.rows_kept
+        return self.rows_in - self.rows_left_out - self.rows_kept
 
 
 def canonical(plan: pl.LazyFrame, roles: Roles) -> pl.LazyFrame:
@@ -131,6 +142,8 @@ def canonicalise(plan: pl.LazyFrame, roles: Roles) -> CanonicalLog:
         columns[GIVEN] = pl.when(time.time.is_null()).then(time.given)
     if time.gap is not None:
         columns[GAP] = time.gap
+    if isinstance(schema.get(LEFT_OUT), pl.Enum):
+        columns[LEFT_OUT] = pl.col(LEFT_OUT)
     selected = plan.select(expression.alias(name) for name, expression in columns.items())
     return CanonicalLog(selected, time.format, (roles.tz or "UTC") if time.local else None)
 
@@ -156,6 +169,7 @@ class Validity:
         self.first_row = first_row
         self.rows = self.kept = self.gaps = 0
         self.nulls = dict.fromkeys(REQUIRED, 0)
+        self.left_out: Counter[str] = Counter()
         self.first: list[str] = []
 
     def __add__(self, following: Validity) -> Validity:
@@ -164,12 +178,16 @@ class Validity:
         both.rows, both.kept = self.rows + following.rows, self.kept + following.kept
         both.gaps = self.gaps + following.gaps
         both.nulls = {role: count + following.nulls[role] for role, count in self.nulls.items()}
+        both.left_out = self.left_out + following.left_out
         both.first = [*self.first, *following.first][:SHOWN_ROWS]
         return both
 
     def keep(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the valid rows of the next piece, in their order and with canonical columns only."""
         before, self.rows = self.first_row + self.rows, self.rows + frame.height
+        numbers = None
+        if LEFT_OUT in frame.columns:
+            numbers, frame = self._without_left_out(frame)
         wanted = [name for name in frame.columns if name not in (GIVEN, GAP)]
         nulls = {role: frame[role].null_count() for role in REQUIRED}
         if not any(nulls.values()):
@@ -180,8 +198,19 @@ class Validity:
         self.nulls = {role: self.nulls[role] + count for role, count in nulls.items()}
         self.gaps += int(frame[GAP].sum()) if GAP in frame.columns else 0
         if len(self.first) < SHOWN_ROWS:
-            self.first += list(_first_invalid(frame, before))[: SHOWN_ROWS - len(self.first)]
+            shown = _first_invalid(frame, before, numbers)
+            self.first += list(shown)[: SHOWN_ROWS - len(self.first)]
         return valid
+
+    def _without_left_out(self, frame: pl.DataFrame) -> tuple[pl.Series | None, pl.DataFrame]:
+        """Count and remove the rows that have a reason to be left out; return the numbers of the others too."""
+        reasons, others = frame[LEFT_OUT], frame.drop(LEFT_OUT)
+        if reasons.null_count() == frame.height:
+            return None, others
+        counts = reasons.drop_nulls().value_counts(name="rows")
+        self.left_out.update(dict(counts.select(pl.col(LEFT_OUT).cast(pl.String), "rows").iter_rows()))
+        kept = reasons.is_null()
+        return kept.arg_true(), others.filter(kept)
 
     def counts(self, on_invalid: OnInvalid) -> InvalidCounts:
         """Refuse rows without a valid user, time or event, or say how many were left out.
@@ -205,7 +234,10 @@ class Validity:
         """
         if not self.rows:
             raise EmptyInputError.source("the log")
-        invalid, gaps = self.rows - self.kept, self.gaps
+        left_out = dict(sorted(self.left_out.items()))
+        if sum(left_out.values()) == self.rows:
+            raise EmptyInputError.left_out(self.rows, left_out)
+        invalid, gaps = self.rows - sum(left_out.values()) - self.kept, self.gaps
         if invalid and on_invalid == "raise":
             remark = (
                 f" {gaps:,} of the times do not exist in the time zone: clocks skip them." if gaps else ""
@@ -213,7 +245,7 @@ class Validity:
             raise InvalidRowsError(self.nulls, invalid, self.rows, self.first, remark)
         if not self.kept:
             raise EmptyInputError.dropped(self.rows)
-        return InvalidCounts(self.rows, self.kept, **self.nulls, gap_times=gaps)
+        return InvalidCounts(self.rows, self.kept, **self.nulls, gap_times=gaps, left_out=left_out)
 
 
 def check_choices(on_invalid: OnInvalid, duplicates: Duplicates) -> None:
@@ -224,10 +256,12 @@ def check_choices(on_invalid: OnInvalid, duplicates: Duplicates) -> None:
         raise ParameterError.choice("duplicates", duplicates, get_args(Duplicates))
 
 
-def _first_invalid(frame: pl.DataFrame, before: int) -> Iterable[str]:
-    """Describe the first invalid rows, with the time as it was written."""
+def _first_invalid(frame: pl.DataFrame, before: int, numbers: pl.Series | None) -> Iterable[str]:
+    """Describe the first invalid rows, with the time as it was written; `numbers` of rows if some were taken out."""
     any_null = pl.any_horizontal(pl.col(role).is_null() for role in REQUIRED)
-    rows = frame.with_row_index("__row", before).filter(any_null).head(SHOWN_ROWS)
+    rows = frame.with_row_index("__row", before if numbers is None else 0).filter(any_null).head(SHOWN_ROWS)
+    if numbers is not None:
+        rows = rows.with_columns(numbers.gather(rows["__row"]).cast(pl.Int64).alias("__row") + before)
     for row in rows.iter_rows(named=True):
         time = row["time"] if row["time"] is not None else row.get(GIVEN)
         shown = None if time is None else str(time)

@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from journeykit.sources.prepared import PreparedLog
+
 
 def is_dataset(source: object) -> bool:
     """Whether an object is a pyarrow dataset, without importing pyarrow."""
@@ -25,6 +27,8 @@ def scan(source: Any) -> pl.LazyFrame | None:
 
     A stream may give its rows only once, so an object that is not known to be a table is read now.
     """
+    if isinstance(source, PreparedLog):
+        return source.plan
     if isinstance(source, pl.LazyFrame):
         return _plain(source)
     if isinstance(source, pl.DataFrame):
