@@ -97,6 +97,13 @@ class Quality:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def _rows(self) -> Iterator[tuple[str, float | None, str]]:
+        yield from self._measured()
+        for reason, left_out in self.left_out.items():
+            yield f"left_out_{reason}", float(left_out), f"{left_out:,}"
+        for number, note in enumerate(self.notes, 1):
+            yield f"note_{number}", None, note
+
+    def _measured(self) -> Iterator[tuple[str, float | None, str]]:
         for name in self.__dataclass_fields__:
             if name in ("now", "left_out", "notes"):
                 continue
@@ -114,10 +121,6 @@ class Quality:
                     yield f"heaviest_user_{rank}", float(events), f"{user}: {events:,} event{plural}"
             else:
                 yield name, None, "none needed" if value is None else value
-        for reason, left_out in self.left_out.items():
-            yield f"left_out_{reason}", float(left_out), f"{left_out:,}"
-        for number, note in enumerate(self.notes, 1):
-            yield f"note_{number}", None, note
 
     def __repr__(self) -> str:
         rows = [(name, text) for name, _, text in self._rows()]
