@@ -142,6 +142,23 @@ class EngineError(JourneykitError, RuntimeError):
         super().__init__(f"{step} failed: {sentence(lines[0] if lines else type(error).__name__)}")
 
 
+class DatabaseError(EngineError):
+    """A database that cannot be reached, or refuses what was asked of it; the cause is chained, without passwords."""
+
+    def __init__(self, step: str, reason: str, advice: str) -> None:
+        self.step = step
+        JourneykitError.__init__(self, f"{step} failed: {sentence(reason)} {advice}")
+
+    @classmethod
+    def exists(cls, table: str, database: str) -> DatabaseError:
+        """Refuse to write over a table unasked."""
+        return cls(
+            f"writing {table} to {database}",
+            "there is such a table already",
+            'Pass if_exists="replace" or "append", or another name.',
+        )
+
+
 class ColumnTypeError(InputError, TypeError):
     """A column whose type cannot play the role it was given."""
 

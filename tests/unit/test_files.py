@@ -30,7 +30,8 @@ def test_other_endings_are_refused(ending, tmp_path):
     with pytest.raises(ParameterError) as raised:
         write_frame(FRAME, path)
     assert str(raised.value) == (
-        f"the ending of the file name cannot be {path.suffix!r}. Choose one of: '.parquet', '.csv', '.ndjson'."
+        f"the ending of the file name cannot be {path.suffix!r}. Choose one of: '.parquet', '.csv', '.ndjson', "
+        "'.xlsx'."
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -14,6 +14,7 @@ from journeykit.cells import By, make_cells
 from journeykit.engines import Engine, InMemory, ask, check_questions, counted
 from journeykit.errors import SHOWN_NAMES
 from journeykit.journeys import cleaning, selection
+from journeykit.journeys.databases import to_duckdb
 from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic, Tables
 from journeykit.ragged import views
@@ -40,6 +41,7 @@ class Journeys(Ragged):
 
     frame = cached_property(views.frame)
     to_arrow = views.to_arrow
+    to_duckdb = to_duckdb
     clean = cleaning.clean
     filter = selection.select
     head = selection.head

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,10 @@ import polars as pl
 from journeykit.journeys.journeys import Journeys
 from journeykit.mathematics.intervals import Bounds, GroupSums, Scale, ratio_bounds, wilson
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
-from journeykit.support.files import write_frame
+
+if TYPE_CHECKING:
+    from journeykit.databases.identifiers import TableName
+    from journeykit.databases.opening import IfExists
 
 A = TypeVar("A", bound="Answer")
 UNITS_TABLE = "units"
@@ -124,25 +127,56 @@ class Answer:
         """
         return {}
 
-    def write(self, path: str | Path) -> Path:
-        """Write the frame as Parquet, CSV or NDJSON, by the ending of the name.
+    def write(
+        self,
+        target: Any,
+        *,
+        table: TableName | None = None,
+        if_exists: IfExists = "raise",
+        spreadsheet_safe: bool = True,
+    ) -> Path | None:
+        """Write the frame to a file or as a table of a database, by what the target is.
 
         Parameters
         ----------
-        path : str or pathlib.Path
-            Ends in ``.parquet``, ``.csv`` or ``.ndjson``. The file appears whole or not at all.
+        target : str, pathlib.Path or connection
+            A file that ends in ``.parquet``, ``.csv``, ``.ndjson``, ``.xlsx`` (``journeykit[excel]``) or ``.hyper``
+            (``journeykit[tableau]``), which is replaced; it appears whole or not at all. A database:
+            ``"postgresql://user:password@host/database"`` (``journeykit[postgres]``), ``"sqlite:///file"``
+            (``journeykit[sqlite]``), ``"duckdb:///file"``, a file that ends in ``.duckdb`` or ``.sqlite``, or an open
+            connection of DuckDB or of an ADBC driver.
+        table : str or pair of str, optional
+            The name of the table of a database, or its schema and name; any text, nothing in it is taken for SQL.
+        if_exists : {"raise", "replace", "append"}
+            What to do if the database has such a table. The work is one transaction, which is committed.
+        spreadsheet_safe : bool
+            Whether texts of CSV that a spreadsheet would run as formulas (they begin with ``=``, ``+``, ``-``, ``@``
+            or a control character) get an apostrophe before them. Cells of Excel are texts anyway.
 
         Returns
         -------
-        pathlib.Path
-            Where it was written.
+        pathlib.Path or None
+            The file; None for a table of a database.
 
         Raises
         ------
         ParameterError
-            If the ending is another one.
+            If the target is none of these, a table's name is missing, or a sheet of Excel cannot hold the frame.
+        MissingPackageError
+            If what writes it is not installed.
+        DatabaseError
+            If the table exists and `if_exists` is ``"raise"``, or the database fails. No password is in the message.
         """
-        return write_frame(self.frame, Path(path))
+        from journeykit.databases.writing import write_table
+
+        return write_table(
+            self.frame,
+            target,
+            table=table,
+            if_exists=if_exists,
+            spreadsheet_safe=spreadsheet_safe,
+            notes=(described(self.statistic), *self.notes),
+        )
 
     def __repr__(self) -> str:
         with pl.Config(**TABLE):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -11,8 +11,9 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.support.escaping import as_cells
+from journeykit.support.spreadsheets import write_excel
 
-WRITERS = (".parquet", ".csv", ".ndjson")
+WRITERS = (".parquet", ".csv", ".ndjson", ".xlsx")
 
 
 @contextmanager
@@ -28,16 +29,21 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_frame(frame: pl.DataFrame, path: Path) -> Path:
+def write_frame(
+    frame: pl.DataFrame, path: Path, *, spreadsheet_safe: bool = True, notes: Sequence[str] = ()
+) -> Path:
     """Write a frame in the format that the ending names.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        What to write. Lists are written to CSV joined by `` > ``, and texts that a spreadsheet would take for a formula
-        with an apostrophe before them.
+        What to write. Lists are written to CSV and Excel joined by `` > ``.
     path : pathlib.Path
-        Ends in ``.parquet``, ``.csv`` or ``.ndjson``.
+        Ends in ``.parquet``, ``.csv``, ``.ndjson`` or ``.xlsx``.
+    spreadsheet_safe : bool
+        Whether texts of CSV that a spreadsheet would run as formulas get an apostrophe before them.
+    notes : sequence of str
+        For a second sheet of Excel.
 
     Returns
     -------
@@ -47,7 +53,9 @@ def write_frame(frame: pl.DataFrame, path: Path) -> Path:
     Raises
     ------
     ParameterError
-        If the ending is another one.
+        If the ending is another one, or a sheet of Excel cannot hold the frame.
+    MissingPackageError
+        If ``.xlsx`` is asked for and xlsxwriter is not installed.
     """
     if path.suffix not in WRITERS:
         raise ParameterError.choice("the ending of the file name", path.suffix, WRITERS)
@@ -56,7 +64,15 @@ def write_frame(frame: pl.DataFrame, path: Path) -> Path:
             frame.write_parquet(temporary)
         elif path.suffix == ".ndjson":
             frame.write_ndjson(temporary)
+        elif path.suffix == ".xlsx":
+            write_excel(joined_lists(frame), temporary, notes)
         else:
-            lists = [name for name, dtype in frame.schema.items() if dtype == pl.List(pl.String)]
-            as_cells(frame.with_columns(pl.col(lists).list.join(" > "))).write_csv(temporary)
+            plain = joined_lists(frame)
+            (as_cells(plain) if spreadsheet_safe else plain).write_csv(temporary)
     return path
+
+
+def joined_lists(frame: pl.DataFrame) -> pl.DataFrame:
+    """Join lists to one text each, by `` > ``."""
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    return frame.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join(" > "))

@@ -1,0 +1,109 @@
+"""PostgreSQL and SQLite through ADBC: batches of Arrow both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from journeykit.databases.addresses import Address
+from journeykit.databases.identifiers import Table, check_lengths, check_name
+from journeykit.databases.opening import IfExists
+from journeykit.errors import MissingPackageError
+from journeykit.support.files import joined_lists
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DRIVERS = {
+    "postgresql": ("adbc_driver_postgresql", "postgres", "PostgreSQL"),
+    "sqlite": ("adbc_driver_sqlite", "sqlite", "SQLite"),
+}
+MODES = {"raise": "create", "replace": "replace", "append": "create_append"}
+TABLES = {
+    "PostgreSQL": (
+        "select nullif(table_schema, current_schema()), table_name from information_schema.tables "
+        "where table_schema not in ('information_schema', 'pg_catalog')"
+    ),
+    "SQLite": "select null, name from sqlite_master where type in ('table', 'view')",
+}
+
+
+def connect(address: Address, *, writing: bool) -> ArrowDatabase:
+    """Connect to a server, or open a file.
+
+    Raises
+    ------
+    MissingPackageError
+        If the driver is not installed.
+    """
+    package, extra, name = DRIVERS[address.kind]
+    try:
+        driver = import_module(f"{package}.dbapi")
+    except ImportError as error:
+        raise MissingPackageError(f"{name} at an address", package.replace("_", "-"), extra) from error
+    return ArrowDatabase(driver.connect(address.place), address.shown, address.secrets)
+
+
+class ArrowDatabase:
+    """A connection of an ADBC driver."""
+
+    def __init__(self, connection: Any, shown: str, secrets: tuple[str, ...] = ()) -> None:
+        self.connection, self.shown, self.secrets = connection, shown, secrets
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    @contextmanager
+    def batches(self, query: str) -> Iterator[pa.RecordBatchReader]:
+        """Run a query, and stream what it finds."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(query)
+            reader = cursor.fetch_record_batch()
+            try:
+                yield reader
+            finally:
+                reader.close()
+
+    def tables(self) -> list[Table]:
+        """List tables and views; a schema of None is the one in use."""
+        statement = TABLES.get(self._vendor)
+        if statement is None:
+            return []
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+            return [Table(*each) for each in cursor.fetchall()]
+
+    def write(self, tables: Mapping[Table, pl.DataFrame], if_exists: IfExists) -> None:
+        """Write tables in one transaction, and end it; names are quoted by the driver."""
+        try:
+            with self.connection.cursor() as cursor:
+                for table, frame in tables.items():
+                    rows = self._rows(table, frame)
+                    cursor.adbc_ingest(table.name, rows, MODES[if_exists], db_schema_name=table.schema)
+            self.connection.commit()
+        except BaseException:
+            with suppress(Exception):
+                self.connection.rollback()
+            raise
+
+    @property
+    def _vendor(self) -> str:
+        return str(self.connection.adbc_get_info().get("vendor_name"))
+
+    def _rows(self, table: Table, frame: pl.DataFrame) -> pa.Table:
+        for name in frame.columns:
+            check_name(name, "the name of a column")
+        if self._vendor == "PostgreSQL":
+            check_lengths([table.name, *frame.columns])
+        texts = [
+            name
+            for name, dtype in frame.schema.items()
+            if isinstance(dtype, pl.Enum | pl.Categorical | pl.Null)
+        ]
+        plain = frame.with_columns(pl.col(texts).cast(pl.String))
+        return (joined_lists(plain) if self._vendor == "SQLite" else plain).to_arrow()
