@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from journeykit.support.slices import places_of
+
 Int64s = npt.NDArray[np.int64]
 Unit = Literal["session", "user"]
 UNITS: tuple[Unit, ...] = ("session", "user")
@@ -39,6 +41,11 @@ class Paths:
     def lengths(self) -> Int64s:
         """How many events each path has."""
         return self.ends - self.starts
+
+    @property
+    def places(self) -> Int64s:
+        """The positions of the events of all paths, path by path."""
+        return places_of(self.starts, self.lengths)
 
     @property
     def n_paths(self) -> int:

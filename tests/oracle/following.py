@@ -36,7 +36,11 @@ def eventually_follows(paths: Sequence[Path]) -> dict[tuple[str, str], Following
 
 
 def sequential_patterns(
-    paths: Sequence[Path], least: int, most_states: int, max_gap: int | None = None
+    paths: Sequence[Path],
+    least: int,
+    most_states: int,
+    max_gap: int | None = None,
+    max_time: int | None = None,
 ) -> dict[tuple[str, ...], int]:
     """List every choice of events of every path, and count the paths that have one with these names. D8.9."""
     counts: Counter[tuple[str, ...]] = Counter()
@@ -44,7 +48,12 @@ def sequential_patterns(
         held = set()
         for size in range(1, most_states + 1):
             for places in itertools.combinations(range(len(path.names)), size):
-                if max_gap is None or all(b - a <= max_gap for a, b in itertools.pairwise(places)):
+                pairs = list(itertools.pairwise(places))
+                near = max_gap is None or all(b - a <= max_gap for a, b in pairs)
+                if near and (
+                    max_time is None
+                    or all(path.items[b].time - path.items[a].time <= max_time for a, b in pairs)
+                ):
                     held.add(tuple(path.names[i] for i in places))
         counts.update(held)
     return {pattern: count for pattern, count in counts.items() if count >= least}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,22 @@ def test_every_pattern(unit, rows, least, longest, gap, n):
     assert found(journeys, n=n, **options) == wanted[:n]
     longer = [one for one in wanted if len(one[0]) == longest]
     assert found(journeys, n=n, min_length=longest, **options) == longer[:n]
+
+
+@pytest.mark.parametrize("unit", ["session", "user"])
+@given(
+    rows=logs(min_events=1, max_events=15, names=NAMES, with_order=True),
+    least=st.integers(1, 2),
+    seconds=st.sampled_from((1, 600, 3600)),
+    collapse=st.booleans(),
+)
+def test_a_gap_in_time(unit, rows, least, seconds, collapse):
+    paths, _ = oracle.clean(paths_of(rows, unit), collapse_repeats="first" if collapse else None)
+    wanted = in_order(oracle.sequential_patterns(paths, least, 3, max_time=seconds * 1_000_000))
+    options = {"unit": unit, "min_support": least, "max_length": 3, "collapse_repeats": collapse}
+    journeys = journeys_of(rows)
+    assert found(journeys, n=None, max_gap=f"{seconds}s", **options) == wanted
+    assert found(journeys, n=None, max_gap=timedelta(seconds=seconds), **options) == wanted
 
 
 @given(rows=logs(min_events=1, max_events=12, names=NAMES[:3], with_order=True), least=st.integers(1, 3),
@@ -85,6 +103,7 @@ def test_shares_segments_and_notes():
         ({"min_support": 0}, "min_support is a number of paths from 1 on, or a share between 0 and 1, not 0."),
         ({"min_support": 1.5}, "min_support is a number of paths from 1 on, or a share between 0 and 1, not 1.5."),
         ({"min_length": 3, "max_length": 2}, "max_length=2 is below min_length=3."),
+        ({"max_gap": "soon"}, str(ParameterError.duration("max_gap", "soon"))),
         ({"max_gap": 0}, "max_gap must be a whole number from 1 on, not 0."),
         ({"closed": True, "max_gap": 1},
          "closed does not go with max_gap: a part of a pattern can then be rarer than the whole. Pass one of them."),

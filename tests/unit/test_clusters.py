@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import journeykit as jk
+from journeykit.cells import Cells
 from journeykit.datasets import planted
 from journeykit.models.profiles import Profiles, adjusted_rand
 from tests.oracle.mixtures import adjusted_rand as slow_adjusted_rand
@@ -136,7 +137,7 @@ def test_adjusted_rand_is_that_of_all_pairs():
 def test_users_who_moved_alike_are_one_profile_also_if_hashes_meet(monkeypatch):
     log, _ = small()
     more = pl.concat([log, log.filter(pl.col("user") == "a").with_columns(pl.lit("z").alias("user"))])
-    tables = jk.Clusters(1, rng=0).tally(read(more).shards(1)[0], jk.journeys.Cells())
+    tables = jk.Clusters(1, rng=0).tally(read(more).shards(1)[0], Cells())
     moves = tables["moves"].with_columns(pl.lit(0, pl.UInt8).alias("group"))
     plain = Profiles.of(moves, pl.Series(["x", "y"]))
     monkeypatch.setattr("journeykit.models.profiles._hashes", lambda edges: np.zeros(edges.height, np.uint64))

@@ -20,6 +20,7 @@ from journeykit.ordering.user_ids import hash_ids
 from journeykit.paths import Unit
 from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, GROUP, Cells
+from journeykit.support.slices import places_of
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -146,7 +147,7 @@ class Profiles:
         first = order[fresh]
         lengths = (ends - starts)[first]
         offsets = np.append(0, np.cumsum(lengths))
-        entries = np.repeat(starts[first] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        entries = places_of(starts[first], lengths)
         profile = np.cumsum(fresh) - 1
         _, sources = np.unique(edges["source"].to_numpy().astype(object), return_inverse=True)
         users = rows[starts[order]].select(USER, GROUP).with_columns(pl.Series("profile", profile))

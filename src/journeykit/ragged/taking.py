@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.ragged.array import Int64s, Ragged
+from journeykit.support.slices import places_of
 
 Flags = npt.NDArray[np.bool_]
 J = TypeVar("J", bound=Ragged)
@@ -68,7 +69,7 @@ def _by_first_event(journeys: J) -> J:
         return journeys
     sizes = np.diff(journeys.session_offsets)[runs]
     session_offsets = np.concatenate([[0], np.cumsum(sizes)])
-    events = np.repeat(starts[runs] - session_offsets[:-1], sizes) + np.arange(journeys.times.size)
+    events = places_of(starts[runs], sizes)
     time_order = _inverse(events)[journeys.time_order]
     causes, inside, staged = journeys.session_causes, journeys.sessions_inside, journeys.staged
     return replace(

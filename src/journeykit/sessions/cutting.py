@@ -15,6 +15,7 @@ import polars as pl
 from journeykit.errors import InputError, UnknownNameError
 from journeykit.sessions.rule import CUTTING, NEVER, SessionRule, longest_gap
 from journeykit.support.durations import MICROSECONDS, microseconds
+from journeykit.support.slices import places_of
 from journeykit.support.unknown_names import refuse_unknown
 
 CAUSES = (
@@ -197,7 +198,8 @@ def _cut_by_column(rule: SessionRule, log: Log, threads: int) -> SessionCut:
     opens = first == np.arange(starts.size)
     session = (np.cumsum(opens) - 1)[first]
     lengths = np.diff(starts, append=log.times.size)
-    order = None if opens.all() else _gathered(starts, lengths, np.argsort(session, kind="stable"))
+    runs = np.argsort(session, kind="stable")
+    order = None if opens.all() else places_of(starts[runs], lengths[runs])
     sizes = np.bincount(session, lengths, int(opens.sum())).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     causes = part_causes[parts[starts[opens]]]
@@ -264,14 +266,6 @@ class _Rows:
 
     def property(self, name: str) -> pl.Series:
         return self._log.property(name).filter(self._kept)
-
-
-def _gathered(starts: Int64s, lengths: Int64s, runs: Int64s) -> Int64s:
-    """List the rows of the runs in the given order."""
-    sizes = lengths[runs]
-    shifts = starts[runs] - (np.cumsum(sizes) - sizes)
-    rows: Int64s = np.repeat(shifts, sizes) + np.arange(sizes.sum())
-    return rows
 
 
 def _roles(rule: SessionRule, names: pl.Series) -> Bytes:

@@ -37,9 +37,8 @@ def cleaned(
     Paths, states, sessions
         Of this shard only.
     """
-    starts, lengths = paths.starts, paths.lengths
+    events, lengths = paths.places, paths.lengths
     begins = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
-    events = np.repeat(starts - begins[:-1], lengths) + np.arange(begins[-1])
     states = states[events]
     kept = states > 0 if skip_zero else np.ones(states.size, np.bool_)
     if collapse:

@@ -14,6 +14,7 @@ from journeykit.ragged.array import Int64s, Ragged
 from journeykit.ragged.views import column_names, columns_of, session_numbers
 from journeykit.sessions import CAUSES
 from journeykit.store.manifest import GROUPS
+from journeykit.support.slices import places_of
 
 TIE_BREAK = "order"
 """The column of the tie-break in the files of events, if the log has one."""
@@ -121,9 +122,7 @@ def _by_group(tables: ShardTables, groups: npt.NDArray[np.uint8]) -> ShardTables
 
 def _rows(starts: Int64s, wanted: Int64s) -> Int64s:
     """List the rows of some things that start at `starts`, thing after thing."""
-    sizes = np.diff(starts)[wanted]
-    ends = offsets(sizes)
-    return np.repeat(starts[wanted] - ends[:-1], sizes) + np.arange(ends[-1])
+    return places_of(starts[wanted], np.diff(starts)[wanted])
 
 
 def tables_of(journeys: Ragged) -> ShardTables:

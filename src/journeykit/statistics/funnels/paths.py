@@ -42,8 +42,7 @@ def around(funnel: Funnel, journeys: Journeys, place: Place) -> Journeys:
     first, last = np.full(paths.n_paths, NEVER), np.full(paths.n_paths, -NEVER)
     for runs in Runner(Machine(funnel, funnel.rules.ties), journeys, walk).runs():
         _place_ends(funnel, place, runs, paths.times if by_time else None, first, last)
-    lengths = paths.ends - paths.starts
-    at = np.repeat(paths.starts - lengths.cumsum() + lengths, lengths) + np.arange(lengths.sum())
+    at, lengths = paths.places, paths.lengths
     when = paths.times[at] if by_time else at
     kept = np.zeros(journeys.event_codes.size, np.bool_)
     kept[at] = (when >= np.repeat(first, lengths)) & (when <= np.repeat(last, lengths))

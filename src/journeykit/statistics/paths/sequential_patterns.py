@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import islice
 from typing import ClassVar
 
@@ -26,11 +27,13 @@ from journeykit.statistics.base import (
     with_rate,
 )
 from journeykit.statistics.checks import check_states
-from journeykit.statistics.goals import state_names
-from journeykit.statistics.paths.prefix_span import Limits, Sequences, patterns
+from journeykit.statistics.goals import longest, state_names
+from journeykit.statistics.paths.prefix_span import Int64s, Limits, Sequences, patterns
 from journeykit.statistics.paths.table import bits_per_code, unpacked
 from journeykit.statistics.paths.top_paths import TopPaths
-from journeykit.statistics.paths.walk import UNLIMITED, check_shared, checked_count
+from journeykit.statistics.paths.walk import UNLIMITED, CleanWalk, check_shared, checked_count
+from journeykit.support.durations import Duration
+from journeykit.support.exchange import cut_bytes
 
 PATH = ("key", "codes", "cut")
 
@@ -61,10 +64,10 @@ class SequentialPatterns(Statistic[SequentialPatternTable]):
         In how many paths a pattern must be: a number, or a share of the paths between 0 and 1.
     min_length, max_length : int
         How many states a pattern has.
-    max_gap : int, optional
-        How many events a state may come after the one before it; 1 is directly after.
+    max_gap : int, str or timedelta, optional
+        How many events a state may come after the one before it, 1 is directly after; or how long, such as ``"10m"``.
     closed : bool
-        Leave out patterns that a longer one holds and that are in no more paths than that one.
+        Leave out patterns that a longer one, of any length, holds and that are in no more paths than that one.
     of : {"event", "stage"}
         What a path is made of. Events before the first stage are left out of a stage path.
     unit : {"session", "user"}
@@ -80,14 +83,16 @@ class SequentialPatterns(Statistic[SequentialPatternTable]):
 
     Notes
     -----
-    A path counts once, however often it holds the pattern. Distinct paths are counted in one pass, as `Variants` are,
-    and searched in the answer by PrefixSpan, the most frequent patterns first, so that only patterns at least as
-    frequent as the last one shown are ever grown; the cost is the events of the distinct paths for each of these. With
-    neither `n` nor a high `min_support` there can be exponentially many.
+    A path counts once, however often it holds the pattern. Distinct paths are counted in one pass, as `Variants` are;
+    with a `max_gap` as time, distinct paths with how far each event reaches. They are searched in the answer by
+    PrefixSpan, the most frequent patterns first, so that only patterns at least as frequent as the last one shown are
+    ever grown; the cost is the events of the distinct paths for each of these. With neither `n` nor a high
+    `min_support` there can be exponentially many.
 
     References
     ----------
-    PrefixSpan: Pei et al. 2004, IEEE Transactions on Knowledge and Data Engineering 16(11).
+    PrefixSpan: Pei et al. 2004, IEEE Transactions on Knowledge and Data Engineering 16(11). Closed patterns by
+    BIDE: Wang & Han 2004, ICDE.
 
     Examples
     --------
@@ -102,7 +107,7 @@ class SequentialPatterns(Statistic[SequentialPatternTable]):
     min_support: int | float = 1
     min_length: int = 1
     max_length: int | None = None
-    max_gap: int | None = None
+    max_gap: int | Duration | None = None
     closed: bool = False
     of: Of = "event"
     unit: Unit = "session"
@@ -112,8 +117,10 @@ class SequentialPatterns(Statistic[SequentialPatternTable]):
 
     def __post_init__(self) -> None:
         check_shared(self)
-        for parameter in ("n", "min_length", "max_length", "max_gap"):
+        for parameter in ("n", "min_length", "max_length"):
             checked_count(parameter, getattr(self, parameter))
+        if self._longest_gap is None:
+            checked_count("max_gap", self.max_gap)
         support = self.min_support
         share = isinstance(support, float) and 0 < support <= 1
         if not share and (not isinstance(support, int) or isinstance(support, bool) or support < 1):
@@ -129,6 +136,11 @@ class SequentialPatterns(Statistic[SequentialPatternTable]):
             )
 
     @property
+    def _longest_gap(self) -> int | None:
+        """The gap in microseconds; None where it is counted in events, or there is none."""
+        return longest(self.max_gap, "max_gap") if isinstance(self.max_gap, str | timedelta) else None
+
+    @property
     def _paths(self) -> TopPaths:
         return TopPaths(None, of=self.of, unit=self.unit, collapse_repeats=self.collapse_repeats)
 
@@ -138,7 +150,9 @@ class SequentialPatterns(Statistic[SequentialPatternTable]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the distinct paths of one shard."""
-        return self._paths.tally(shard, cells)
+        if self._longest_gap is None:
+            return self._paths.tally(shard, cells)
+        return _reaching(self, self._longest_gap, shard, cells)
 
     def answer(self, tables: Tables, context: Context) -> SequentialPatternTable:
         """Search the distinct paths for patterns."""
@@ -185,10 +199,10 @@ def _searched(
     """Search the paths of one cell; return the support of every pattern by group, and its names."""
     distinct = sum_rows(part.select(*PATH, "count"), PATH)
     row = place_of(part, distinct, PATH)
-    log, order = _sequences(distinct, names)
+    log, order = _sequences(statistic, distinct, names)
     support = statistic.min_support
     least = support if isinstance(support, int) else int(np.ceil(support * paths - 1e-9))
-    limits = Limits(max(1, least), statistic.max_length or UNLIMITED, statistic.max_gap, statistic.closed)
+    limits = Limits(max(1, least), statistic.max_length or UNLIMITED, statistic.closed)
     wanted = (one for one in patterns(log, limits) if len(one.pattern) >= statistic.min_length)
     groups, counts = part[GROUP].to_numpy(), part["count"].to_numpy()
     shown, counted = [], [np.empty((0, GROUPS), np.int64)]
@@ -207,14 +221,49 @@ def _searched(
     return supported, numbered.select(pl.lit(cell, pl.Int32).alias(CELL), "number", "pattern", "length")
 
 
-def _sequences(distinct: pl.DataFrame, names: pl.Series) -> tuple[Sequences, list[str]]:
+def _reaching(statistic: SequentialPatterns, gap: int, shard: Journeys, cells: Cells) -> Tables:
+    """Count the distinct paths of one shard, each event with how many of the next ones are within the gap."""
+    from journeykit.kernels.prefixes import ends_within
+
+    walk = CleanWalk(shard, cells, statistic.of, statistic.unit, collapse=statistic.collapse_repeats)
+    paths, counted = walk.paths, walk.paths.ends > walk.paths.starts
+    until = np.empty(walk.states.size, np.int64)
+    ends_within(paths.starts, paths.ends, paths.times, gap, until)
+    places = paths.places
+    events = np.empty((places.size, 2), np.uint32)
+    events[:, 0], events[:, 1] = walk.states[places], until[places] - places - 1
+    offsets = np.concatenate([[0], paths.lengths.cumsum(dtype=np.int64)])
+    texts = cut_bytes(events.tobytes(), offsets * events.itemsize * 2).alias("codes")
+    frame = pl.DataFrame({CELL: walk.cells, "codes": texts}).filter(pl.Series(counted))
+    tallied = frame.group_by(CELL, "codes").agg(pl.len().cast(pl.Int64).alias("count"))
+    rows = tallied.select(
+        CELL, pl.lit(0, pl.UInt64).alias("key"), "codes", pl.lit(False).alias("cut"), "count"
+    )
+    return {"paths": rows, UNITS_TABLE: walk.counted_units(counted)}
+
+
+def _sequences(
+    statistic: SequentialPatterns, distinct: pl.DataFrame, names: pl.Series
+) -> tuple[Sequences, list[str]]:
     """Return distinct paths with their states numbered by name, and the names in that order."""
-    listed = unpacked(distinct, bits_per_code(len(names)))
-    rank = names.rank("ordinal").fill_null(0).cast(pl.Int64)
-    flat = [code for path in listed.to_list() for code in path]
-    codes = rank.to_numpy()[np.array(flat, np.int64)]
-    lengths = listed.list.len().cast(pl.Int64).to_numpy()
+    reach: Int64s | None = None
+    if statistic._longest_gap is not None:
+        events = np.frombuffer(b"".join(distinct["codes"].to_list()), np.uint32).reshape(-1, 2)
+        codes, reach = events[:, 0].astype(np.int64), events[:, 1].astype(np.int64)
+        lengths = distinct["codes"].bin.size().cast(pl.Int64).to_numpy() // 8
+    else:
+        listed = unpacked(distinct, bits_per_code(len(names)))
+        codes, lengths = (
+            listed.explode().cast(pl.Int64).to_numpy(),
+            listed.list.len().cast(pl.Int64).to_numpy(),
+        )
+        if isinstance(statistic.max_gap, int):
+            reach = np.full(codes.size, statistic.max_gap)
     ends = lengths.cumsum()
+    until = (
+        reach if reach is None else np.minimum(np.arange(1, codes.size + 1) + reach, np.repeat(ends, lengths))
+    )
+    rank = names.rank("ordinal").fill_null(0).cast(pl.Int64).to_numpy()
     order = ["", *names.drop_nulls().sort().to_list()]
     weights = distinct["count"].to_numpy()
-    return Sequences(codes, ends - lengths, ends, weights, len(order)), order
+    return Sequences(rank[codes], ends - lengths, ends, weights, len(order), until), order
