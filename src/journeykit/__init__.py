@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.retention.retention import Retention
     from journeykit.statistics.retention.stickiness import Stickiness
     from journeykit.statistics.stage_flow.stage_flow import StageFlow
+    from journeykit.statistics.stage_flow.stage_hazard import StageHazard
     from journeykit.statistics.transitions.transitions import Transitions
 
 __version__ = "0.1.0"
@@ -125,6 +126,7 @@ _HOMES = {
     "Abandonment": "statistics.outcomes.abandonment",
     "Attribution": "statistics.attribution.attribution",
     "StageFlow": "statistics.stage_flow.stage_flow",
+    "StageHazard": "statistics.stage_flow.stage_hazard",
     "Friction": "statistics.friction.friction",
     "FrictionBeforeAbandonment": "statistics.friction.before_abandonment",
     "RageRule": "statistics.friction.rage",
@@ -220,6 +222,7 @@ __all__ = [
     "Spark",
     "Stage",
     "StageFlow",
+    "StageHazard",
     "StageModel",
     "Statistic",
     "Step",

@@ -65,7 +65,18 @@ from tests.oracle.retention import (
 )
 from tests.oracle.sessions import Sessions, column_sessions, sessions
 from tests.oracle.shapes import shape
-from tests.oracle.stages import Rule, Stage, Staged, StagedUnit, Visit, assign, moves, stage_numbers, visits
+from tests.oracle.stages import (
+    Rule,
+    Stage,
+    Staged,
+    StagedUnit,
+    Visit,
+    assign,
+    moves,
+    stage_hazards,
+    stage_numbers,
+    visits,
+)
 from tests.oracle.steps import FlowEdge, cut_edges, flow, step_matrix
 from tests.oracle.survival import aalen_johansen, converted_by, kaplan_meier, median_survival
 from tests.oracle.transitions import Edge, Node, edges, nodes, transition_counts
@@ -157,6 +168,7 @@ __all__ = [
     "sessions",
     "shape",
     "span_times",
+    "stage_hazards",
     "stage_numbers",
     "status",
     "step_matrix",

@@ -231,3 +231,35 @@ def active_dwell(unit: StagedUnit, visit: Visit) -> float:
         if session is not None and later:
             total += unit.times[later[0]] - unit.times[position]
     return seconds(total)
+
+
+def stage_hazards(
+    units: Sequence[Sequence[int | None]],
+    still_open: Sequence[bool],
+    loop_edges: Sequence[tuple[int, int]] = (),
+) -> dict[tuple[int, int], dict[str, int]]:
+    """Units at risk and leaving by stage and number of their event in it, from current stages. D14.5.
+
+    Choice: events of all visits of a unit to a stage are numbered through; loop moves are an outcome of their own.
+    """
+    table: dict[tuple[int, int], dict[str, int]] = {}
+    for current, is_open in zip(units, still_open, strict=True):
+        for position, stage in enumerate(current):
+            if stage is None:
+                continue
+            number = sum(each == stage for each in current[: position + 1])
+            row = table.setdefault(
+                (stage, number), dict.fromkeys(("at_risk", "advanced", "regressed", "looped", "abandoned"), 0)
+            )
+            row["at_risk"] += 1
+            if position + 1 == len(current):
+                row["abandoned"] += not is_open
+                continue
+            following = current[position + 1]
+            assert following is not None
+            if (stage, following) in loop_edges:
+                row["looped"] += 1
+            else:
+                row["advanced"] += following > stage
+                row["regressed"] += following < stage
+    return table

@@ -88,6 +88,8 @@ def statistics():
         jk.Funnel(["view", jk.Step("home", optional=True), "buy"], hold="device", rules=jk.rules.amplitude()),
         jk.Funnel(["view", jk.Step("cart", max_gap="1h")], breakdown="device", at="each:2"),
         jk.StageFlow(),
+        jk.StageHazard(horizon="2h", max_events=3),
+        jk.StageHazard("session"),
         jk.Overview(),
         jk.PatternCount("view ~>[^cart](<=2h) buy", quantiles=(0.5,)),
         jk.PatternCount(jk.Pattern("view+ -> [cart|home]", unit="user", within="1d"), quantiles=(0.5, 0.9)),

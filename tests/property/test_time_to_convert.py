@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 import journeykit as jk
 from tests import logs, oracle
-from tests.measuring import journeys_of
+from tests.measuring import journeys_of, many_users
 
 pytestmark = pytest.mark.property
 
@@ -133,3 +133,32 @@ def test_log_rank_of_two_is_observed_minus_expected(one, two):
     elif variance > 1e-9:
         assert found["chi_square"] == pytest.approx(excess**2 / variance)
         assert found["p_value"] == pytest.approx(math.erfc(math.sqrt(found["chi_square"] / 2)), abs=1e-12)
+
+
+def test_hazards_of_sessions_have_the_jackknife():
+    rows = many_users(5, users=90)
+    journeys = journeys_of(rows)
+    found = journeys.measure(jk.TimeToConvert("buy", "view", unit="session")).hazard("10m")
+    row = found.row(0, named=True)
+    times = {user: [] for user in {each["user"] for each in rows}}
+    for user, own in oracle.order(rows).items():
+        for session in oracle.sessions(own).sessions:
+            names = [each["event"] for each in session]
+            if "view" not in names:
+                continue
+            s = names.index("view")
+            goals = [
+                each["time"]
+                for each, name in zip(session[s + 1 :], names[s + 1 :], strict=True)
+                if name == "buy"
+            ]
+            times[user].append(bool(goals) and goals[0] - session[s]["time"] <= 10 * logs.MINUTE)
+    with_view = [user for user, own in times.items() if own]
+
+    def share(users):
+        own = [each for user in users for each in times[user]]
+        return sum(own) / len(own)
+
+    wanted = oracle.jackknife(with_view, share, "logit")
+    assert row["converted_hazard"] == pytest.approx(share(with_view))
+    assert (row["converted_low"], row["converted_high"]) == pytest.approx((wanted.low, wanted.high))

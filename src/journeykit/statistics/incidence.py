@@ -121,6 +121,45 @@ class Incidence:
             parts = np.where(here > events, later**2 * events / (here * (here - events)), 0.0)
         return float(areas.sum()), float(parts.sum())
 
+    def hazards(
+        self, width: float, level: float, groups: int | None, users: int
+    ) -> dict[str, npt.NDArray[np.generic]]:
+        """Return per stretch of time who was at risk at its beginning, and by whom each outcome came in it. D14.5.
+
+        Parameters
+        ----------
+        width : float
+            How long a stretch is, in the unit of the times. A time of exactly a bound belongs to the stretch before it,
+            0 to the first.
+        level, groups, users
+            As of `converted_by`.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            ``at_risk``; ``converted``, ``abandoned``, and of both ``*_hazard``, ``*_low``, ``*_high``: Wilson's
+            interval of users, the jackknife's of others (of a hazard of 0 or 1 Wilson's, of as many users as can be at
+            risk).
+        """
+        stretch = np.maximum(np.ceil(self.times / width - 1e-9).astype(np.int64) - 1, 0)
+        size = int(stretch.max(initial=-1)) + 1
+        counts = np.array([np.bincount(stretch, self.counts[:, k], size) for k in range(3)])
+        risk = _from_the_end(counts.sum(axis=0))
+        columns: dict[str, npt.NDArray[np.generic]] = {"at_risk": risk.astype(np.int64)}
+        own = self.parts.select(pl.Series("place", stretch[self.parts["place"]]), GROUP, "outcome", "count")
+        for k, name in ((CONVERTED, "converted"), (ABANDONED, "abandoned")):
+            ends = wilson(counts[k], risk, level)
+            if groups is not None:
+                left = risk[:, None] - _from_the_end(_by_group(own, size))
+                went = counts[k][:, None] - _by_group(own.filter(pl.col("outcome") == k), size)
+                with np.errstate(invalid="ignore"):
+                    replicates = np.where(left > 0, went / left, np.nan)
+                present = np.full(size, groups)
+                ends = jackknife(counts[k] / risk, replicates, present, np.minimum(risk, users), level=level)
+            columns |= {name: counts[k].astype(np.int64), f"{name}_hazard": counts[k] / risk}
+            columns |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
+        return columns
+
     def at_risk(self, tau: float) -> int:
         """Return how many units last at least to `tau`."""
         return int(self.counts[np.searchsorted(self.times, tau) :].sum())
@@ -221,6 +260,20 @@ def log_rank(samples: Sequence[Incidence], outcome: int = CONVERTED) -> tuple[fl
     variance = np.diag((spread * share).sum(axis=1)) - (spread * share) @ share.T
     statistic = float(excess @ np.linalg.pinv(variance, hermitian=True) @ excess)
     return statistic, degrees, float(chi2.sf(statistic, degrees))
+
+
+def _by_group(parts: pl.DataFrame, size: int) -> Floats:
+    """Return the units of every place and jackknife group."""
+    cell = parts["place"].to_numpy() * GROUPS + parts[GROUP].to_numpy()
+    return (
+        np.bincount(cell, parts["count"].to_numpy(), size * GROUPS).astype(np.float64).reshape(size, GROUPS)
+    )
+
+
+def _from_the_end(counts: Floats) -> Floats:
+    """Add up what is here and later."""
+    summed: Floats = counts[::-1].cumsum(axis=0)[::-1]
+    return summed
 
 
 def _steps(counts: Floats, everyone: Floats | None = None) -> tuple[Floats, Floats, Floats]:

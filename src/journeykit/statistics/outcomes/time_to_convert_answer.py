@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.mathematics.intervals import wilson
 from journeykit.protocol import CELL, Context, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE, Answer, Grouped, groups_per_cell
 from journeykit.statistics.distribution import column_names
@@ -118,31 +117,18 @@ class TimeToConvertAnswer(Answer):
         -------
         polars.DataFrame
             Per segment, period and stretch: from ``above`` to ``up_to``, units ``at_risk`` at its beginning (observed
-            beyond it), ``converted``, ``abandoned``, and each divided by those at risk, with Wilson bounds of users.
+            beyond it), ``converted``, ``abandoned``, and each divided by those at risk: ``converted_hazard``,
+            ``converted_low``, ``converted_high`` and so on. Wilson's interval of users, the jackknife's of sessions.
         """
         width, tables = self._place(every), []
         if width <= 0:
             raise ParameterError(f"every must be longer than 0, not {every!r}.")
         for cell, incidence in self._by_cell.items():
-            number = np.maximum(np.ceil(incidence.times / width - 1e-9).astype(np.int64) - 1, 0)
-            size = int(number.max(initial=-1)) + 1
-            counts = np.array([np.bincount(number, incidence.counts[:, k], size) for k in range(3)])
-            risk = counts.sum(axis=0)[::-1].cumsum()[::-1]
-            columns: dict[str, Any] = {CELL: np.full(size, cell, np.int32)}
-            columns |= {"above": np.arange(size) * width * self.scale}
-            columns |= {
-                "up_to": np.arange(1, size + 1) * width * self.scale,
-                "at_risk": risk.astype(np.int64),
-            }
-            for k in (1, 2):
-                columns |= {
-                    OUTCOMES[k]: counts[k].astype(np.int64),
-                    f"{OUTCOMES[k]}_hazard": counts[k] / risk,
-                }
-                if self.own_variance:
-                    ends = wilson(counts[k], risk, self.context.level)
-                    columns |= {f"{OUTCOMES[k]}_low": ends.low, f"{OUTCOMES[k]}_high": ends.high}
-            tables.append(pl.DataFrame(columns))
+            found = incidence.hazards(width, self.context.level, self._groups(cell), self.users[cell])
+            place = np.arange(found["at_risk"].size)
+            columns: dict[str, Any] = {CELL: np.full(place.size, cell, np.int32)}
+            columns |= {"above": place * width * self.scale, "up_to": (place + 1) * width * self.scale}
+            tables.append(pl.DataFrame(columns | found).fill_nan(None))
         return self.context.label(pl.concat(tables)) if tables else pl.DataFrame()
 
     def log_rank(self) -> pl.DataFrame:

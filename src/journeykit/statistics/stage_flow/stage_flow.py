@@ -16,6 +16,7 @@ from journeykit.paths import UNITS, Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.stage_flow.table import StageFlowAnswer, stage_flow_answer
+from journeykit.statistics.stage_flow.visiting import StageVisits
 from journeykit.statistics.waiting import distinct
 from journeykit.support.durations import Duration, microseconds
 
@@ -91,28 +92,15 @@ class _Tally:
 
     def __init__(self, statistic: StageFlow, shard: Journeys, cells: Cells) -> None:
         from journeykit.kernels import stage_flow as kernels
-        from journeykit.kernels import stages as stage_kernels
 
         assert shard.staged is not None
         self.kernels, self.statistic, self.cells = kernels, statistic, cells
         self.model, self.size = shard.staged.model, len(shard.stage_names)
-        paths = shard.paths(statistic.unit)
+        walked = StageVisits.of(shard, statistic.unit)
+        paths, self.ends, self.found, self.kinds = walked.paths, walked.ends, walked.visits, walked.kinds
         self.user_paths = paths.user_paths
-        first_user, last_user = shard.user_range or (0, shard.n_users)
-        events = slice(int(shard.user_offsets[first_user]), int(shard.user_offsets[last_user]))
-        self.ends = paths.ends - events.start
-        self.times = paths.times[events]
-        order = None
-        if statistic.unit == "user" and shard.time_order is not None:
-            order = shard.time_order[events] - events.start
-        current = shard.staged.current[events]
-        current = current if order is None else current[order]
-        self.gaps = _active_gaps(shard, events, slice(first_user, last_user + 1), order)
-        self.found = stage_kernels.visits(paths.starts - events.start, self.ends, current)
-        self.kinds = np.empty(self.found.stages.size, np.uint8)
-        stage_kernels.classify_moves(
-            self.found.stages, self.found.previous, self.model.loop_moves, self.kinds
-        )
+        self.times = paths.times[walked.events]
+        self.gaps = _active_gaps(shard, walked)
         self.path_cells = cells.of(paths, statistic.unit)
         horizon = -1 if statistic.horizon is None else microseconds(statistic.horizon, "horizon")
         self.rule = (self.size, shard.observed_until, horizon)
@@ -298,15 +286,15 @@ def _next(counts: Int64s) -> Int64s:
     return np.concatenate([counts[:, 1:], np.zeros_like(counts[:, :1])], axis=1)
 
 
-def _active_gaps(shard: Journeys, events: slice, users: slice, order: Int64s | None) -> Int64s:
+def _active_gaps(shard: Journeys, walked: StageVisits) -> Int64s:
     """Return the time from every event to the next of its session, 0 for the last and outside sessions. D6.5."""
-    times = shard.times[events]
+    times = shard.times[walked.events]
     gaps = np.zeros(times.size, np.int64)
     np.subtract(times[1:], times[:-1], out=gaps[:-1])
-    runs = shard.user_sessions[users]
-    offsets = shard.session_offsets[runs[0] : runs[-1] + 1] - events.start
+    runs = shard.user_sessions[walked.users]
+    offsets = shard.session_offsets[runs[0] : runs[-1] + 1] - walked.events.start
     gaps[offsets[1:] - 1] = 0
     if shard.sessions_inside is not None:
         outside = ~shard.sessions_inside[runs[0] : runs[-1]]
         gaps[np.repeat(outside, np.diff(offsets))] = 0
-    return gaps if order is None else gaps[order]
+    return gaps if walked.order is None else gaps[walked.order]
