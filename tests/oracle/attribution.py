@@ -17,12 +17,13 @@ Touch = tuple[str, int]
 
 
 class TouchPath(NamedTuple):
-    """Touches as (channel, time); the time of the conversion, None without one; and its value."""
+    """Touches as (channel, time); the time of the conversion, None without one; its value; if it may still come."""
 
     touches: tuple[Touch, ...]
     converted: int | None
     value: float
     user: Any
+    is_open: bool = False
 
 
 def touch_paths(
@@ -35,12 +36,15 @@ def touch_paths(
     reset: bool = True,
     channel: str = "channel",
     value: str = "value",
+    horizon: int | None = None,
 ) -> list[TouchPath]:
-    """One per conversion, and one per unit that has touches after its last conversion. D11.1.
+    """One per conversion, and one per unit that has touches after its last conversion. D11.1, D3.5.
 
-    Choice: what is left after the last conversion is cut to `lookback` before its last touch.
+    Choice: what is left after the last conversion is cut to `lookback` before its last touch. Sessions are cut, and
+    open, by half an hour.
     """
     found = []
+    until = max(row["time"] for row in rows)
     for user, own in order(rows).items():
         parts = sessions(own).sessions
         firsts = [next((row for row in part if is_touch(row, channel, touch)), None) for part in parts]
@@ -57,8 +61,11 @@ def touch_paths(
                 kept = within(path, lookback, unit[i]["time"], channel)
                 found.append(TouchPath(kept, unit[i]["time"], unit[i].get(value) or 0.0, user))
             rest = [row for row in unit[at[-1] + 1 if at else 0 :] if counts(row)]
+            silence = until - unit[-1]["time"]
+            is_open = silence <= 1_800_000_000 if lookback == "session" else silence < (horizon or 0)
             if rest:
-                found.append(TouchPath(within(rest, lookback, rest[-1]["time"], channel), None, 0.0, user))
+                last = within(rest, lookback, rest[-1]["time"], channel)
+                found.append(TouchPath(last, None, 0.0, user, is_open))
     return found
 
 

@@ -22,6 +22,7 @@ ADDITIVE = (
     "first", "last", "last_non_direct", "linear", "linear_distinct", "position", "j", "inverse_j", "time_decay",
     "participation", "shapley", "shapley_ordered",
 )  # fmt: skip
+HORIZONS = st.sampled_from((None, logs.MINUTE, logs.TIMEOUT, logs.DAY))
 LOOKBACKS = st.sampled_from(("user", "session", logs.SECOND, logs.TIMEOUT, logs.DAY, 40 * logs.DAY))
 
 
@@ -32,14 +33,21 @@ def touched_logs(draw):
     return [{**row, "channel": draw(CHANNELS), "worth": draw(values)} for row in rows]
 
 
-def question(lookback, **options):
+def question(lookback, horizon=None, **options):
     back = lookback if isinstance(lookback, str) else f"{lookback}us"
-    return jk.Attribution(["buy", "order"], "channel", lookback=back, missing="ignore", **options)
+    silence = None if horizon is None else f"{horizon}us"
+    return jk.Attribution(
+        ["buy", "order"], "channel", lookback=back, horizon=silence, missing="ignore", **options
+    )
+
+
+def every_path(rows, lookback, **options):
+    return oracle.touch_paths(rows, ("buy", "order"), lookback=lookback, value="worth", **options)
 
 
 def twin(rows, lookback, transform="unique", **options):
-    paths = oracle.touch_paths(rows, ("buy", "order"), lookback=lookback, value="worth", **options)
-    return [oracle.transformed(path, transform) for path in paths]
+    paths = every_path(rows, lookback, **options)
+    return [oracle.transformed(path, transform) for path in paths if not path.is_open]
 
 
 def credited(answer, model, column):
@@ -53,20 +61,26 @@ def nonzero(found):
 
 @given(
     touched_logs(), LOOKBACKS, st.booleans(), st.sampled_from(("event", "session")),
-    st.sampled_from(("unique", "exposure", "first")), st.sampled_from((None, "visit")),
+    st.sampled_from(("unique", "exposure", "first")), st.sampled_from((None, "visit")), HORIZONS,
 )  # fmt: skip
-def test_credit_is_that_of_the_slow_twin(rows, lookback, reset, per, transform, touch):
+def test_credit_is_that_of_the_slow_twin(rows, lookback, reset, per, transform, touch, horizon):
+    horizon = None if lookback == "session" else horizon
     asked = question(
-        lookback, reset=reset, per=per, transform=transform, touch=touch, value="worth", models=ADDITIVE,
+        lookback, horizon, reset=reset, per=per, transform=transform, touch=touch, value="worth", models=ADDITIVE,
         position=(0.5, 0.3, 0.2), half_life="1d", direct="mail",
     )  # fmt: skip
     answer = journeys_of(rows).measure(asked)
-    paths = twin(rows, lookback, transform, reset=reset, per=per, touch=None if touch is None else [touch])
+    rules = {"reset": reset, "per": per, "touch": None if touch is None else [touch], "horizon": horizon}
+    paths = twin(rows, lookback, transform, **rules)
+    still_open = sum(path.is_open for path in every_path(rows, lookback, **rules))
+    if not paths and not still_open:
+        return
     row = answer.totals.row(0, named=True)
     won = [path for path in paths if path.converted is not None]
     assert row == {
         "conversions": len(won),
         "null_paths": len(paths) - len(won),
+        "open_paths": still_open,
         "untouched": sum(not path.touches for path in won),
         "users": len({path.user for path in paths}),
         "converting_users": len({path.user for path in won}),
@@ -82,12 +96,15 @@ def test_credit_is_that_of_the_slow_twin(rows, lookback, reset, per, transform, 
             assert sum(credited(answer, model, "conversions").values()) == pytest.approx(len(won))
 
 
-@given(touched_logs(), LOOKBACKS, st.sampled_from((1, 2, 3)), st.sampled_from(("unique", "exposure")))
-def test_removal_effects_are_those_of_the_slow_twin(rows, lookback, order, transform):
+@given(
+    touched_logs(), LOOKBACKS, st.sampled_from((1, 2, 3)), st.sampled_from(("unique", "exposure")), HORIZONS
+)
+def test_removal_effects_are_those_of_the_slow_twin(rows, lookback, order, transform, horizon):
+    horizon = None if lookback == "session" else horizon
     answer = journeys_of(rows).measure(
-        question(lookback, models="markov", order=order, transform=transform, value="worth")
+        question(lookback, horizon, models="markov", order=order, transform=transform, value="worth")
     )
-    paths = twin(rows, lookback, transform)
+    paths = twin(rows, lookback, transform, horizon=horizon)
     won = [path for path in paths if path.converted is not None]
     touched = [path for path in won if path.touches]
     assert sum(credited(answer, "markov", "conversions").values()) == pytest.approx(len(won))

@@ -178,7 +178,7 @@ def test_hashed_counting_is_dense_counting(unit, rows):
     journeys = journeys_of(rows)
     dense = journeys.measure(statistic, by="device")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "DENSE_ROWS", 0)
+        patch.setattr(counting, "DENSE_NUMBERS", 0)
         hashed = journeys.measure(statistic, by="device")
     assert hashed.frame.equals(dense.frame)
     assert hashed.states.equals(dense.states)

@@ -66,8 +66,8 @@ def test_models_by_hand(journeys):
     assert value["j"] == pytest.approx({"ad": 4, "mail": 8, "none": 1})
     assert answer.totals.to_dicts() == [
         {
-            "conversions": 3, "null_paths": 2, "untouched": 1, "users": 3, "converting_users": 2, "value": 13,
-            "untouched_value": 1,
+            "conversions": 3, "null_paths": 2, "open_paths": 0, "untouched": 1, "users": 3, "converting_users": 2,
+            "value": 13, "untouched_value": 1,
         }
     ]  # fmt: skip
     assert answer.notes == (

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Int64s = npt.NDArray[np.int64]
 
-DENSE_ROWS = 1 << 18
+DENSE_NUMBERS = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CountingRows:
         cls, possible: int, met_at_most: int, columns: int = 8, dtype: type[np.number[Any]] = np.int64
     ) -> CountingRows:
         """Make room for `possible` keys from 0 on, of which at most `met_at_most` will be met."""
-        dense = possible <= DENSE_ROWS
+        dense = possible * columns <= DENSE_NUMBERS
         count = possible if dense else min(possible, met_at_most)
         table = np.zeros((max(count, 1), columns), dtype)
         if dense:

@@ -44,8 +44,9 @@ class AttributionAnswer(Answer):
     Attributes
     ----------
     totals : polars.DataFrame
-        Per segment and period: ``conversions``, ``null_paths`` (touches that led to none), ``untouched`` conversions
-        without a touch, ``users``, ``converting_users``, and with a value ``value``, ``untouched_value``.
+        Per segment and period: ``conversions``, ``null_paths`` (touches that led to none), ``open_paths`` (that may
+        still lead to one, and are left out), ``untouched`` conversions without a touch, ``users``,
+        ``converting_users``, and with a value ``value``, ``untouched_value``.
     places : polars.DataFrame
         With the model ``shapley_ordered``: per channel and ``place`` (it was the place-th new channel of its path),
         the ``conversions`` (and ``value``) credited. Without rows otherwise.
@@ -249,6 +250,9 @@ def attribution_of(statistic: Attribution, tables: Tables, context: Context) -> 
 
 def _chains_of(statistic: Attribution, moves: pl.DataFrame) -> dict[int, TouchChain]:
     """Return the chain of every cell that has touches."""
+    cells = moves[CELL].unique()
+    if len(cells) == 1:
+        return {int(cells[0]): TouchChain.of(moves, statistic.touch_columns)}
     parts = moves.partition_by(CELL, as_dict=True, include_key=False)
     return {int(cell): TouchChain.of(parts[(cell,)], statistic.touch_columns) for (cell,) in sorted(parts)}
 
@@ -369,7 +373,8 @@ def _in_order(statistic: Attribution, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _totals(statistic: Attribution, units: pl.DataFrame) -> pl.DataFrame:
     values = [] if statistic.value is None else ["value", "untouched_value"]
-    return units.select(CELL, "conversions", "null_paths", "untouched", "users", "converting_users", *values)
+    counts = ("conversions", "null_paths", "open_paths", "untouched", "users", "converting_users")
+    return units.select(CELL, *counts, *values)
 
 
 def _places(statistic: Attribution, tables: Tables) -> pl.DataFrame:
@@ -393,6 +398,9 @@ def _notes(statistic: Attribution, units: pl.DataFrame) -> list[str]:
         notes.append(
             f"{none:,.0f} of {total:,.0f} conversions have no touch and are credited to {statistic.direct}."
         )
+    left_out = units["open_paths"].sum()
+    if left_out:
+        notes.append(f"{left_out:,.0f} paths without a conversion may still go on and are left out.")
     if statistic.lookback == "user":
         notes.append("No lookback window: every touch of the user before the goal counts.")
     if NOT_SHARED_OUT in statistic.models:

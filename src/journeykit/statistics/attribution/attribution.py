@@ -23,6 +23,7 @@ from journeykit.statistics.attribution.path_table import path_columns, path_cont
 from journeykit.statistics.attribution.tally import count_journeys, count_table
 from journeykit.statistics.base import UNITS_TABLE, Statistic
 from journeykit.statistics.checks import check_choices
+from journeykit.statistics.goals import longest
 from journeykit.support.durations import Duration, microseconds
 from journeykit.support.unknown_names import Missing
 
@@ -50,6 +51,10 @@ class Attribution(Statistic[AttributionAnswer]):
     lookback : "user", "session" or duration
         How far back touches count: all of the user's, those of the session of the goal, or those at most so long before
         it, for example ``"30d"``, itself included.
+    horizon : str or timedelta, optional
+        How long a silence of a user means that they will not convert any more. Who was seen since has neither converted
+        nor not: such paths are left out, and told. Without it all are over. A session is over when its own timeout has
+        passed.
     reset : bool
         Whether touches before a conversion count for that one alone; False lets them count for later ones too.
     value : str, optional
@@ -142,6 +147,7 @@ class Attribution(Statistic[AttributionAnswer]):
     touch: MatchLike | None = None
     per: Literal["event", "session"] = "event"
     lookback: Duration = "user"
+    horizon: Duration | None = None
     reset: bool = True
     value: str | None = None
     order: int = 1
@@ -167,6 +173,12 @@ class Attribution(Statistic[AttributionAnswer]):
                 raise ParameterError(f"{name} must be a name, not {getattr(self, name)!r}.")
         if not self.by_span:
             microseconds(self.lookback, "lookback")
+        longest(self.horizon, "horizon")
+        if self.horizon is not None and self.unit == "session":
+            raise ParameterError(
+                "horizon is for touches of a whole user: a session has ended when its own timeout has passed. "
+                'Leave horizon out, or pass another lookback than "session".'
+            )
         microseconds(self.half_life, "half_life")
 
     @property

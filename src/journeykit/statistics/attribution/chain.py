@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.mathematics.absorption import AbsorbingChain
 from journeykit.mathematics.intervals import GROUPS
 from journeykit.protocol import GROUP
-from journeykit.statistics.attribution.tally import CONVERTED, NEXT
+from journeykit.statistics.attribution.tally import CONVERTED, NEXT, OUTCOMES
 from journeykit.support.threads import on_all_cores
 
 Int64s = npt.NDArray[np.int64]
@@ -23,6 +23,8 @@ Bools = npt.NDArray[np.bool_]
 START = 0
 SETTLING = (1_000, 1e-16)
 """How many sweeps to try before a factorisation, and what error may be left."""
+SETTLING_NEAR = (1_000, 1e-13)
+"""The same for the replicates of an interval, which start from the estimate and are told apart from it by far more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,29 +55,30 @@ class TouchChain:
     @classmethod
     def of(cls, moves: pl.DataFrame, touches: Sequence[str]) -> TouchChain:
         """Gather the rows of a tally: the columns of `touches`, ``target``, ``outcome``, ``group``, ``paths``."""
-        keys = [*touches, "outcome", "target"]
-        named = [moves[name] for name in (*touches, "target")]
-        distinct = pl.concat(named).drop_nulls().unique().sort()
-        enum = pl.Enum(distinct)
-        rows = moves.select(
-            *(
-                pl.col(name).cast(enum).to_physical().cast(pl.Int64).fill_null(-1)
-                for name in (*touches, "target")
-            ),
-            "outcome",
-        )
-        edges = rows.unique().sort(keys)
-        codes = edges.select(*touches, "target").to_numpy()
-        inner = edges["outcome"].to_numpy() == NEXT
-        last = np.where(inner[:, None], codes[:, 1:], -1)
-        tuples, number = np.unique(np.concatenate([codes[:, :-1], last]), axis=0, return_inverse=True)
-        number = number.reshape(-1)
-        row = rows.join(edges.with_row_index("edge"), on=keys, how="left", maintain_order="left")["edge"]
-        counts = np.zeros((edges.height, GROUPS))
-        np.add.at(counts, (row.to_numpy(), moves[GROUP].to_numpy()), moves["paths"].to_numpy())
-        target = np.where(inner, number[edges.height :], -1)
-        won = edges["outcome"].to_numpy() == CONVERTED
-        return cls(tuple(distinct), tuples, number[: edges.height], target, won, counts)
+        distinct = pl.concat([moves[name] for name in (*touches, "target")]).drop_nulls().unique().sort()
+        enum, base = pl.Enum(distinct), len(distinct) + 1
+
+        def digits(name: str) -> Int64s:
+            """Return the numbers of channels from 1 on, 0 for none."""
+            codes = moves[name].cast(enum).to_physical().cast(pl.Int64) + 1
+            return codes.fill_null(0).to_numpy()
+
+        # One number per move, in the order of its touches, outcome and target: `TouchCounts` sees to it that it fits.
+        state = np.zeros(moves.height, np.int64)
+        for name in touches:
+            state = state * base + digits(name)
+        packed = (state * OUTCOMES + moves["outcome"].to_numpy()) * base + digits("target")
+        edges, row = np.unique(packed, return_inverse=True)
+        state, (outcome, target) = edges // (OUTCOMES * base), np.divmod(edges % (OUTCOMES * base), base)
+        following = np.where(outcome == NEXT, state % base ** (len(touches) - 1) * base + target, START)
+        states, number = np.unique(np.append(state, following), return_inverse=True)
+        places = base ** np.arange(len(touches))[::-1]
+        place = row * GROUPS + moves[GROUP].to_numpy()
+        counts = np.bincount(place, moves["paths"].to_numpy(), edges.size * GROUPS).astype(np.float64)
+        return cls(
+            tuple(distinct), states[:, None] // places % base - 1, number[: edges.size],
+            np.where(outcome == NEXT, number[edges.size :], -1), outcome == CONVERTED, counts.reshape(-1, GROUPS),
+        )  # fmt: skip
 
     @cached_property
     def total(self) -> Floats:
@@ -91,7 +94,7 @@ class TouchChain:
     @property
     def observed(self) -> float:
         """P(convert) from START with all channels."""
-        return float(self.converting(np.zeros((0, len(self.tuples)), np.bool_))[0])
+        return float(self.converting(np.zeros((0, len(self.tuples)), np.bool_))[START, 0])
 
     def of_channel(self) -> Bools:
         """Mark the states whose last touch is of each channel, channels x states."""
@@ -108,8 +111,8 @@ class TouchChain:
         found: Bools = (self.tuples[:, -len(numbers) :] == numbers).all(axis=1)
         return found
 
-    def converting(self, removed: Bools, without: int | None = None) -> Floats:
-        """Return P(convert) from START, at first as it is, then with each row of states removed. D11.3.
+    def converting(self, removed: Bools, without: int | None = None, near: Floats | None = None) -> Floats:
+        """Return P(convert) from every state, at first as it is, then with each row of states removed. D11.3.
 
         Parameters
         ----------
@@ -117,27 +120,30 @@ class TouchChain:
             Where paths end instead of going on.
         without : int, optional
             A jackknife group that is left out.
+        near : numpy.ndarray of float64, states x (1 + removals), optional
+            About what it is, where to start from: with all groups.
 
         Returns
         -------
-        numpy.ndarray of float64, 1 + removals
+        numpy.ndarray of float64, states x (1 + removals)
             NaN without paths.
         """
         from journeykit.kernels.attribution import solve_removals
 
         count = self.total if without is None else np.maximum(self.total - self.counts[:, without], 0.0)
         if count.sum() <= 0:
-            return np.full(1 + removed.shape[0], np.nan)
+            return np.full((len(self.tuples), 1 + removed.shape[0]), np.nan)
         states = len(self.tuples)
         leaving = np.bincount(self.source, count, states)[self.source]
         shares = np.divide(count, leaving, out=np.zeros(count.size), where=leaving > 0)
         keep = np.ones((states, 1 + removed.shape[0]))
         keep[:, 1:] = ~removed.T
-        found, offsets = np.zeros(keep.shape), np.searchsorted(self.source, np.arange(states + 1))
-        if solve_removals(offsets, self.target, shares, self.won, keep, SETTLING, found) < 0:
+        offsets = np.searchsorted(self.source, np.arange(states + 1))
+        found = np.zeros(keep.shape) if near is None else near.copy()
+        rule = SETTLING if near is None else SETTLING_NEAR
+        if solve_removals(offsets, self.target, shares, self.won, keep, rule, found) < 0:
             return self._factorised(count, removed)
-        chances: Floats = found[START]
-        return chances
+        return found
 
     def _factorised(self, count: Floats, removed: Bools) -> Floats:
         """Solve each chain by itself: where paths are so long that sweeps take more."""
@@ -148,8 +154,8 @@ class TouchChain:
             chain = AbsorbingChain.of_counts(
                 self.source, np.where(nowhere, states + 1, target), count, states, 2
             )
-            chances.append(chain.absorbed[START, 0])
-        return np.array(chances)
+            chances.append(chain.absorbed[:, 0])
+        return np.array(chances).T
 
     def removal_effects(self, removed: Bools) -> tuple[Floats, Floats]:
         """Return the share of conversions lost with each row of states removed, and its replicates. D11.3, D12.3.
@@ -162,7 +168,9 @@ class TouchChain:
             Without the users of each jackknife group.
         """
         groups = self.groups if len(self.groups) > 1 else []
-        chances = np.array(on_all_cores(lambda group: self.converting(removed, group), [None, *groups]))
+        whole = self.converting(removed)
+        without = on_all_cores(lambda group: self.converting(removed, group, whole)[START], groups)
+        chances = np.array([whole[START], *without])
         with np.errstate(divide="ignore", invalid="ignore"):
             effects = np.where(chances[:, :1] > 0, 1 - chances[:, 1:] / chances[:, :1], np.nan)
         replicates = np.tile(effects[0][:, None], (1, GROUPS))

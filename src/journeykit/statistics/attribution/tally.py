@@ -20,7 +20,7 @@ from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.funnels.runs import Numbered, numbers_of
 from journeykit.statistics.funnels.tally import floats_of
-from journeykit.statistics.goals import longest
+from journeykit.statistics.goals import longest, longest_silence
 
 if TYPE_CHECKING:
     from journeykit.statistics.attribution.attribution import Attribution
@@ -32,6 +32,7 @@ BLOCK = 1 << 20
 LARGEST_KEY = 1 << 62
 UNITS = ("conversions", "null_paths", "value", "untouched", "untouched_value", "users", "converting_users")
 NEXT, CONVERTED, LOST = range(3)
+OUTCOMES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class TouchPaths:
         The user of every span, ascending; empty where there are none.
     conversions, nulls, values : numpy.ndarray of float64
         How many conversions and paths without one a span stands for, and their value (empty without values).
+    open_cells : numpy.ndarray of int32
+        The cells of the paths without a conversion that may still go on, which are left out.
     """
 
     codes: npt.NDArray[np.int32]
@@ -61,6 +64,7 @@ class TouchPaths:
     conversions: Floats
     nulls: Floats
     values: Floats
+    open_cells: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +88,7 @@ class TouchCounts:
             statistic.models, statistic.position, statistic.half_life, direct[0] if direct else -1
         )
         self.states = (self.size + 1) ** statistic.order
-        if cells * self.states * (self.size + 2) >= LARGEST_KEY:
+        if max(cells, OUTCOMES) * self.states * (self.size + 2) >= LARGEST_KEY:
             raise ParameterError(
                 f"order={statistic.order} has too many states with {len(channels):,} channels. "
                 f"Take a smaller order, or join rare channels first."
@@ -92,6 +96,7 @@ class TouchCounts:
         self.seen = np.zeros(self.size, np.int64)
         self.outcomes = np.zeros((cells, len(UNITS)))
         self.last_users = np.zeros((cells, 2), np.int64)
+        self.open_paths = np.zeros(cells)
         columns = 1 + 2 * len(self.weighing.names)
         self.credit = CountingRows.make(cells * self.size, most, columns, np.float64)
         self.places = self.moves = None
@@ -105,6 +110,7 @@ class TouchCounts:
         """Count the spans of one block."""
         from journeykit.kernels import attribution as kernels
 
+        self.open_paths += np.bincount(paths.open_cells, minlength=self.cells)
         amounts = (paths.conversions, paths.values)
         kernels.count_outcomes(
             paths.firsts, paths.lasts, paths.owners, paths.cells, paths.conversions, paths.nulls, paths.values,
@@ -146,9 +152,9 @@ class TouchCounts:
         return tables
 
     def _units(self) -> pl.DataFrame:
-        met = np.flatnonzero(self.outcomes[:, 0] + self.outcomes[:, 1])
+        met = np.flatnonzero(self.outcomes[:, 0] + self.outcomes[:, 1] + self.open_paths)
         columns = {name: self.outcomes[met, i] for i, name in enumerate(UNITS)}
-        return pl.DataFrame({CELL: met.astype(np.int32), **columns})
+        return pl.DataFrame({CELL: met.astype(np.int32), **columns, "open_paths": self.open_paths[met]})
 
     def _credit(self) -> pl.DataFrame:
         keys, rows = self.credit.found()
@@ -206,7 +212,7 @@ def _blocks(
     symbols = symbols_of(shard, statistic.matches, "event", unit)
     masks = symbols.masks.astype(np.uint8)
     values = np.empty(0) if statistic.value is None else floats_of(shard, statistic.value, unit)
-    kept = _first_of_session(statistic, shard)
+    kept, still_open = _first_of_session(statistic, shard), _still_open(statistic, shard)
     own_cells = cells.segments(paths, unit)
     owners = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))
     before = np.concatenate([[0], paths.lengths.cumsum()])
@@ -226,11 +232,22 @@ def _blocks(
         if cells.period_starts is not None:
             at = np.where(converted, paths.times[goals], touches[1][lasts - 1])
             cell = cells.at(cell, at).astype(np.int32)
-        earned = np.where(converted, values[goals], 0.0) if values.size else values
+        closed = converted | ~still_open[own][path]
+        won, cell = converted[closed], cell.astype(np.int32)
+        earned = np.nan_to_num(np.where(won, values[goals[closed]], 0.0), nan=0.0) if values.size else values
         yield TouchPaths(
-            touches[0], touches[1], firsts, lasts, cell.astype(np.int32), owners[own][path],
-            converted.astype(np.float64), (~converted).astype(np.float64), np.nan_to_num(earned, nan=0.0),
+            touches[0], touches[1], firsts[closed], lasts[closed], cell[closed], owners[own][path][closed],
+            won.astype(np.float64), (~won).astype(np.float64), earned, cell[~closed],
         )  # fmt: skip
+
+
+def _still_open(statistic: Attribution, shard: Journeys) -> npt.NDArray[np.bool_]:
+    """Mark the units that may still convert. D3.5."""
+    paths = shard.paths(statistic.unit)
+    if statistic.unit == "user" and statistic.horizon is None:
+        return np.zeros(paths.n_paths, np.bool_)
+    silence = shard.observed_until - paths.times[paths.ends - 1]
+    return np.asarray(silence <= longest_silence(shard, statistic.unit, statistic.horizon))
 
 
 def _first_of_session(statistic: Attribution, shard: Journeys) -> npt.NDArray[np.uint8]:
@@ -265,5 +282,6 @@ def count_table(statistic: Attribution, columns: PathColumns) -> Tables:
     counts = TouchCounts(statistic, distinct, 1, len(touches) + len(columns.path))
     none = np.empty(0, np.int64)
     spans = (offsets[:-1], offsets[1:], np.zeros(len(columns.path), np.int32), none)
-    counts.add(TouchPaths(codes.to_numpy(), none, *spans, columns.conversions, columns.nulls, columns.values))
+    amounts = (columns.conversions, columns.nulls, columns.values)
+    counts.add(TouchPaths(codes.to_numpy(), none, *spans, *amounts, np.empty(0, np.int32)))
     return counts.tables()
