@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import journeykit as jk
-from tests.logs import log
-from tests.measuring import journeys_of
+from tests.logs import frame, log
+from tests.measuring import journeys_of, many_users
 
 CART = jk.Conversion("buy", unit="user")
 
@@ -103,6 +105,63 @@ def test_a_user_in_two_segments_is_refused_and_named():
 def test_a_class_is_no_statistic():
     with pytest.raises(jk.errors.NotAStatisticError):
         jk.compare(shop(**FOUR), jk.Conversion, by="device")
+
+
+class Twice(jk.Conversion):
+    """Has every row twice."""
+
+    def answer(self, tables, context):
+        answer = super().answer(tables, context)
+        return replace(answer, frame=pl.concat([answer.frame, answer.frame]))
+
+
+class Names(jk.Conversion):
+    """Has no numbers."""
+
+    def answer(self, tables, context):
+        answer = super().answer(tables, context)
+        return replace(answer, frame=answer.frame.select(pl.col(pl.String)))
+
+
+@pytest.mark.parametrize(
+    ("statistic", "message"),
+    [
+        (
+            Twice("buy", unit="user"),
+            (
+                "the rows of this answer cannot be told apart by their first columns, ['state', 'reached', 'users']: "
+                "compare does not know which row of one segment belongs to which of the other. Put the columns that "
+                "name a row first."
+            ),
+        ),
+        (Names("buy", unit="user"), "this answer has no numbers to compare."),
+    ],
+)
+def test_answers_that_cannot_be_compared_are_refused(statistic, message):
+    with pytest.raises(jk.errors.ParameterError) as caught:
+        jk.compare(shop(**FOUR), statistic, by="device", a="tv", b="pc")
+    assert str(caught.value) == message
+
+
+def test_plans_and_stores_are_compared_as_journeys_are(tmp_path):
+    rows = [{**row, "device": f"d{int(row['user'][1:]) % 2}"} for row in many_users(8, users=60)]
+    journeys = journeys_of(rows)
+    frame(rows).write_parquet(tmp_path / "log.parquet")
+    scanned = jk.scan_events(
+        tmp_path / "log.parquet", user="user", time="time", event="event", keep=["device"]
+    )
+    journeys.write(tmp_path / "store")
+    plan, store = scanned.sessionize("30m"), jk.open_store(tmp_path / "store")
+    wanted = jk.compare(journeys, CART, by="device").frame
+    change = jk.decompose_change(journeys, "buy", every="1d", by="device").frame
+    for given in (plan, store):
+        assert_frame_equal(jk.compare(given, CART, by="device").frame, wanted)
+        assert_frame_equal(jk.decompose_change(given, "buy", every="1d", by="device").frame, change)
+    with pytest.raises(jk.errors.ParameterError) as caught:
+        jk.compare(scanned, CART, by="device")
+    assert str(caught.value) == (
+        "journeys, a plan of them or a store can be compared, and not EventsPlan. Call sessionize() on events first."
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.cells import By, make_cells
+from journeykit.comparisons.compared import Compared, in_memory
 from journeykit.comparisons.sides import PERIOD, sides_of
 from journeykit.errors import ParameterError, UndefinedError, listed
 from journeykit.journeys.journeys import Journeys
@@ -109,7 +110,7 @@ class CutMoves(Statistic[Answer]):
 
 
 def decompose_change(
-    journeys: Journeys,
+    journeys: Compared,
     goal: MatchLike,
     *,
     every: str,
@@ -124,8 +125,8 @@ def decompose_change(
 
     Parameters
     ----------
-    journeys : Journeys
-        What is measured.
+    journeys : Journeys, JourneysPlan or Store
+        What is measured. A plan runs in memory first.
     goal : str, sequence of str, polars expression, Pattern or Match
         What converts.
     every : str
@@ -149,7 +150,7 @@ def decompose_change(
     Raises
     ------
     ParameterError
-        If a period does not exist, or a parameter has a value it cannot take.
+        If `journeys` is none of these, a period does not exist, or a parameter has a value it cannot take.
     UndefinedError
         If a period has no paths, or paths in it reach events from which none of them ends.
 
@@ -183,6 +184,7 @@ def decompose_change(
     match = as_match(goal, "goal")
     if not 0 < level < 1:
         raise ParameterError(f"level must lie between 0 and 1, not {level!r}.")
+    journeys = in_memory(journeys)
     sides = sides_of(journeys, None, every, after, before, False, "path")[-1]
     cells = make_cells(journeys, by, every)
     context = journeys.context(cells.labels, level, every)

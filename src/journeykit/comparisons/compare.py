@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.cells import By
+from journeykit.comparisons.compared import Compared, in_memory
 from journeykit.comparisons.replicates import ALL, Replicated
 from journeykit.comparisons.sides import PERIOD, REST, SEGMENT, Sides, Split, sides_of
 from journeykit.engines import Engine
@@ -60,7 +61,7 @@ class Comparison(Answer):
 
 
 def compare(
-    journeys: Journeys,
+    journeys: Compared,
     statistic: Statistic[Any, Any],
     *,
     by: By = None,
@@ -79,8 +80,8 @@ def compare(
 
     Parameters
     ----------
-    journeys : Journeys
-        What is measured.
+    journeys : Journeys, JourneysPlan or Store
+        What is measured. A plan runs in memory first.
     statistic : Statistic
         The question, one of your own included.
     by : str or Segment, optional
@@ -114,7 +115,8 @@ def compare(
     Raises
     ------
     ParameterError
-        If a segment or period does not exist or equals the other, or a user is in two segments.
+        If `journeys` is none of these, a segment or period does not exist or equals the other, or a user is in two
+        segments.
     UnknownPropertyError
         If `by` names a property that was not kept.
 
@@ -162,6 +164,7 @@ def compare(
     """
     asked = (values,) if isinstance(values, str) else values
     _check(statistic, power, level)
+    journeys = in_memory(journeys)
     made = sides_of(journeys, by, every, a, b, pairs, split)
     comparisons = [
         _Compared.make(journeys, statistic, sides, every, asked, split, engine, level) for sides in made
