@@ -39,11 +39,11 @@ class InputError(JourneykitError, ValueError):
 class MissingColumnError(InputError, LookupError):
     """A column that plays a role in the log is not in the source."""
 
-    def __init__(self, role: str, column: str, available: Sequence[str]) -> None:
+    def __init__(self, role: str, column: str, available: Sequence[str], advice: str | None = None) -> None:
         self.role, self.column, self.available = role, column, tuple(available)
+        advice = advice or f"Pass {role}=<column name> to read_events."
         super().__init__(
-            f"no column {column!r} for the role {role!r}. {suggestion(column, available)} "
-            f"Pass {role}=<column name> to read_events."
+            f"no column {column!r} for the role {role!r}. {suggestion(column, available)} {advice}"
         )
 
 

@@ -64,6 +64,22 @@ def test_planted_clusters_are_found(shop, method):
     assert found.frame["certainty"].is_null().all() == (method == "ngrams")
 
 
+def test_the_number_of_clusters_is_found(shop):
+    log, _ = shop
+    selection = read(log).measure(jk.Clusters([1, 2, 3, 4, 5], resamples=0, rng=7)).selection
+    assert selection["clusters"].to_list() == [1, 2, 3, 4, 5]
+    assert selection.filter("chosen")["clusters"].to_list() == [3]
+    assert selection["bic"].arg_min() == 2
+
+
+def test_one_cluster_has_no_silhouette(shop):
+    pytest.importorskip("sklearn")
+    log, _ = shop
+    selection = read(log).measure(jk.Clusters([1, 3], method="ngrams", resamples=0, rng=7)).selection
+    assert selection["silhouette"].is_null().to_list() == [True, False]
+    assert selection.filter("chosen")["clusters"].to_list() == [3]
+
+
 def test_the_seed_decides_and_the_order_of_rows_does_not(shop):
     log, _ = shop
     asked = jk.Clusters([2, 3], resamples=2, starts=3, rng=5)

@@ -92,6 +92,13 @@ def test_a_log_no_longer_than_the_horizon_has_no_prediction():
         "The log is no longer than the horizon: there is nothing to learn from, and no prediction."
         in answer.notes
     )
+    assert answer.accuracy.select("users", "brier", "brier_of_mean", "auc").row(0) == (0, None, None, None)
+
+
+def test_where_nobody_converts_users_cannot_be_ranked():
+    answer = read(planted(60, 3)).measure(jk.Propensity("bye", "1d", missing="ignore"))
+    accuracy = answer.accuracy.row(0, named=True)
+    assert (accuracy["converted"], accuracy["brier_of_mean"], accuracy["auc"]) == (0, 0.0, None)
 
 
 def test_what_is_refused():

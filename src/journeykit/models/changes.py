@@ -17,7 +17,7 @@ from journeykit.models.fitted import Fit
 from journeykit.models.making import ABANDON
 
 if TYPE_CHECKING:
-    from journeykit.models.markov import MarkovChain
+    from journeykit.models.chain_states import ChainStates
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -185,7 +185,7 @@ def _after(moves: Sequence[_Move], chain: AbsorbingChain) -> AbsorbingChain:
     return replace(chain, probability=probability)
 
 
-def changed_fit(model: MarkovChain, changes: Sequence[Change], order: int | None = None) -> tuple[Fit, Fit]:
+def changed_fit(model: ChainStates, changes: Sequence[Change], order: int | None = None) -> tuple[Fit, Fit]:
     """Fit a chain before and after changes, made one after the other.
 
     Parameters
@@ -221,7 +221,7 @@ def changed_fit(model: MarkovChain, changes: Sequence[Change], order: int | None
     return before, before.changed(partial(_after, moves))
 
 
-def _pairs(model: MarkovChain, change: Change, order: int | None) -> list[tuple[Change, int, int, int]]:
+def _pairs(model: ChainStates, change: Change, order: int | None) -> list[tuple[Change, int, int, int]]:
     """Return the source, the target and the state instead, by their places, for every state that is meant."""
     fitted, found = model.fitted, []
     length = order or max((len(state.split(BETWEEN)) for state in model.states), default=1)
@@ -253,7 +253,7 @@ def is_meant(name: str, wanted: str, order: int) -> bool:
     return name == wanted or (order > 1 and name.endswith(BETWEEN + wanted))
 
 
-def _target(model: MarkovChain, source: int, name: str, seen: Int64s, order: int) -> int:
+def _target(model: ChainStates, source: int, name: str, seen: Int64s, order: int) -> int:
     """Return the place of a state or end that a move leads to; of longer states, the one that follows."""
     known = model.names
     own = [] if model.states[source] == model.start else model.states[source].split(BETWEEN)
@@ -289,7 +289,7 @@ def _with_edges(fitted: Fit, wanted: Sequence[tuple[int, int]]) -> Fit:
     )
 
 
-def _move(model: MarkovChain, fitted: Fit, change: Change, source: int, target: int, instead: int) -> _Move:
+def _move(model: ChainStates, fitted: Fit, change: Change, source: int, target: int, instead: int) -> _Move:
     row = np.flatnonzero(fitted.edge_source == source)
     own = fitted.edge_target[row]
     edge = int(row[own == target][0])

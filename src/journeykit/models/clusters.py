@@ -249,7 +249,7 @@ def _tables(found: Clustering | None, ids: pl.DataType, context: Context) -> dic
     )
     if found is not None:
         moves = pl.DataFrame(found.moves(), schema=MOVES, nan_to_null=True)
-        selection = pl.DataFrame(found.tried, schema=SELECTION, orient="row", nan_to_null=True)
+        selection = pl.DataFrame(found.tried, schema=SELECTION, orient="row").fill_nan(None)
         assignments = found.assignments()
     return {
         "frame": cluster_table(found, context),

@@ -14,7 +14,7 @@ import polars as pl
 from journeykit.errors import MissingColumnError, ParameterError, UndefinedError, UnknownNameError, listed
 from journeykit.mathematics.intervals import GROUPS
 from journeykit.models.fitted import Fit
-from journeykit.models.path_counts import context_moves, listed_paths
+from journeykit.models.path_counts import RENAME, context_moves, listed_paths
 from journeykit.protocol import GROUP
 from journeykit.statistics.transitions.graph import TransitionGraph
 
@@ -112,8 +112,8 @@ def _with_possible(
     """Add every possible move without a count: into START there is none, and a path is never empty. D10.1."""
     if len(states) > LARGEST_SMOOTHED:
         raise ParameterError(
-            f"smoothing={len(states):,} states is too much: it makes every pair an edge, for at most "
-            f"{LARGEST_SMOOTHED:,} states. Leave smoothing out."
+            f"smoothing makes every pair of states an edge, and {len(states):,} states have too many: it takes at most "
+            f"{LARGEST_SMOOTHED:,}. Leave smoothing out."
         )
     inner = [pair for pair in product(states, states) if pair[1] != start]
     outer = [(a, b) for a, b in product(states, ends) if not (a == start and b == ABANDON)]
@@ -264,7 +264,7 @@ def counted_parts(
 def _edge_table(counts: pl.DataFrame) -> pl.DataFrame:
     for column in ("source", "target", "count"):
         if column not in counts.columns:
-            raise MissingColumnError(column, column, counts.columns)
+            raise MissingColumnError(column, column, counts.columns, RENAME)
     group = pl.col(GROUP) if GROUP in counts.columns else pl.lit(0, pl.UInt8).alias(GROUP)
     moves = counts.select(group, "source", "target", pl.col("count").cast(pl.Float64))
     _refuse_counts(moves["count"].to_numpy())

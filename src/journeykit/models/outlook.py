@@ -153,7 +153,7 @@ def accuracy_of(table: pl.DataFrame) -> pl.DataFrame:
         rate = converted / users
         auc = pairs / (converted * (users - converted))
     row = {"brier": [brier], "brier_of_mean": [rate * (1 - rate)], "auc": [auc]}
-    numbers = pl.DataFrame(row, nan_to_null=True)
+    numbers = pl.DataFrame(row).fill_nan(None)
     return numbers.select(
         pl.lit(0, pl.Int32).alias(CELL), pl.lit(int(users), pl.Int64).alias("users"),
         pl.lit(int(converted), pl.Int64).alias("converted"), pl.all(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from journeykit.errors import MissingColumnError, ParameterError
 from journeykit.protocol import GROUP
 
 MOST_GROUPS = 10_000
+RENAME = "Rename the column that holds it."
 PathsLike: TypeAlias = Sequence[Sequence[str]] | pl.Series | pl.DataFrame
 
 
@@ -40,7 +41,7 @@ def listed_paths(paths: PathsLike, counts: Sequence[float] | None = None) -> pl.
     """
     if isinstance(paths, pl.DataFrame):
         if "path" not in paths.columns:
-            raise MissingColumnError("path", "path", paths.columns)
+            raise MissingColumnError("path", "path", paths.columns, RENAME)
         frame = paths.select("path", *(name for name in ("count", GROUP) if name in paths.columns))
     else:
         frame = pl.DataFrame({"path": _series(paths)})
@@ -69,10 +70,15 @@ def _series(paths: Any) -> pl.Series:
         return paths
     if isinstance(paths, str) or any(isinstance(path, str) for path in paths):
         raise ParameterError("paths must be lists of names: a single path is a list with one list in it.")
-    try:
-        return pl.Series("path", [list(path) for path in paths], dtype=pl.List(pl.String))
-    except (TypeError, pl.exceptions.PolarsError) as error:
-        raise ParameterError(f"paths must be lists of names: {error}.") from error
+    if not all(isinstance(path, Iterable) for path in paths):
+        wrong = next(path for path in paths if not isinstance(path, Iterable))
+        raise ParameterError(f"paths must be lists of names, and {wrong!r} is none.")
+    listed = [list(path) for path in paths]
+    for path in listed:
+        for name in path:
+            if not isinstance(name, str):
+                raise ParameterError(f"paths must be lists of names, and {name!r} is no text.")
+    return pl.Series("path", listed, dtype=pl.List(pl.String))
 
 
 def context_moves(
