@@ -3,8 +3,9 @@
     python benchmarks/interval_coverage.py --shops 200 --users 1500 --processes 2 --out coverage.md
 
 `planted_truths` says what is true, `MEASURERS` holds the ways to estimate it. "journeykit" asks the public
-API; "plain" is a control written with polars alone (ratio of sums over users, linearised), which shows that
-the harness and the planted truths are right whatever journeykit does.
+API, "models" too, for chains, what-if, attribution and times (`model_truths.py`). "plain" is a control written
+with polars alone (ratio of sums over users, linearised), which shows that the harness and the planted truths
+are right whatever journeykit does.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from model_truths import measure_models, model_truths
 
 import journeykit as jk
 from journeykit.datasets import ShopTruth, SimulatedShop, simulate_shop
@@ -27,6 +29,7 @@ from journeykit.mathematics.intervals import GROUPS, jackknife
 from journeykit.protocol import Context, Tables
 
 Measurer = Callable[[SimulatedShop], pl.DataFrame]
+Truths = Callable[[ShopTruth], pl.DataFrame]
 
 KEYS = ["truth", "device", "source", "target"]
 ALL, RATE = "all", ""
@@ -225,19 +228,23 @@ def _plain_ratios(users: pl.DataFrame) -> pl.DataFrame:
     return users.group_by(KEYS).agg(ratio.alias("estimate"), error.alias("error"))
 
 
-MEASURERS: Mapping[str, Measurer] = {"journeykit": measure_with_journeykit, "plain": measure_plainly}
+MEASURERS: Mapping[str, tuple[Truths, Measurer]] = {
+    "journeykit": (planted_truths, measure_with_journeykit),
+    "models": (model_truths, measure_models),
+    "plain": (planted_truths, measure_plainly),
+}
 
 
 # The loop and the table
 
 
-def covered(measure: Measurer, seeds: Iterable[int], users: int) -> pl.DataFrame:
+def covered(truths: Truths, measure: Measurer, seeds: Iterable[int], users: int) -> pl.DataFrame:
     """Simulate one shop per seed; give per truth and seed whether its interval holds it (null: none)."""
     rows = []
     for seed in seeds:
         shop = simulate_shop(users, rng=seed)
         found = measure(shop).select(*KEYS, pl.col("low", "high").cast(pl.Float64))
-        joined = planted_truths(shop.truth).join(found, on=KEYS, how="left", validate="1:1")
+        joined = truths(shop.truth).join(found, on=KEYS, how="left", validate="1:1")
         held = pl.col("value").is_between("low", "high")
         rows.append(
             joined.select(pl.lit(seed).alias("seed"), *KEYS, "value", "low", "high", held.alias("held"))
@@ -248,7 +255,7 @@ def covered(measure: Measurer, seeds: Iterable[int], users: int) -> pl.DataFrame
 def covered_in_processes(measurer: str, seeds: Sequence[int], users: int, processes: int) -> pl.DataFrame:
     """Do the same in several processes, one core each; results do not depend on how many."""
     if processes == 1:
-        return covered(MEASURERS[measurer], seeds, users)
+        return covered(*MEASURERS[measurer], seeds, users)
     os.environ["POLARS_MAX_THREADS"] = "1"
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         tasks = [pool.submit(_covered_one, measurer, seed, users) for seed in seeds]
@@ -256,7 +263,7 @@ def covered_in_processes(measurer: str, seeds: Sequence[int], users: int, proces
 
 
 def _covered_one(measurer: str, seed: int, users: int) -> pl.DataFrame:
-    return covered(MEASURERS[measurer], [seed], users)
+    return covered(*MEASURERS[measurer], [seed], users)
 
 
 def coverage(held: pl.DataFrame, by: list[str]) -> pl.DataFrame:
