@@ -64,8 +64,8 @@ def test_planted_clusters_are_found(shop, method):
     assert found.frame["certainty"].is_null().all() == (method == "ngrams")
 
 
-def test_the_number_of_clusters_is_found(shop):
-    log, _ = shop
+def test_the_number_of_clusters_is_found():
+    log, _ = planted_shop(1_500, 3)
     selection = read(log).measure(jk.Clusters([1, 2, 3, 4, 5], resamples=0, rng=7)).selection
     assert selection["clusters"].to_list() == [1, 2, 3, 4, 5]
     assert selection.filter("chosen")["clusters"].to_list() == [3]
