@@ -15,6 +15,15 @@ from journeykit.support.lazily import attributes
 
 if TYPE_CHECKING:
     from journeykit import datasets, errors, path_transforms, rules, sessions, stages
+    from journeykit.adapters.access_log import read_access_log, scan_access_log
+    from journeykit.adapters.amplitude import read_amplitude, scan_amplitude
+    from journeykit.adapters.ga4 import read_ga4, scan_ga4
+    from journeykit.adapters.mixpanel import read_mixpanel, scan_mixpanel
+    from journeykit.adapters.posthog import read_posthog, scan_posthog
+    from journeykit.adapters.rudderstack import read_rudderstack, scan_rudderstack
+    from journeykit.adapters.segment import read_segment, scan_segment
+    from journeykit.adapters.snowplow import read_snowplow, scan_snowplow
+    from journeykit.adapters.xes import read_xes, scan_xes
     from journeykit.cells import Segment
     from journeykit.comparisons.changes import decompose_change
     from journeykit.comparisons.compare import compare
@@ -85,6 +94,24 @@ __version__ = "0.1.0"
 _HOMES = {
     "read_events": "events.reading",
     "scan_events": "plans",
+    "read_ga4": "adapters.ga4",
+    "scan_ga4": "adapters.ga4",
+    "read_segment": "adapters.segment",
+    "scan_segment": "adapters.segment",
+    "read_rudderstack": "adapters.rudderstack",
+    "scan_rudderstack": "adapters.rudderstack",
+    "read_snowplow": "adapters.snowplow",
+    "scan_snowplow": "adapters.snowplow",
+    "read_posthog": "adapters.posthog",
+    "scan_posthog": "adapters.posthog",
+    "read_amplitude": "adapters.amplitude",
+    "scan_amplitude": "adapters.amplitude",
+    "read_mixpanel": "adapters.mixpanel",
+    "scan_mixpanel": "adapters.mixpanel",
+    "read_access_log": "adapters.access_log",
+    "scan_access_log": "adapters.access_log",
+    "read_xes": "adapters.xes",
+    "scan_xes": "adapters.xes",
     "Events": "events.events",
     "sessions": "",
     "SessionRule": "sessions",
@@ -245,9 +272,27 @@ __all__ = [
     "open_journeys",
     "open_store",
     "path_transforms",
+    "read_access_log",
+    "read_amplitude",
     "read_events",
+    "read_ga4",
+    "read_mixpanel",
+    "read_posthog",
+    "read_rudderstack",
+    "read_segment",
+    "read_snowplow",
+    "read_xes",
     "rules",
+    "scan_access_log",
+    "scan_amplitude",
     "scan_events",
+    "scan_ga4",
+    "scan_mixpanel",
+    "scan_posthog",
+    "scan_rudderstack",
+    "scan_segment",
+    "scan_snowplow",
+    "scan_xes",
     "sessions",
     "stages",
 ]

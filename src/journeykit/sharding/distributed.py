@@ -237,7 +237,7 @@ class Cutting:
             valid = found.validity.keep(canonicalise(rows.lazy(), self.roles).plan.collect())
             nulls = valid["session"].null_count() if "session" in valid.columns else 0
             found.note(valid["time"].min(), valid["time"].max(), nulls)
-            if valid.is_empty() or (found.validity.kept < found.validity.rows and not self.keep):
+            if valid.is_empty() or (found.validity.invalid and not self.keep):
                 continue
             for bucket, size, occurring, content in self._packed(valid):
                 yield Packet(bucket, partition, number, ROWS, content)

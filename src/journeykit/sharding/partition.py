@@ -228,7 +228,7 @@ def _cut(readers: Iterator[Reader], n_buckets: int, *, keep: bool) -> Iterator[_
         validity = Validity(first)
         rows = validity.keep(frame)
         seen = _Seen.of(rows, validity)
-        if not rows.height or (rows.height < frame.height and not keep):
+        if not rows.height or (validity.invalid and not keep):
             return _Part(seen, [], [])
         return _Part(seen, *rows_apart(rows, n_buckets))
 

@@ -21,7 +21,7 @@ from journeykit.sources.paths import FORMATS, common_format, files, is_remote
 from journeykit.sources.prepared import PreparedLog
 from journeykit.sources.texts import unreadable_bytes
 
-__all__ = ["FORMATS", "blaming", "collect_source", "open_source", "source_format", "source_parts"]
+__all__ = ["FORMATS", "blaming", "collect_source", "is_paths", "open_source", "source_format", "source_parts"]
 
 ROWS_PER_PART = 500_000
 MOST_PARTS = 128
@@ -51,7 +51,7 @@ def source_format(source: Any, format: str | None = None) -> str | None:
     """
     if format is not None and format not in FORMATS:
         raise ParameterError.choice("format", format, FORMATS)
-    if not _is_paths(source):
+    if not is_paths(source):
         if format is not None:
             kind = type(source).__name__
             raise ParameterError(f"format={format!r} goes with files, not with a {kind}. Leave it out.")
@@ -205,7 +205,8 @@ def collect_source(
         return collect(plan if part == (0, None) else plan.slice(*part), "reading the log")
 
 
-def _is_paths(source: object) -> bool:
+def is_paths(source: object) -> bool:
+    """Whether a source is a path, or several."""
     if isinstance(source, str | os.PathLike):
         return True
     return isinstance(source, list | tuple) and all(isinstance(each, str | os.PathLike) for each in source)

@@ -182,6 +182,11 @@ class Validity:
         both.first = [*self.first, *following.first][:SHOWN_ROWS]
         return both
 
+    @property
+    def invalid(self) -> int:
+        """Rows that are neither valid nor left out on purpose."""
+        return self.rows - self.left_out.total() - self.kept
+
     def keep(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the valid rows of the next piece, in their order and with canonical columns only."""
         before, self.rows = self.first_row + self.rows, self.rows + frame.height
@@ -237,7 +242,7 @@ class Validity:
         left_out = dict(sorted(self.left_out.items()))
         if sum(left_out.values()) == self.rows:
             raise EmptyInputError.left_out(self.rows, left_out)
-        invalid, gaps = self.rows - sum(left_out.values()) - self.kept, self.gaps
+        invalid, gaps = self.invalid, self.gaps
         if invalid and on_invalid == "raise":
             remark = (
                 f" {gaps:,} of the times do not exist in the time zone: clocks skip them." if gaps else ""

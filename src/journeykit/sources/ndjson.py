@@ -10,7 +10,7 @@ import polars as pl
 
 from journeykit.errors import BrokenRowError, EmptyInputError
 from journeykit.sources.paths import is_remote
-from journeykit.sources.texts import open_text
+from journeykit.sources.texts import first_undecodable, open_text
 
 INFERRED_FROM = 10_000
 ADVICE = "Correct or remove the line."
@@ -42,6 +42,10 @@ def _refuse_empty(name: str) -> None:
 def diagnose(names: Sequence[str]) -> BrokenRowError | None:
     """Find the first line that is no JSON object, by a slow pass in Python."""
     for name in names:
+        undecodable = first_undecodable(name)
+        if undecodable is not None:
+            advice = "Convert the file to UTF-8, for example with iconv."
+            return BrokenRowError(name, "ndjson", undecodable, "is not UTF-8", advice)
         with open_text(name) as lines:
             for number, line in enumerate(lines, 1):
                 reason = _fault(line)

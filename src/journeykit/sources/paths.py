@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,7 +30,7 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
-def files(source: PathLike | Sequence[PathLike]) -> list[str]:
+def files(source: PathLike | Sequence[PathLike], suffixes: Mapping[str, str] = SUFFIXES) -> list[str]:
     """List the files that paths, patterns and folders stand for.
 
     Parameters
@@ -38,6 +38,8 @@ def files(source: PathLike | Sequence[PathLike]) -> list[str]:
     source : path or sequence of paths
         Files, folders (searched through and through for known endings), patterns with ``*``, ``?``, ``[]``,
         ``**``, or URLs such as ``s3://bucket/*.parquet``, which are not looked up here.
+    suffixes : mapping of str to str
+        The endings of files that are taken from folders.
 
     Returns
     -------
@@ -52,21 +54,21 @@ def files(source: PathLike | Sequence[PathLike]) -> list[str]:
         If a folder holds no log, or the sequence is empty.
     """
     if isinstance(source, str | os.PathLike):
-        return _expanded(os.fspath(source))
-    found = [name for path in source for name in _expanded(os.fspath(path))]
+        return _expanded(os.fspath(source), suffixes)
+    found = [name for path in source for name in _expanded(os.fspath(path), suffixes)]
     if not found:
         raise EmptyInputError.source("the list of paths")
     return found
 
 
-def _expanded(given: str) -> list[str]:
+def _expanded(given: str, suffixes: Mapping[str, str]) -> list[str]:
     if is_remote(given):
         return [given]
     path = Path(given).expanduser()
     if path.is_file():
         return [str(path)]
     if path.is_dir():
-        return _in_folder(path)
+        return _in_folder(path, suffixes)
     if not glob.has_magic(given):
         raise _missing(given, path)
     matches = sorted(name for name in glob.glob(str(path), recursive=True) if Path(name).is_file())  # noqa: PTH207
@@ -75,12 +77,12 @@ def _expanded(given: str) -> list[str]:
     return matches
 
 
-def _in_folder(folder: Path) -> list[str]:
+def _in_folder(folder: Path, suffixes: Mapping[str, str]) -> list[str]:
     """Every log below a folder but hidden files and those that writers mark as their own by an underscore."""
     found = [
         str(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and format_of(path.name) and not _hidden(path.relative_to(folder))
+        if path.is_file() and format_of(path.name, suffixes) and not _hidden(path.relative_to(folder))
     ]
     if not found:
         raise EmptyInputError.source(f"the folder {str(folder)!r}")
@@ -96,7 +98,7 @@ def _missing(given: str, path: Path) -> MissingFileError:
     return MissingFileError.path(given, str(path.parent), names)
 
 
-def format_of(name: str) -> str | None:
+def format_of(name: str, suffixes: Mapping[str, str] = SUFFIXES) -> str | None:
     """Read the format off a file's name, compressed or not; None if it does not tell.
 
     Examples
@@ -105,10 +107,10 @@ def format_of(name: str) -> str | None:
     'csv'
     """
     lowered = name.lower().removesuffix(COMPRESSED[0]).removesuffix(COMPRESSED[1])
-    return next((kind for suffix, kind in SUFFIXES.items() if lowered.endswith(suffix)), None)
+    return next((kind for suffix, kind in suffixes.items() if lowered.endswith(suffix)), None)
 
 
-def common_format(names: Iterable[str]) -> str:
+def common_format(names: Iterable[str], suffixes: Mapping[str, str] = SUFFIXES) -> str:
     """Find the one format of several files.
 
     Raises
@@ -118,7 +120,7 @@ def common_format(names: Iterable[str]) -> str:
     """
     kinds: dict[str, None] = {}
     for name in names:
-        kind = format_of(name)
+        kind = format_of(name, suffixes)
         if kind is None:
             raise UnknownFormatError.suffix(name, FORMATS)
         kinds[kind] = None
