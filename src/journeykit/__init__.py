@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from journeykit.adapters.snowplow import read_snowplow, scan_snowplow
     from journeykit.adapters.xes import read_xes, scan_xes
     from journeykit.cells import Segment
+    from journeykit.charts.chart import Chart
     from journeykit.comparisons.changes import decompose_change
     from journeykit.comparisons.compare import compare
     from journeykit.engines import InMemory, OutOfCore, Pool, Progress, Spark
@@ -187,6 +188,7 @@ _HOMES = {
     "Pool": "engines",
     "Progress": "engines",
     "Spark": "engines",
+    "Chart": "charts.chart",
     "datasets": "",
     "errors": "",
     "JourneykitError": "errors",
@@ -201,6 +203,7 @@ __all__ = [
     "Attribution",
     "Chain",
     "Change",
+    "Chart",
     "Clusters",
     "ConditionsMet",
     "Conversion",

@@ -129,6 +129,33 @@ class MissingPackageError(JourneykitError, ImportError):
         )
 
 
+class BrowserError(JourneykitError, OSError):
+    """An image of a chart that no browser could draw."""
+
+    @classmethod
+    def missing(cls, path: str) -> BrowserError:
+        """Refuse an image where there is nothing to draw it with."""
+        return cls(
+            f"cannot save {path!r}: images are drawn by a browser, and no Chromium or Chrome was found. "
+            f"Install one (on Debian: apt install chromium), or pass browser=<path of the program>, or install "
+            f"journeykit[images]. A name that ends in '.html' needs none of them."
+        )
+
+    @classmethod
+    def unknown(cls, browser: str) -> BrowserError:
+        """Refuse a browser that does not exist."""
+        return cls(
+            f"no program {browser!r} to draw images with. Pass browser=<path of a Chromium or Chrome>, or leave it "
+            f"out to have one looked for."
+        )
+
+    @classmethod
+    def failed(cls, program: str, output: str) -> BrowserError:
+        """Say that a browser did not draw."""
+        lines = output.strip().splitlines() or ["it said nothing"]
+        return cls(f"the browser {program!r} drew no image: {sentence(lines[-1])} Try another with browser=.")
+
+
 class UnwritableError(JourneykitError, OSError):
     """Answers that cannot be written where they are to go; the reason is in the message."""
 

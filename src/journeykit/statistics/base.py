@@ -17,6 +17,7 @@ import polars as pl
 from journeykit.journeys.journeys import Journeys
 from journeykit.mathematics.intervals import Bounds, GroupSums, Scale, ratio_bounds, wilson
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
+from journeykit.support.drawing import Drawn, draw
 
 if TYPE_CHECKING:
     from journeykit.databases.identifiers import TableName
@@ -178,6 +179,27 @@ class Answer:
             notes=(described(self.statistic), *self.notes),
         )
 
+    def chart(self, **options: Any) -> Drawn:
+        """Draw the answer.
+
+        Parameters
+        ----------
+        **options
+            ``theme="light"`` or ``"dark"``, and what the chart of this kind of answer can be told: see
+            `the guide <../how-to/draw-a-chart.html>`_.
+
+        Returns
+        -------
+        Chart
+            A plotly figure with ``save``. It says in its title what it shows and of how many.
+
+        Raises
+        ------
+        ParameterError
+            If an option does not exist, or has a value it cannot take; all that do are listed.
+        """
+        return draw(self, options)
+
     def __repr__(self) -> str:
         with pl.Config(**TABLE):
             table = str(self._head())
@@ -186,6 +208,12 @@ class Answer:
         return "\n".join(
             [f"{described(self.statistic)}: {self.frame.height:,} rows", table, *more, *self.notes]
         )
+
+    def _ipython_display_(self) -> None:
+        """Show the chart, which a notebook draws itself, then the head of the table."""
+        from IPython.display import HTML, display
+
+        display(self.chart(), HTML(self._repr_html_()))
 
     def _repr_html_(self) -> str:
         with pl.Config(**TABLE):
