@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -24,10 +25,16 @@ def survival_at(curve, time):
     return curve.filter(pl.col("time") <= time)["unresolved"].tail(1).item()
 
 
-def test_waltons(published):
-    datasets = pytest.importorskip("lifelines.datasets", reason="lifelines, which ships the log, is not here")
+@pytest.fixture(scope="module")
+def lifelines():
+    """Logs, and what lifelines says of them; kept in a file, as it needs an older pandas than journeykit's tests."""
+    return json.loads((Path(__file__).parent / "lifelines.json").read_text())
+
+
+def test_waltons(published, lifelines):
     expected = published["G01_waltons"]["expected"]
-    log = pl.from_pandas(datasets.load_waltons())
+    kept = lifelines["logs"]["waltons"]
+    log = pl.DataFrame({"T": kept["duration"], "E": kept["outcome"], "group": kept["group"]})
     whole = jk.TimeToConvert.of_durations(log, "T", "E")
     row = whole.frame.row(0, named=True)
     assert (row["reached"], row["converted"], row["time_median"]) == (
@@ -41,6 +48,35 @@ def test_waltons(published):
     test = groups.log_rank().row(0, named=True)
     assert test["chi_square"] == pytest.approx(expected["logrank_stat"], abs=1e-9)
     assert test["p_value"] == pytest.approx(expected["logrank_p"], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["waltons", "tied"])
+def test_curves_of_lifelines(lifelines, name):
+    kept = lifelines["logs"][name]
+    log = pl.DataFrame({column: kept[column] for column in ("duration", "outcome", "group")})
+    answer = jk.TimeToConvert.of_durations(log)
+    columns = ("time", "unresolved", "unresolved_low", "unresolved_high")
+    found = {time: ends for time, *ends in answer.curve.select(columns).iter_rows()}
+    assert answer.frame["time_median"][0] == kept["median"]
+    for time, *ends in kept["survival"]:
+        assert found[time] == pytest.approx(ends, abs=1e-9)
+    for tau, mean in kept["restricted_mean"]:
+        assert answer.restricted_mean(tau)["restricted_mean"][0] == pytest.approx(mean, abs=1e-9)
+    test = jk.TimeToConvert.of_durations(log, by="group").log_rank().row(0, named=True)
+    assert test["degrees"] == len(set(kept["group"])) - 1
+    assert test["chi_square"] == pytest.approx(kept["log_rank"]["chi_square"], abs=1e-9)
+    assert test["p_value"] == pytest.approx(kept["log_rank"]["p_value"], rel=1e-9)
+
+
+def test_incidence_of_lifelines(lifelines):
+    kept = lifelines["competing"]
+    curve = jk.TimeToConvert.of_durations(
+        pl.DataFrame({name: kept[name] for name in ("duration", "outcome")})
+    ).curve
+    for outcome, column in (("1", "converted_by"), ("2", "abandoned_by")):
+        found = dict(curve.select("time", column).iter_rows())
+        for time, share in kept["incidence"][outcome]:
+            assert found[time] == pytest.approx(share, abs=1e-9)
 
 
 def test_competing_risks_of_lifelines(published):

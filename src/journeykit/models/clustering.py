@@ -130,7 +130,7 @@ def _by_mixture(
     rows, fits = [], []
     for k in counts:
         mixture, moves = fit_mixture(profiles, k, starts, seed)
-        parameters = mixture.parameters(profiles)
+        parameters = mixture.parameters(profiles, moves)
         bic = -2 * mixture.log_likelihood + parameters * np.log(profiles.n_users)
         fits.append((mixture, moves))
         rows.append(

@@ -90,8 +90,9 @@ class Clusters(Statistic[ClustersAnswer]):
     -----
     The answer is described in `ClustersAnswer`. A mixture assumes that each user follows one of K chains of order 1, in
     all paths: ``P(u) = sum_k size_k prod p_k(target | source)^count`` over the moves of the user's paths from START to
-    END. EM finds a maximum, not always the highest: hence the starts. ``BIC = -2 log L + parameters x ln users`` with
-    ``K (edges - sources) + K - 1`` parameters. Clusters describe; a tidy number of them proves nothing.
+    END. EM finds a maximum, not always the highest: hence the starts. ``BIC = -2 log L + parameters x ln users``;
+    parameters are, per cluster, the moves that it is expected to have made at least once, less one per source, and
+    K - 1 for the sizes. Clusters describe; a tidy number of them proves nothing.
 
     Users without any state are in no cluster and are counted in a note. With more clusters asked for than there are
     distinct users, as many as these are tried.
@@ -123,7 +124,7 @@ class Clusters(Statistic[ClustersAnswer]):
     unit: Unit = "session"
     method: Method = "markov"
     collapse_repeats: bool = False
-    starts: int = 10
+    starts: int = 30
     resamples: int = 20
     rng: int | np.random.Generator | None = None
 

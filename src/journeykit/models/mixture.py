@@ -48,10 +48,14 @@ class Mixture:
         """How many clusters there are."""
         return self.sizes.size
 
-    def parameters(self, profiles: Profiles) -> int:
-        """Count what is free: per cluster the moves that occur less one per source; and the sizes less one."""
-        free = profiles.edges.height - np.unique(profiles.edge_sources).size
-        return self.clusters * free + self.clusters - 1
+    def parameters(self, profiles: Profiles, counts: Floats) -> int:
+        """Count what is free: per cluster the moves it is expected to have made, less one per source; sizes less one.
+
+        `counts` are the expected moves, edges x clusters. A move that a cluster did not make once has no number to it.
+        """
+        made = counts >= 1 - CLOSE_ENOUGH
+        sources = [np.unique(profiles.edge_sources[each]).size for each in made.T]
+        return int(made.sum()) - sum(sources) + self.clusters - 1
 
     def assigned(self, profiles: Profiles) -> tuple[Int64s, Floats]:
         """Return the likeliest cluster of every profile, and how likely it is."""
