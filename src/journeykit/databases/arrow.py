@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import polars as pl
 
@@ -45,24 +47,34 @@ def connect(address: Address, *, writing: bool) -> ArrowDatabase:
         driver = import_module(f"{package}.dbapi")
     except ImportError as error:
         raise MissingPackageError(f"{name} at an address", package.replace("_", "-"), extra) from error
-    return ArrowDatabase(driver.connect(address.place), address.shown, address.secrets)
+    place = address.place
+    if address.kind == "sqlite" and not writing:
+        place = f"file:{quote(str(Path(place).absolute()))}?mode=ro"
+    return ArrowDatabase(driver.connect(place), name, address.shown, address.secrets)
 
 
 class ArrowDatabase:
-    """A connection of an ADBC driver."""
+    """A connection of an ADBC driver to a database of some vendor, such as ``"PostgreSQL"``."""
 
-    def __init__(self, connection: Any, shown: str, secrets: tuple[str, ...] = ()) -> None:
-        self.connection, self.shown, self.secrets = connection, shown, secrets
+    def __init__(self, connection: Any, vendor: str, shown: str, secrets: tuple[str, ...] = ()) -> None:
+        self.connection, self.vendor, self.shown, self.secrets = connection, vendor, shown, secrets
+
+    @classmethod
+    def of(cls, connection: Any) -> ArrowDatabase:
+        """Take a connection of the user."""
+        return cls(
+            connection, str(connection.adbc_get_info().get("vendor_name")), "the database of the connection"
+        )
 
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
 
     @contextmanager
-    def batches(self, query: str) -> Iterator[pa.RecordBatchReader]:
+    def batches(self, query: str, parameters: Sequence[Any]) -> Iterator[pa.RecordBatchReader]:
         """Run a query, and stream what it finds."""
         with self.connection.cursor() as cursor:
-            cursor.execute(query)
+            cursor.execute(query, list(parameters) or None)
             reader = cursor.fetch_record_batch()
             try:
                 yield reader
@@ -71,12 +83,20 @@ class ArrowDatabase:
 
     def tables(self) -> list[Table]:
         """List tables and views; a schema of None is the one in use."""
-        statement = TABLES.get(self._vendor)
+        statement = TABLES.get(self.vendor)
         if statement is None:
             return []
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
             return [Table(*each) for each in cursor.fetchall()]
+
+    def tables_after_error(self) -> list[str]:
+        """List the names of tables and views for a message; none if even this fails."""
+        with suppress(Exception):
+            if self.vendor == "PostgreSQL":
+                self.connection.rollback()  # after an error it answers nothing else
+            return [table.name for table in self.tables()]
+        return []
 
     def write(self, tables: Mapping[Table, pl.DataFrame], if_exists: IfExists) -> None:
         """Write tables in one transaction, and end it; names are quoted by the driver."""
@@ -91,14 +111,10 @@ class ArrowDatabase:
                 self.connection.rollback()
             raise
 
-    @property
-    def _vendor(self) -> str:
-        return str(self.connection.adbc_get_info().get("vendor_name"))
-
     def _rows(self, table: Table, frame: pl.DataFrame) -> pa.Table:
         for name in frame.columns:
             check_name(name, "the name of a column")
-        if self._vendor == "PostgreSQL":
+        if self.vendor == "PostgreSQL":
             check_lengths([table.name, *frame.columns])
         texts = [
             name
@@ -106,4 +122,4 @@ class ArrowDatabase:
             if isinstance(dtype, pl.Enum | pl.Categorical | pl.Null)
         ]
         plain = frame.with_columns(pl.col(texts).cast(pl.String))
-        return (joined_lists(plain) if self._vendor == "SQLite" else plain).to_arrow()
+        return (joined_lists(plain) if self.vendor == "SQLite" else plain).to_arrow()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import polars as pl
 from journeykit.databases.addresses import Address
 from journeykit.databases.identifiers import Table, check_name, quoted
 from journeykit.databases.opening import IfExists
+from journeykit.errors import ParameterError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,10 +42,13 @@ class EmbeddedDatabase:
         self.connection.close()
 
     @contextmanager
-    def batches(self, query: str) -> Iterator[pa.RecordBatchReader]:
+    def batches(self, query: str, parameters: Sequence[Any]) -> Iterator[pa.RecordBatchReader]:
         """Run a query, and stream what it finds."""
         with self._cursor() as cursor:
-            yield cursor.sql(query).to_arrow_reader(ROWS_PER_BATCH)
+            found = cursor.sql(query, params=list(parameters) or None)
+            if found is None:
+                raise ParameterError("the query finds no rows: it is no SELECT.")
+            yield found.to_arrow_reader(ROWS_PER_BATCH)
 
     def tables(self) -> list[Table]:
         """List tables and views, those of the schema in use first and without its name."""
@@ -55,6 +59,12 @@ class EmbeddedDatabase:
             *(Table(None, name) for schema, name in found if schema == used),
             *(Table(*each) for each in found),
         ]
+
+    def tables_after_error(self) -> list[str]:
+        """List the names of tables and views for a message; none if even this fails."""
+        with suppress(Exception):
+            return list(dict.fromkeys(table.name for table in self.tables()))
+        return []
 
     def write(self, tables: Mapping[Table, pl.DataFrame], if_exists: IfExists) -> None:
         """Write tables in one transaction; categories become texts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,24 @@ SAYINGS = {
     "Could not set lock": "Close the connection of the other process, or write to another file.",
 }
 """What to do, by what a driver says that gives no SQLSTATE."""
+
+_MISSING = re.compile(
+    r"relation \"(?P<postgresql>.+?)\" does not exist"
+    r"|no such table: (?P<sqlite>\S+)"
+    r"|Table with name (?P<duckdb>\S+) does not exist"
+)
+
+
+def missing_table(reason: str) -> str | None:
+    """Return the name of the table that a database said it does not have; None if it said something else.
+
+    Examples
+    --------
+    >>> missing_table('relation "evnts" does not exist')
+    'evnts'
+    """
+    found = _MISSING.search(reason)
+    return next(filter(None, found.groups()), None) if found else None
 
 
 @contextmanager
@@ -74,9 +93,16 @@ def _reason(error: BaseException) -> str:
     """Return the first line that the database said, without what its driver puts before it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     first = lines[0].strip()
-    for before in ("FATAL: ", "ERROR: ", "[libpq]", "[SQLite]"):
+    for before in (
+        "FATAL: ",
+        "ERROR: ",
+        "[libpq]",
+        "[SQLite]",
+        "Failed to connect:",
+        "Failed to prepare query:",
+    ):
         first = first.rpartition(before)[2].strip() or first
-    return first
+    return first.rstrip("!")
 
 
 def _advice(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
@@ -34,11 +34,14 @@ class Database(Protocol):
     shown: str
     secrets: tuple[str, ...]
 
-    def batches(self, query: str) -> AbstractContextManager[pa.RecordBatchReader]:
+    def batches(self, query: str, parameters: Sequence[Any]) -> AbstractContextManager[pa.RecordBatchReader]:
         """Run a query, and stream what it finds."""
 
     def tables(self) -> list[Table]:
         """List tables and views; those of the connection's own schema once more without it, and first."""
+
+    def tables_after_error(self) -> list[str]:
+        """List the names of tables and views for a message; none if even this fails."""
 
     def write(self, tables: Mapping[Table, pl.DataFrame], if_exists: IfExists) -> None:
         """Write tables in one transaction: all, or none."""
@@ -78,7 +81,9 @@ def opened(target: Any, *, writing: bool = False) -> Iterator[Database]:
     elif _is_adbc(target):
         from journeykit.databases.arrow import ArrowDatabase
 
-        yield ArrowDatabase(target, "the database of the connection")
+        with database_errors("asking the connection for its database"):
+            adapted = ArrowDatabase.of(target)
+        yield adapted
     else:
         address = address_of(target)
         if address is None:

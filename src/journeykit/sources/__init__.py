@@ -130,9 +130,11 @@ def blaming(
     try:
         yield
     except EngineError as error:
-        if isinstance(source, PreparedLog):
-            source, format = list(source.files), source.format
-        kind = source_format(source, format) if source else None
+        kind = None
+        if not isinstance(source, PreparedLog):
+            kind = source_format(source, format)
+        elif source.files:
+            source, kind = list(source.files), source_format(source.files, source.format)
         raise _diagnosed(source, kind, columns, error) from error.__cause__
 
 

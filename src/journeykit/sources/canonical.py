@@ -12,7 +12,7 @@ import polars as pl
 from journeykit.errors import EmptyInputError, InvalidRowsError, ParameterError
 from journeykit.sources.collecting import engine_errors
 from journeykit.sources.roles import REQUIRED, Roles, amount, event_name, identifier, tie_break
-from journeykit.sources.times import read_time
+from journeykit.sources.times import EARLIEST_SECOND, LATEST_SECOND, PER_SECOND, read_time
 
 __all__ = [
     "CanonicalLog",
@@ -193,6 +193,7 @@ class Validity:
         numbers = None
         if LEFT_OUT in frame.columns:
             numbers, frame = self._without_left_out(frame)
+        frame = _possible_times(frame)
         wanted = [name for name in frame.columns if name not in (GIVEN, GAP)]
         nulls = {role: frame[role].null_count() for role in REQUIRED}
         if not any(nulls.values()):
@@ -251,6 +252,17 @@ class Validity:
         if not self.kept:
             raise EmptyInputError.dropped(self.rows)
         return InvalidCounts(self.rows, self.kept, **self.nulls, gap_times=gaps, left_out=left_out)
+
+
+def _possible_times(frame: pl.DataFrame) -> pl.DataFrame:
+    """Make times outside the years 1 to 9999 null, such as the ``infinity`` of PostgreSQL: no calendar has them."""
+    micros = frame["time"].to_physical()
+    bounds = EARLIEST_SECOND * PER_SECOND["us"], (LATEST_SECOND + 1) * PER_SECOND["us"] - 1
+    first, last = micros.min(), micros.max()
+    if first is None or (first >= bounds[0] and last <= bounds[1]):  # type: ignore[operator] # whole numbers
+        return frame
+    possible = pl.col("time").to_physical().is_between(*bounds)
+    return frame.with_columns(pl.when(possible).then("time"))
 
 
 def check_choices(on_invalid: OnInvalid, duplicates: Duplicates) -> None:

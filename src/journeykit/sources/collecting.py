@@ -35,7 +35,8 @@ def engine_errors(step: str) -> Iterator[None]:
         yield
     except (JourneykitError, MemoryError, ImportError):
         raise
-    except Exception as error:  # every engine has its own hierarchy of errors
+    # Every engine has its own hierarchy of errors; that of Rust stands beside Exception.
+    except (Exception, pl.exceptions.PanicException) as error:
         raise EngineError(step, error) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -83,11 +83,11 @@ class Roles:
         """Every column to be read, each once."""
         return list(dict.fromkeys([*self.named.values(), *self.keep]))
 
-    def check_columns(self, schema: pl.Schema) -> None:
+    def check_columns(self, schema: Collection[str]) -> None:
         """Raise MissingColumnError for the first column that is not there."""
         for role, column in [*self.named.items(), *(("keep", name) for name in self.keep)]:
             if column not in schema:
-                raise MissingColumnError(role, column, schema.names())
+                raise MissingColumnError(role, column, list(schema))
 
 
 def check_zone(tz: str, parameter: str = "tz") -> None:
