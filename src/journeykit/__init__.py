@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from journeykit.comparisons.compare import compare
     from journeykit.engines import InMemory, OutOfCore, Pool, Progress, Spark
     from journeykit.errors import JourneykitError, JourneykitWarning
+    from journeykit.events.checks import QualityRules
     from journeykit.events.events import Events
+    from journeykit.events.expectations import Expectations
     from journeykit.events.reading import read_events
     from journeykit.growing import Store, open_store
     from journeykit.journeys.cleaning import PathCleaning
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
     from journeykit.patterns import Matches, Pattern
     from journeykit.patterns.matchers import Match
     from journeykit.plans import scan_events
+    from journeykit.privacy.pseudonyms import pseudonyms
+    from journeykit.privacy.rules import PrivacyRules
+    from journeykit.queries import read_sql, scan_sql
     from journeykit.sessions import SessionRule
     from journeykit.stages import Stage, StageModel
     from journeykit.statistics.attribution.attribution import Attribution
@@ -113,7 +118,13 @@ _HOMES = {
     "scan_access_log": "adapters.access_log",
     "read_xes": "adapters.xes",
     "scan_xes": "adapters.xes",
+    "read_sql": "queries",
+    "scan_sql": "queries",
     "Events": "events.events",
+    "Expectations": "events.expectations",
+    "QualityRules": "events.checks",
+    "PrivacyRules": "privacy.rules",
+    "pseudonyms": "privacy.pseudonyms",
     "sessions": "",
     "SessionRule": "sessions",
     "stages": "",
@@ -211,6 +222,7 @@ __all__ = [
     "Events",
     "EventuallyFollows",
     "Exclusion",
+    "Expectations",
     "Experiment",
     "Features",
     "Flow",
@@ -241,8 +253,10 @@ __all__ = [
     "PatternCount",
     "Personas",
     "Pool",
+    "PrivacyRules",
     "Progress",
     "Propensity",
+    "QualityRules",
     "RageRule",
     "Retention",
     "Segment",
@@ -275,6 +289,7 @@ __all__ = [
     "open_journeys",
     "open_store",
     "path_transforms",
+    "pseudonyms",
     "read_access_log",
     "read_amplitude",
     "read_events",
@@ -284,6 +299,7 @@ __all__ = [
     "read_rudderstack",
     "read_segment",
     "read_snowplow",
+    "read_sql",
     "read_xes",
     "rules",
     "scan_access_log",
@@ -295,6 +311,7 @@ __all__ = [
     "scan_rudderstack",
     "scan_segment",
     "scan_snowplow",
+    "scan_sql",
     "scan_xes",
     "sessions",
     "stages",

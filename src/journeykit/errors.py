@@ -173,7 +173,7 @@ class DatabaseError(EngineError):
     """A database that cannot be reached, or refuses what was asked of it; the cause is chained, without passwords."""
 
     def __init__(self, step: str, reason: str, advice: str) -> None:
-        self.step = step
+        self.step, self.reason = step, reason
         JourneykitError.__init__(self, f"{step} failed: {sentence(reason)} {advice}")
 
     @classmethod
@@ -310,21 +310,23 @@ class UnknownNameError(JourneykitError, ValueError, LookupError):
 class UnknownUserError(UnknownNameError):
     """Users that a filter names and the journeys do not have."""
 
-    def __init__(self, names: Sequence[object], asked: int, users: Sequence[object]) -> None:
+    def __init__(self, names: Sequence[object], asked: int, users: Sequence[object] | None) -> None:
         JourneykitError.__init__(self, self._text(names, asked, users))
         self.kind, self.names = "user", tuple(map(str, names))
 
     @staticmethod
-    def _text(names: Sequence[object], asked: int, users: Sequence[object]) -> str:
+    def _text(names: Sequence[object], asked: int, users: Sequence[object] | None) -> str:
         rest = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
         wrong = f"{len(names):,} of {asked:,} users asked for" if asked > 1 else "the user asked for"
         are = "are" if len(names) > 1 else "is"
-        if len(users) <= SEARCHED_NAMES and len(names) == 1:
-            known = suggestion(str(names[0]), map(str, users))
+        if users is None:
+            known = ""
+        elif len(users) <= SEARCHED_NAMES and len(names) == 1:
+            known = suggestion(str(names[0]), map(str, users)) + " "
         else:
-            known = f"There are {len(users):,}, such as {_quoted(users[:SHOWN_NAMES])}."
+            known = f"There are {len(users):,}, such as {_quoted(users[:SHOWN_NAMES])}. "
         return (
-            f"{wrong} {are} not in these journeys: {_quoted(names[:SHOWN_NAMES])}{rest}. {known} "
+            f"{wrong} {are} not in these journeys: {_quoted(names[:SHOWN_NAMES])}{rest}. {known}"
             f'Pass missing="ignore" to leave them out.'
         )
 
@@ -425,6 +427,13 @@ class StoreError(JourneykitError, ValueError):
     def not_appended(cls, path: str, reason: str, remedy: str) -> StoreError:
         """Say why new events do not fit a store."""
         return cls(f"nothing was appended to {path!r}: {sentence(reason)} {remedy}")
+
+    @classmethod
+    def not_erased(cls, path: str, reason: str) -> StoreError:
+        """Say why nobody was erased."""
+        return cls(
+            f"nobody was erased from {path!r}: {sentence(reason)} Erase them again once that is repaired."
+        )
 
     @classmethod
     def broken(cls, path: str, file: str, reason: str) -> StoreError:
@@ -565,6 +574,20 @@ class StageModelError(JourneykitError, ValueError):
         super().__init__(f"{named} has {number}:" + "".join(f"\n- {problem}" for problem in self.problems))
 
     def __reduce__(self) -> tuple[type[StageModelError], tuple[tuple[str, ...], str | None]]:
+        """Travel between processes with its problems."""
+        return type(self), (self.problems, self.source)
+
+
+class ExpectationsError(JourneykitError, ValueError):
+    """Expectations of a log cannot be used; every problem of them is listed at once."""
+
+    def __init__(self, problems: Sequence[str], source: str | None = None) -> None:
+        self.problems, self.source = tuple(problems), source
+        named = "these expectations" if source is None else f"the expectations {source!r}"
+        number = "1 problem" if len(self.problems) == 1 else f"{len(self.problems):,} problems"
+        super().__init__(f"{named} have {number}:" + "".join(f"\n- {problem}" for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[ExpectationsError], tuple[tuple[str, ...], str | None]]:
         """Travel between processes with its problems."""
         return type(self), (self.problems, self.source)
 

@@ -18,8 +18,10 @@ from typer.testing import CliRunner
 
 import journeykit as jk
 from journeykit.cli import app, job, main, output, progress, tables
+from journeykit.cli.options import FAILING
 from journeykit.datasets import shop
 from journeykit.errors import JourneykitError
+from journeykit.events.checks import RULES
 from journeykit.protocol import GROUP
 from journeykit.support.files import write_frame
 
@@ -73,8 +75,46 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+class TestCheck:
+    def test_a_pipeline_stops_at_what_is_odd(self, log, tmp_path):
+        found = run("check", log, *ROLES, "--findings", tmp_path / "f.csv")
+        assert found.exit_code == 3
+        assert found.stdout.startswith("Check of 8,000 events of ")
+        assert pl.read_csv(tmp_path / "f.csv").height == int(
+            found.stdout.split(": ")[1].split()[0].replace(",", "")
+        )
+        assert run("check", log, *ROLES, "--fail-on", "bot,clock_broken").exit_code == 0
+        assert run("check", log, *ROLES, "--fail-on", "none").exit_code == 0
+        quiet = run("check", log, *ROLES, "--quiet", "--fail-on", "gap")
+        assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (3, "", "")
+
+    def test_expectations_are_learned_and_used(self, log, tmp_path):
+        path = tmp_path / "expected.toml"
+        assert run("check", log, *ROLES, "--keep", "platform", "--learn", path).exit_code == 0
+        assert len(jk.Expectations.load(path).events) > 3
+        rules = "unexpected_event,expected_volume,null_share,missing_column"
+        again = run("check", log, *ROLES, "--keep", "platform", "--expect", path, "--fail-on", rules)
+        assert again.exit_code == 0
+        without = run("check", log, *ROLES, "--expect", path, "--fail-on", rules)
+        assert without.exit_code == 3
+        assert "missing_column" in without.stdout
+
+    def test_wrong_options(self, log, tmp_path):
+        wrong = run("check", log, *ROLES, "--fail-on", "gaps")
+        assert wrong.exit_code == 2
+        assert wrong.stderr.startswith(
+            "error: --fail-on cannot be 'gaps'. Choose one of: 'any', 'none', 'gap', "
+        )
+        absent = run("check", log, *ROLES, "--expect", tmp_path / "no.toml")
+        assert absent.exit_code == 1
+        assert "it cannot be read: No such file or directory" in absent.stderr
+
+    def test_the_rules_of_the_help_are_those_of_the_library(self):
+        assert FAILING == RULES
+
+
 class TestHelp:
-    @pytest.mark.parametrize("command", [[], ["measure"], ["append"], ["quality"], ["demo"]])
+    @pytest.mark.parametrize("command", [[], ["measure"], ["append"], ["quality"], ["check"], ["demo"]])
     def test_every_command_explains_itself(self, command):
         result = run(*command, "--help")
         assert result.exit_code == 0

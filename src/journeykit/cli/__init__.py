@@ -1,7 +1,7 @@
-"""The command line: ``journeykit measure``, ``quality`` and ``demo``.
+"""The command line: ``journeykit measure``, ``append``, ``quality``, ``check`` and ``demo``.
 
 Exit codes: 0 all went well; 1 the data or a parameter cannot be used, in one line on stderr; 2 the command is
-written wrongly; 130 interrupted; 141 the reader of stdout went away; 143 terminated.
+written wrongly; 3 a check found something; 130 interrupted; 141 the reader of stdout went away; 143 terminated.
 """
 
 from __future__ import annotations

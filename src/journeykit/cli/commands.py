@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 import journeykit
-from journeykit.cli.options import OUT, Asking, Reading, Running, Speaking, Storing, Writing, command, option
+from journeykit.cli.options import (
+    OUT,
+    Asking,
+    Checking,
+    Reading,
+    Running,
+    Speaking,
+    Storing,
+    Writing,
+    command,
+    option,
+)
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -69,6 +80,19 @@ def quality(reading: Reading, speaking: Speaking) -> None:
     from journeykit.cli.job import look
 
     look(reading, quiet=speaking.quiet)
+
+
+@app.command()
+@command
+def check(reading: Reading, checking: Checking, speaking: Speaking) -> None:
+    """Check a log before it is used: gaps, sudden changes, new names, repeats, clocks, bots, test users.
+
+    With --expect FILE also against what a good log had; --learn FILE writes that file from this log. Prints what is
+    odd, and exits with 3 if a rule of --fail-on has findings: by default any. Nothing is dropped.
+    """
+    from journeykit.cli.checking import check
+
+    check(reading, checking, quiet=speaking.quiet)
 
 
 @app.command()

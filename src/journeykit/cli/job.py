@@ -116,13 +116,18 @@ def _out_of_core(
 def look(reading: Reading, *, quiet: bool) -> None:
     """Read and print the quality of a log."""
     with Steps(2, quiet=quiet) as steps:
-        steps.begin("reading the log")
-        events = read_events(source_of(reading), **_roles(reading))
+        events = read(reading, steps)
         steps.begin("looking at it")
         quality = events.quality
     if not quiet:
         page = Page()
         page.say(repr(quality))
+
+
+def read(reading: Reading, steps: Steps) -> Events:
+    """Read the log of a command."""
+    steps.begin("reading the log")
+    return read_events(source_of(reading), **_roles(reading))
 
 
 def source_of(reading: Reading) -> Any:

@@ -20,8 +20,14 @@ PRESETS = (
     "ga4", "mixpanel", "adobe", "matomo", "snowplow", "posthog", "posthog_2021", "amplitude_web",
     "amplitude_mobile",
 )  # fmt: skip
-LOG, TIME, RULE, ASK, RUN, OUT = (
+FAILING = (
+    "gap", "volume", "new_event", "vanished_event", "duplicate", "duplicate_id", "clock_skew", "clock_broken", "bot",
+    "test_user", "unexpected_event", "expected_volume", "null_share", "missing_column",
+)  # fmt: skip
+"""`journeykit.events.checks.RULES`: help answers before these are imported."""
+LOG, CHECK, TIME, RULE, ASK, RUN, OUT = (
     "The log",
+    "The check",
     "Times and broken rows",
     "Sessions and stages",
     "The questions",
@@ -105,6 +111,29 @@ class Reading:
     duplicates: Annotated[
         str, option("Rows that equal an earlier one: keep or drop.", TIME, choices=("keep", "drop"))
     ] = "keep"
+
+
+@dataclass(frozen=True)
+class Checking:
+    """What counts as odd, and what is done about it."""
+
+    expect: Annotated[Path | None, option("Expectations of the log, a TOML file.", CHECK, "--expect")] = None
+    learn: Annotated[
+        Path | None, option("Write what this log has as expectations, and leave.", CHECK, "--learn")
+    ] = None
+    fail_on: Annotated[
+        list[str] | None,
+        option(
+            "Rules whose findings make the exit code 3: any (the default), none, or a,b or several times of "
+            + ", ".join(FAILING)
+            + ".",
+            CHECK,
+            choices=("any", "none", *FAILING),
+        ),
+    ] = None
+    findings: Annotated[
+        Path | None, option("Write the findings to this file: .csv, .parquet, .ndjson or .xlsx.", CHECK)
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,9 +15,13 @@ import polars as pl
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.events.quality import Quality
 from journeykit.events.quality import quality as quality_of
+from journeykit.events.report import check
 from journeykit.journeys.journeys import Journeys
 from journeykit.ordering.order import OrderedEvents, order_events
 from journeykit.ordering.user_ids import UserIds
+from journeykit.ordering.vocabulary import encode_events
+from journeykit.privacy.pseudonyms import pseudonyms
+from journeykit.privacy.rules import PrivacyRules
 from journeykit.ragged.array import Provenance
 from journeykit.sessions import SessionRule, cut
 from journeykit.sources.canonical import InvalidCounts
@@ -86,6 +90,8 @@ class Events:
             notes=self.notes,
         )
 
+    check = check
+
     def sessionize(self, timeout: Duration | SessionRule | None = "30m", **options: Any) -> Journeys:
         """Order the events of every user, and cut them into sessions.
 
@@ -124,6 +130,94 @@ class Events:
         """
         rule = session_rule(timeout, options)
         return _journeys(self, self._ordered(), rule)
+
+    def pseudonymize(self, key: bytes, columns: Sequence[str] = ()) -> Events:
+        """Replace the ids of the users by pseudonyms. D16.2.
+
+        Parameters
+        ----------
+        key : bytes
+            16 to 64 bytes that nobody else knows, such as ``secrets.token_bytes(32)``. It is kept nowhere: who loses it
+            makes other pseudonyms, who has it can tell whose they are.
+        columns : sequence of str
+            Properties that hold ids too, such as the user who invited, and the ``session``: the same id gets the same
+            pseudonym.
+
+        Returns
+        -------
+        Events
+            The same log; users are texts of 32 hexadecimal characters.
+
+        Raises
+        ------
+        ParameterError
+            If the key is no such bytes; no byte of it is in the message.
+        UnknownPropertyError
+            If a column was not kept.
+
+        Notes
+        -----
+        See `pseudonyms`. One hash per distinct id. Jackknife groups (D12.1) are those of the pseudonyms, so that
+        intervals differ a little from those of the ids.
+
+        Examples
+        --------
+        >>> import journeykit as jk
+        >>> log = pl.DataFrame({"user": ["ada", "ada"], "time": [0, 60], "event": ["x", "y"]})
+        >>> events = jk.read_events(log, user="user", time="time", event="event", unit="s")
+        >>> events.pseudonymize(b"0123456789abcdef").frame["user"].n_unique()
+        1
+        """
+        self._check_kept(columns)
+        made = {name: pseudonyms(self.columns[name], key) for name in columns}
+        users = UserIds.of(pseudonyms(self.users.series(), key))
+        return replace(self, users=users, columns=self.columns.with_columns(made.values()))
+
+    def protect(self, rules: PrivacyRules, *, key: bytes | None = None) -> Events:
+        """Leave out, coarsen, cut and scrub columns, before anybody works with them.
+
+        Parameters
+        ----------
+        rules : PrivacyRules
+            What happens to which column. The ids of the users are the business of `pseudonymize`.
+        key : bytes, optional
+            For ``rules.pseudonymize``.
+
+        Returns
+        -------
+        Events
+            The same rows.
+
+        Raises
+        ------
+        ParameterError
+            If a rule names a column that was not kept or does not fit, or a key is missing.
+
+        Examples
+        --------
+        >>> import journeykit as jk
+        >>> log = pl.DataFrame({"user": [1], "time": [0], "event": ["/a?token=1"], "ip": ["203.0.113.9"]})
+        >>> events = jk.read_events(log, user="user", time="time", event="event", keep=["ip"], unit="s")
+        >>> events.protect(jk.PrivacyRules(urls=["event"], ips=["ip"])).frame.row(0)[2:]
+        ('/a', '203.0.113.0')
+        """
+        rules.check([name for name in self.columns.columns if name not in COLUMNS])
+        if rules.pseudonymize and key is None:
+            raise ParameterError("rules.pseudonymize needs a key. Pass key=<16 to 64 secret bytes>.")
+        kept = self.columns.drop(rules.drop)
+        made = [rules.applied(kept[name]) for name in rules.columns if name in kept.columns]
+        named = {each.name: each for each in made}
+        named |= {
+            name: pseudonyms(kept[name], key) for name in rules.pseudonymize if name in kept.columns and key
+        }
+        protected = kept.with_columns(named.values())
+        return replace(self, columns=encode_events(protected) if "event" in named else protected)
+
+    def _check_kept(self, columns: Sequence[str]) -> None:
+        known = [name for name in self.columns.columns if name not in COLUMNS]
+        for name in columns:
+            if name not in known:
+                raise UnknownPropertyError(name, known)
 
     def _ordered(self) -> OrderedEvents:
         frame = self.columns

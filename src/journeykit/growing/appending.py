@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
@@ -111,8 +111,8 @@ def _rewrite(
             stored = log_of(manifest, old).with_columns(pl.col("event").cast(pl.String).cast(dtype))
             log = pl.concat([stored.select(log.columns), log])
             if model is not None:
-                unmapped.subtract(_made(about, stored, model)[1])
-    made, found = _made(about, log, model)
+                unmapped.subtract(journeys_of_log(about, stored, model)[1])
+    made, found = journeys_of_log(about, log, model)
     unmapped.update(found)
     users = tables_of(made)
     after = write_shard(
@@ -122,7 +122,7 @@ def _rewrite(
     return _Rewritten(before, after, (old, users) if few else None, made.provenance.out_of_order, unmapped)
 
 
-def _made(
+def journeys_of_log(
     about: Mapping[str, Any], log: pl.DataFrame, model: StageModel | None
 ) -> tuple[Journeys, Counter[str]]:
     """Order events, cut them and give them their stages; count those in none by name."""
@@ -260,19 +260,26 @@ def _about(
         "observed_from": min(about["observed_from"], first),
         "observed_until": max(about["observed_until"], last),
         "unmapped": {name: count for name, count in sorted(unmapped.items()) if count},
-        "provenance": _provenance(counts, unmapped, n_events),
+        "provenance": provenance_of(counts, unmapped, n_events),
     }
 
 
-def _provenance(counts: Mapping[str, Any], unmapped: Mapping[str, int], n_events: int) -> dict[str, Any]:
-    notes = log_provenance(Provenance(**counts)).notes
+def provenance_of(
+    counts: Mapping[str, Any],
+    unmapped: Mapping[str, int],
+    n_events: int,
+    notes: Sequence[str] = (),
+    verbs: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Say what a reader should know of the log after a change; `notes` and `verbs` are what was said of verbs."""
+    said = [*log_provenance(Provenance(**counts)).notes, *notes]
     table = pl.DataFrame(
         {"event": list(unmapped), "events": list(unmapped.values())}, {"event": pl.String, "events": pl.Int64}
     )
     table = table.filter(pl.col("events") > 0).sort("events", "event", descending=[True, False])
     if table.height:
-        notes = (*notes, unmapped_note(table, n_events))
-    return {**counts, "notes": notes, "verbs": ()}
+        said.append(unmapped_note(table, n_events))
+    return {**counts, "notes": said, "verbs": verbs}
 
 
 def _micro(moment: Any) -> int:

@@ -15,12 +15,15 @@ from journeykit.events.events import Events
 from journeykit.events.reading import read_events
 from journeykit.growing.appending import append
 from journeykit.growing.counting import Counter
+from journeykit.growing.erasing import erase
 from journeykit.growing.tallies import forget
 from journeykit.journeys.journeys import Journeys, open_journeys
 from journeykit.plans import EventsPlan
+from journeykit.privacy.pseudonyms import pseudonyms
 from journeykit.protocol import Context, Statistic
 from journeykit.stages import StageModel
 from journeykit.store import EVENTS, Manifest, check_files, read_manifest
+from journeykit.support.unknown_names import Missing
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -204,6 +207,58 @@ class Store:
     def forget(self) -> Store:
         """Remove all that was counted, so that it is counted again; the journeys stay."""
         forget(self.path)
+        return self
+
+    def erase(self, *users: str | int, key: bytes | None = None, missing: Missing = "raise") -> Store:
+        """Erase users for good: their events, sessions and properties, and all that was counted.
+
+        Parameters
+        ----------
+        *users : str or int
+            Their ids.
+        key : bytes, optional
+            With which the ids of the store were made pseudonyms: the users are then named by their true ids.
+        missing : {"raise", "ignore", "warn"}
+            What to do about users who are not there. ``"ignore"`` lets a job be run again after it stopped half-way.
+
+        Returns
+        -------
+        Store
+            The same store, without them.
+
+        Raises
+        ------
+        UnknownUserError
+            If a user is not there; nobody was erased then.
+        StoreError
+            If the store is damaged, cannot be written to, or another process is writing.
+        ParameterError
+            If no user is given, or the key is no key.
+
+        Notes
+        -----
+        The shards of the users are written again without them, and the manifest is replaced in one step; then the old
+        files are removed. Names of events that nobody else had leave the manifest; all tallies and what was kept of
+        earlier appends are removed, and counted again when they are asked for. A crash leaves the old store or the
+        new one, and files that the next call of `erase` or `append` removes. What stays: the span of observation and
+        the counts of rows dropped and out of order. What cannot be known: copies and backups of the folder, files that
+        answers were written to, and rows of other users that name these. Disks and file systems may keep blocks of
+        removed files.
+
+        Examples
+        --------
+        >>> import journeykit as jk
+        >>> log = pl.DataFrame({"user": ["ada", "bob"], "time": [0, 60], "event": ["view", "view"]})
+        >>> roles = {"user": "user", "time": "time", "event": "event", "unit": "s"}
+        >>> folder = getfixture("tmp_path") / "shop"
+        >>> store = jk.open_store(jk.read_events(log, **roles).sessionize("30m").write(folder))
+        >>> store.erase("ada").journeys().users.to_list()
+        ['bob']
+        """
+        if not users:
+            raise ParameterError("erase needs the ids of users. Write store.erase(id, ...).")
+        named = users if key is None else pseudonyms([str(user) for user in users], key).to_list()
+        erase(self.path, named, missing)
         return self
 
     def __repr__(self) -> str:

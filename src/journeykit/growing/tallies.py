@@ -110,6 +110,12 @@ def forget(folder: Path, keys: set[str] | None = None) -> None:
             file.unlink(missing_ok=True)
 
 
+def forget_all(folder: Path) -> None:
+    """Remove all that was counted, and what a crash has left of it."""
+    for file in (folder / FOLDER).glob("*"):
+        file.unlink(missing_ok=True)
+
+
 def vocabulary_text(about: Mapping[str, Any]) -> str:
     """Tell apart vocabularies, and what else all shards share and every tally may depend on."""
     return json.dumps([about["names"], about["tz"], about["session_rule"], about["stages"]])

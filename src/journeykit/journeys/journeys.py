@@ -15,6 +15,7 @@ from journeykit.engines import Engine, InMemory, ask, check_questions, counted
 from journeykit.errors import SHOWN_NAMES
 from journeykit.journeys import cleaning, selection
 from journeykit.journeys.databases import to_duckdb
+from journeykit.journeys.pseudonyms import pseudonymize
 from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic, Tables
 from journeykit.ragged import views
@@ -46,6 +47,7 @@ class Journeys(Ragged):
     filter = selection.select
     head = selection.head
     sample = selection.sample
+    pseudonymize = pseudonymize
     match = match
     mark = mark
     write = store.write
