@@ -1,0 +1,33 @@
+"""Whatever bytes a reader meets, it ends in a log or in one of our errors. `benchmarks/fuzz.py` tries more."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests import fuzzing
+
+READERS = (
+    "log.csv", "log.ndjson", "log.parquet", "log.log", "stages.toml", "expected.toml", "store/manifest.json",
+    "store/events", "store/users", "store/sessions",
+)  # fmt: skip
+EACH = 40
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    return fuzzing.seeds(tmp_path_factory.mktemp("fuzz"))
+
+
+def test_every_reader_is_tried(seeds):
+    assert set(READERS) == set(seeds)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_only_our_errors_come_out(name, seeds):
+    content, read = seeds[name]
+    assert fuzzing.read_whole(name, read, content) == "read"
+    rng = random.Random(f"{name} 1")
+    found = [fuzzing.outcome(name, read, fuzzing.mutated(content, rng)) for _ in range(EACH)]
+    assert any(each != "read" for each in found)
