@@ -84,6 +84,33 @@ def test_rates_lean_on_coarser_ones_by_hand():
     assert row["silence"] == 7_200.0
 
 
+def test_the_last_moment_belongs_to_the_horizon():
+    """Who buys at the very end of the log has bought within a day of a day before."""
+    rows = [("a", 0, "view"), ("b", 0, "view"), ("a", DAY, "buy")]
+    log = pl.DataFrame(rows, schema=["user", "time", "event"], orient="row")
+    accuracy = read(log).measure(jk.Propensity("buy", "1d", snapshots=1)).accuracy
+    tally = jk.Propensity("buy", "1d", snapshots=1)
+    assert accuracy.height == 1
+    found = read(log)
+    from journeykit.cells import make_cells
+
+    table = tally.tally(found, make_cells(found, None, None))["snapshots"]
+    assert table.select("users", "converted", "silent").sum().row(0) == (2, 1, 1)
+
+
+def test_a_step_that_few_took_is_no_advice():
+    """Four took it: no. Five: yes."""
+    for takers, advised in ((4, None), (5, "cart")):
+        rows = [(f"u{i}", 10 * i, "view") for i in range(20)]
+        rows += [(f"u{i}", 10 * i + 1, name) for i in range(takers) for name in ("cart", "buy")]
+        rows += [("z", 5 * DAY, "view")]
+        log = pl.DataFrame(rows, schema=["user", "time", "event"], orient="row").sort(
+            "time", maintain_order=True
+        )
+        frame = read(log).measure(jk.Propensity("buy", "1d")).frame
+        assert frame.filter(user="z")["next_step"].to_list() == [advised]
+
+
 def test_a_log_no_longer_than_the_horizon_has_no_prediction():
     log = pl.DataFrame([("a", 0, "view"), ("b", 9, "buy")], schema=["user", "time", "event"], orient="row")
     answer = read(log).measure(jk.Propensity("buy", "1d"))

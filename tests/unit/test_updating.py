@@ -70,9 +70,9 @@ def test_extremes_of_alike_users_and_of_users_who_all_changed_are_known() -> Non
 
 
 def test_extremes_are_known_unless_the_one_that_was_went_away() -> None:
-    kept = times((1, 10, 90), (2, 10, 90), (3, 10, 90), (4, 10, 90), count=9)
-    before = times((1, 20, 80), (2, 10, 80), (3, 10, 90), (4, 30, 90))
-    after = times((1, 30, 95), (2, 9, 70), (3, 11, 90), (4, 30, 89))
+    kept = times((1, 10, 90), (2, 10, 90), (3, 10, 90), (4, 10, 90), (5, 10, 90), count=9)
+    before = times((1, 20, 80), (2, 10, 80), (3, 10, 90), (4, 30, 90), (5, 10, 90))
+    after = times((1, 30, 95), (2, 9, 70), (3, 11, 90), (4, 30, 89), (5, 10, 90))
     found = updated(kept, before, after, KEYS)
     assert found is not None
     assert found[1] == {3, 4}

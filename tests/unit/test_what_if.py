@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
 import pytest
 
 import journeykit as jk
@@ -50,6 +51,30 @@ def test_by_hand(journeys):
     assert row["conversion_changed"] == pytest.approx(0.8 * 0.5 * 0.875 / 0.75)
     assert row["change_in_conversions"] == pytest.approx(5 * 0.8 * 0.5 * (0.875 / 0.75 - 1))
     assert row["change_in_conversions_low"] is None
+
+
+def test_a_change_may_be_possible_alone_and_not_after_another(journeys):
+    """Half of the mobile carts are bought; 0.3 more can be, and 0.3 more once again cannot."""
+    changes = jk.Change("cart", "<CONVERT>", absolute=0.3), jk.Change("cart", "<CONVERT>", absolute=0.3)
+    answer = what_if(journeys, *changes, by="device")
+    together = dict(answer.frame.select("device", pl.col("difference").is_null()).iter_rows())
+    assert together == {"desktop": False, "mobile": True}
+    columns = ("device", pl.col("probability", "probability_changed").round(12))
+    assert answer.changes.select(columns).rows() == [("desktop", 0.0, 0.3)] * 2 + [("mobile", 0.5, 0.8)] * 2
+
+
+def test_the_probability_of_several_states_is_the_mean_over_their_visits():
+    """Of three who come to the cart from home none pays, the one from search does: 1 of 4, and then 1 of 2 of 4."""
+    paths = {
+        "a": ("home", "cart"),
+        "b": ("home", "cart"),
+        "c": ("home", "cart"),
+        "d": ("search", "cart", "pay"),
+    }
+    chain = jk.Chain("buy", order=2, open_paths="end", missing="ignore")
+    change = jk.Change("cart", "pay", relative=-0.5, instead="<ABANDON>")
+    row = what_if(journeys_of(rows(paths)), change, chain=chain).changes.row(0, named=True)
+    assert (row["probability"], row["probability_changed"]) == (0.25, 0.125)
 
 
 def test_changes_alone_and_together(journeys):
