@@ -121,4 +121,7 @@ def test_what_is_refused():
     assert str(refused.value) == "clusters must be Clusters, such as jk.Clusters([2, 3, 4], rng=1), not 3."
     with pytest.raises(jk.errors.UnknownPropertyError) as unknown:
         journeys().measure(jk.Personas("b", jk.Clusters(2, rng=1), channel="chanel"))
-    assert str(unknown.value).startswith("no property 'chanel' in these journeys. Did you mean 'channel'?")
+    assert str(unknown.value) == (
+        "no property 'chanel' in these journeys. Did you mean 'channel'? Available: 'channel'. Pass "
+        "keep=[..., 'chanel'] to read_events."
+    )

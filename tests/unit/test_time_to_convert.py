@@ -68,15 +68,29 @@ def test_segments_are_tested_against_each_other():
 def test_what_it_refuses(answer):
     with pytest.raises(jk.errors.ParameterError) as caught:
         jk.TimeToConvert("buy", unit="session", horizon="1h")
-    assert "a session has ended when its own timeout has passed" in str(caught.value)
-    with pytest.raises(jk.errors.ParameterError):
+    assert str(caught.value) == (
+        'horizon is for unit="user": a session has ended when its own timeout has passed. Leave horizon out, or pass '
+        'unit="user".'
+    )
+    with pytest.raises(jk.errors.ParameterError) as caught:
         jk.TimeToConvert("buy", by="steps")
-    with pytest.raises(jk.errors.ParameterError):
+    assert str(caught.value) == "by cannot be 'steps'. Choose one of: 'time', 'step'."
+    with pytest.raises(jk.errors.ParameterError) as caught:
         answer.converted_by(5)
+    assert str(caught.value) == (
+        "tau cannot be 5. Give a duration with its unit, such as '30m', '36h' or '7d' (us, ms, s, m, h, d, w), or a "
+        "datetime.timedelta."
+    )
+    with pytest.raises(jk.errors.ParameterError) as caught:
+        answer.hazard("0s")
+    assert str(caught.value) == "every must be greater than zero, not '0s'."
     steps = journeys_of(logs.ABANDONED_CARTS).measure(jk.TimeToConvert("purchase", unit="session", by="step"))
     with pytest.raises(jk.errors.ParameterError) as caught:
         steps.restricted_mean("1h")
     assert str(caught.value) == "the clock counts plain numbers here: give one from 0 on, not '1h'."
+    with pytest.raises(jk.errors.ParameterError) as caught:
+        steps.hazard(0)
+    assert str(caught.value) == "every must be greater than zero, not 0."
     with pytest.raises(jk.errors.ParameterError) as caught:
         steps.log_rank()
     assert str(caught.value) == (

@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.cells import By, make_cells
 from journeykit.comparisons.compared import Compared, in_memory
 from journeykit.comparisons.sides import PERIOD, sides_of
-from journeykit.errors import ParameterError, UndefinedError, listed
+from journeykit.errors import ParameterError, UndefinedError, UnknownNameError, listed
 from journeykit.journeys.journeys import Journeys
 from journeykit.mathematics.absorption import AbsorbingChain
 from journeykit.mathematics.intervals import GROUPS, jackknife
@@ -62,7 +62,11 @@ class CutMoves(Statistic[Answer]):
 
     def check(self, context: Context) -> None:
         """Refuse a goal that the journeys do not have."""
-        check_matches([self.goal], "event", "raise", context)
+        try:
+            check_matches([self.goal], "event", "raise", context)
+        except UnknownNameError as error:
+            # There is no missing= to advise: a change of what nobody does is made of nothing.
+            raise UnknownNameError(error.kind, error.names, context.names, advice="") from None
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the moves of one shard; the last three states are START, CONVERT and ABANDON."""
@@ -185,7 +189,7 @@ def decompose_change(
     if not 0 < level < 1:
         raise ParameterError(f"level must lie between 0 and 1, not {level!r}.")
     journeys = in_memory(journeys)
-    sides = sides_of(journeys, None, every, after, before, False, "path")[-1]
+    sides = sides_of(journeys, None, every, after, before, False, "path", ("after", "before"))[-1]
     cells = make_cells(journeys, by, every)
     context = journeys.context(cells.labels, level, every)
     question = CutMoves(match, unit, horizon)

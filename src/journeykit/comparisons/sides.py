@@ -49,7 +49,14 @@ class Sides:
 
 
 def sides_of(
-    journeys: Journeys, by: By, every: str | None, a: Any, b: Any, pairs: bool, split: Split
+    journeys: Journeys,
+    by: By,
+    every: str | None,
+    a: Any,
+    b: Any,
+    pairs: bool,
+    split: Split,
+    called: tuple[str, str] = ("a", "b"),
 ) -> list[Sides]:
     """Say what is compared with what.
 
@@ -67,6 +74,8 @@ def sides_of(
         Without `a` and `b`: every pair of segments, not each against the rest.
     split : {"user", "path"}
         What segments are made of.
+    called : tuple of str
+        What the caller calls `a` and `b`, for messages.
 
     Returns
     -------
@@ -81,7 +90,7 @@ def sides_of(
     if split not in SPLITS:
         raise ParameterError.choice("split", split, SPLITS)
     if every is not None:
-        return list(_periods(make_cells(journeys, None, every), every, a, b))
+        return list(_periods(make_cells(journeys, None, every), every, a, b, called))
     return list(_Segments(journeys, _one_segment(by), split).sides(a, b, pairs))
 
 
@@ -186,7 +195,7 @@ def _users(journeys: Journeys, name: str, size: int) -> Int32s:
     return found
 
 
-def _periods(cells: Cells, every: str, a: Any, b: Any) -> Iterator[Sides]:
+def _periods(cells: Cells, every: str, a: Any, b: Any, called: tuple[str, str]) -> Iterator[Sides]:
     """Return the two periods, or every period and the one before it."""
     starts = cells.labels[PERIOD].to_list()
     if len(starts) < 2:
@@ -198,13 +207,19 @@ def _periods(cells: Cells, every: str, a: Any, b: Any) -> Iterator[Sides]:
             yield Sides(i, i - 1, (starts[i], starts[i - 1]), cells)
         return
     if a is MISSING:
-        raise ParameterError("b= says what a= is compared with; give both, or a= alone.")
-    one = _period(starts, every, a, "a")
+        raise ParameterError(
+            f"{called[1]}= says what {called[0]}= is compared with; give both, or {called[0]}= alone."
+        )
+    one = _period(starts, every, a, called[0])
     if b is MISSING and one == 0:
-        raise ParameterError(f"a={a!r} is in the first period of these journeys; no period is before it.")
-    other = one - 1 if b is MISSING else _period(starts, every, b, "b")
+        raise ParameterError(
+            f"{called[0]}={a!r} is in the first period of these journeys; no period is before it."
+        )
+    other = one - 1 if b is MISSING else _period(starts, every, b, called[1])
     if one == other:
-        raise ParameterError(f"a={a!r} and b={b!r} are in the same period. Give two different ones.")
+        raise ParameterError(
+            f"{called[0]}={a!r} and {called[1]}={b!r} are in the same period. Give two different ones."
+        )
     yield Sides(one, other, (starts[one], starts[other]), cells)
 
 

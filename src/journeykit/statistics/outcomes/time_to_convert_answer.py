@@ -120,9 +120,9 @@ class TimeToConvertAnswer(Answer):
             beyond it), ``converted``, ``abandoned``, and each divided by those at risk: ``converted_hazard``,
             ``converted_low``, ``converted_high`` and so on. Wilson's interval of users, the jackknife's of sessions.
         """
-        width, tables = self._place(every), []
+        width, tables = self._place(every, "every"), []
         if width <= 0:
-            raise ParameterError(f"every must be longer than 0, not {every!r}.")
+            raise ParameterError(f"every must be greater than zero, not {every!r}.")
         for cell, incidence in self._by_cell.items():
             found = incidence.hazards(width, self.context.level, self._groups(cell), self.users[cell])
             place = np.arange(found["at_risk"].size)
@@ -164,10 +164,10 @@ class TimeToConvertAnswer(Answer):
     def _groups(self, cell: int) -> int | None:
         return None if self.own_variance else self.groups.get(cell, 0)
 
-    def _place(self, tau: Time) -> float:
+    def _place(self, tau: Time, parameter: str = "tau") -> float:
         """Return a time on the clock of the tally."""
         if not self.numbers:
-            return microseconds(tau, "tau") / 1e6 / self.scale  # type: ignore[arg-type]
+            return microseconds(tau, parameter) / 1e6 / self.scale  # type: ignore[arg-type]
         if not isinstance(tau, int | float) or isinstance(tau, bool) or tau < 0:
             raise ParameterError(f"the clock counts plain numbers here: give one from 0 on, not {tau!r}.")
         return float(tau)
