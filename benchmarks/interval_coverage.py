@@ -29,7 +29,7 @@ from journeykit.mathematics.intervals import GROUPS, jackknife
 from journeykit.protocol import Context, Tables
 
 Measurer = Callable[[SimulatedShop], pl.DataFrame]
-Truths = Callable[[ShopTruth], pl.DataFrame]
+Truths = Callable[[ShopTruth, int], pl.DataFrame]
 
 KEYS = ["truth", "device", "source", "target"]
 ALL, RATE = "all", ""
@@ -37,7 +37,7 @@ PURCHASE, START = "purchase", "<START>"
 LOWEST, HIGHEST = 0.92, 0.98
 
 
-def planted_truths(truth: ShopTruth) -> pl.DataFrame:
+def planted_truths(truth: ShopTruth, users: int = 0) -> pl.DataFrame:
     """List every truth to be covered: `truth`, `device` ("all" for both), `source`, `target`, `value`."""
     stages = pl.concat(
         [
@@ -244,7 +244,7 @@ def covered(truths: Truths, measure: Measurer, seeds: Iterable[int], users: int)
     for seed in seeds:
         shop = simulate_shop(users, rng=seed)
         found = measure(shop).select(*KEYS, pl.col("low", "high").cast(pl.Float64))
-        joined = truths(shop.truth).join(found, on=KEYS, how="left", validate="1:1")
+        joined = truths(shop.truth, users).join(found, on=KEYS, how="left", validate="1:1")
         held = pl.col("value").is_between("low", "high")
         rows.append(
             joined.select(pl.lit(seed).alias("seed"), *KEYS, "value", "low", "high", held.alias("held"))
