@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from journeykit.events.expectations import Expectations
     from journeykit.events.reading import read_events
     from journeykit.growing import Store, open_store
+    from journeykit.journey_map.journey_map import JourneyMap
     from journeykit.journeys.cleaning import PathCleaning
     from journeykit.journeys.journeys import Journeys, open_journeys
     from journeykit.models.chain import Chain
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from journeykit.models.markov import MarkovChain
     from journeykit.models.opportunities import Opportunities
     from journeykit.models.orders import OrderSelection
+    from journeykit.models.pain_points import PainPoints
     from journeykit.models.personas import Personas
     from journeykit.models.propensity import Propensity
     from journeykit.models.what_if import WhatIf
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from journeykit.statistics.attribution.attribution import Attribution
     from journeykit.statistics.base import Answer, Statistic
     from journeykit.statistics.differential.differential_paths import DifferentialPaths
+    from journeykit.statistics.emotion.emotion import Emotion
+    from journeykit.statistics.emotion.ratings import Ratings
     from journeykit.statistics.experiments.experiment import Experiment
     from journeykit.statistics.experiments.metric import Metric
     from journeykit.statistics.features import Features
@@ -93,6 +97,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.retention.stickiness import Stickiness
     from journeykit.statistics.stage_flow.stage_flow import StageFlow
     from journeykit.statistics.stage_flow.stage_hazard import StageHazard
+    from journeykit.statistics.touchpoints.touchpoints import Touchpoints
     from journeykit.statistics.transitions.transitions import Transitions
 
 __version__ = "0.1.0"
@@ -169,6 +174,11 @@ _HOMES = {
     "Friction": "statistics.friction.friction",
     "FrictionBeforeAbandonment": "statistics.friction.before_abandonment",
     "RageRule": "statistics.friction.rage",
+    "Ratings": "statistics.emotion.ratings",
+    "Emotion": "statistics.emotion.emotion",
+    "Touchpoints": "statistics.touchpoints.touchpoints",
+    "PainPoints": "models.pain_points",
+    "JourneyMap": "journey_map.journey_map",
     "Funnel": "statistics.funnels.funnel",
     "Step": "statistics.funnels.steps",
     "Exclusion": "statistics.funnels.steps",
@@ -219,6 +229,7 @@ __all__ = [
     "ConditionsMet",
     "Conversion",
     "DifferentialPaths",
+    "Emotion",
     "Events",
     "EventuallyFollows",
     "Exclusion",
@@ -233,6 +244,7 @@ __all__ = [
     "FunnelFrequency",
     "FunnelRules",
     "InMemory",
+    "JourneyMap",
     "JourneykitError",
     "JourneykitWarning",
     "Journeys",
@@ -247,6 +259,7 @@ __all__ = [
     "OrderSelection",
     "OutOfCore",
     "Overview",
+    "PainPoints",
     "PathCleaning",
     "PathShape",
     "Pattern",
@@ -258,6 +271,7 @@ __all__ = [
     "Propensity",
     "QualityRules",
     "RageRule",
+    "Ratings",
     "Retention",
     "Segment",
     "SequentialPatterns",
@@ -276,6 +290,7 @@ __all__ = [
     "TimeBetween",
     "TimeToConvert",
     "TopPaths",
+    "Touchpoints",
     "Transitions",
     "Variants",
     "WhatIf",

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.property
 
 NAMES = ("home", "view", "cart", "buy")
 IT = jk.Pattern("it=buy -> .", missing="ignore")
-BY_USERS_LEFT_OUT = ("accuracy", "calibration")
+BY_USERS_LEFT_OUT = ("accuracy", "calibration", "examples", "quotes")
+SAID = jk.Ratings("nps", event="cart", value="score", comment="device", max_lag="2h", missing="ignore")
 MODEL = jk.StageModel([jk.Stage("look", ["home", "view"]), jk.Stage("want", "cart"), jk.Stage("own", "buy")])
 
 
@@ -104,6 +105,27 @@ def statistics():
         jk.FrictionBeforeAbandonment("buy", "view", unit="session", within="1h"),
         jk.Friction(rage=jk.RageRule.amplitude(), slow=None),
         jk.Friction(jk.Match(where=pl.col("event") == "view"), rage=None, slow=0.5, quick="5m"),
+        jk.Friction("cart", ratings=SAID),
+        jk.Emotion(SAID, min_n=1),
+        jk.Emotion(SAID, weight="user", quotes=2),
+        jk.PainPoints(jk.Chain("buy", missing="ignore"), jk.Friction("cart", ratings=SAID), examples=2),
+        jk.PainPoints(jk.Chain("buy", unit="user", horizon="2h", missing="ignore"), targets={"cart": 0.1}),
+        jk.JourneyMap("buy", goals={"look": "Find"}, top=2, missing="ignore"),
+        jk.JourneyMap(
+            "buy",
+            ratings=SAID,
+            channel="device",
+            offline="desktop",
+            examples=1,
+            min_n=1,
+            unit="session",
+            missing="ignore",
+        ),
+        jk.Touchpoints(),
+        jk.Touchpoints(
+            "buy", channel="device", offline="desktop", groups={"goods": ["view", "cart"]}, missing="ignore"
+        ),
+        jk.Touchpoints("buy", channel="device", unit="session"),
         jk.Experiment("device", ["buy", jk.Metric("view", "events", good="down")], cuped="2h", sequential=50),
         jk.DifferentialPaths("buy", min_count=2, longest=2, patterns="view ~> cart", missing="ignore"),
         jk.DifferentialPaths(
@@ -179,7 +201,8 @@ def rows_of(seed, users=45):
     draw = random.Random(seed)
     rows = many_users(seed, users=users, events=9, names=NAMES)
     device = {row["user"]: draw.choice(("mobile", "desktop", None)) for row in rows}
-    return [{**row, "device": device[row["user"]]} for row in rows]
+    score = {row["user"]: float(draw.randint(0, 10)) for row in rows}
+    return [{**row, "device": device[row["user"]], "score": score[row["user"]]} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +309,9 @@ def test_stores_that_grew_answer_like_journeys(options, shards, rows, tmp_path, 
     store = jk.open_store(whole[0].write(tmp_path / "store", shards=shards))
     store.measure(*ALL, **options)
     for n in (1, 2, 3):
-        store.append(jk.read_events(frame(days[n]), user="user", time="time", event="event", keep=["device"]))
+        store.append(
+            jk.read_events(frame(days[n]), user="user", time="time", event="event", keep=["device", "score"])
+        )
         if n != 2:
             wanted = whole[n].measure(*ALL, **options)
             for found, expected in zip(store.measure(*ALL, **options), wanted, strict=True):
@@ -348,12 +373,12 @@ def test_journeys_without_events_have_an_answer(statistic, journeys):
 
 @ids
 def test_one_user_with_one_event_has_an_answer(statistic, rows):
-    log = [{"user": "u", "time": 0, "event": name, "device": None} for name in NAMES[:1]]
+    log = [{"user": "u", "time": 0, "event": name, "device": None, "score": 5.0} for name in NAMES[:1]]
     model = jk.StageModel([jk.Stage("look", "home"), jk.Stage("want", "cart"), jk.Stage("own", "buy")])
     journeys = journeys_of(log).assign_stages(model, missing="ignore")
     if "missing" in {each.name for each in fields(statistic)}:
         statistic = replace(statistic, missing="ignore")
-    if isinstance(statistic, jk.Opportunities):
+    if isinstance(statistic, jk.Opportunities | jk.PainPoints):
         statistic = replace(statistic, chain=replace(statistic.chain, missing="ignore"))
     answer = journeys.measure(statistic)
     for name in answer.frame.columns:

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from journeykit.errors import ParameterError, UnknownNameError
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 START, END = "<START>", "<END>"
@@ -141,10 +143,30 @@ class ShopTruth:
     device_shares: Mapping[str, float]
 
 
-def shop_truth() -> ShopTruth:
+def checked_pains(pains: object) -> dict[str, float]:
+    """Refuse planted pains of what is no event, or that are no probabilities."""
+    if pains is None:
+        return {}
+    if not isinstance(pains, Mapping):
+        raise ParameterError(
+            f"pains cannot be {pains!r}. Give probabilities by event, such as {{'checkout': 0.3}}."
+        )
+    unknown = [name for name in pains if name not in EVENTS]
+    if unknown:
+        raise UnknownNameError("event", unknown, EVENTS)
+    for name, chance in pains.items():
+        if isinstance(chance, bool) or not isinstance(chance, int | float) or not 0 <= chance <= 1:
+            raise ParameterError(f"pains[{name!r}] must be a probability from 0 to 1, not {chance!r}.")
+    return {name: float(chance) for name, chance in pains.items()}
+
+
+def shop_truth(pains: Mapping[str, float] | None = None) -> ShopTruth:
     """Solve the planted chains."""
-    event_chains = [event_chain(device) for device in DEVICES]
-    stage_chains = [stage_chain(device) for device in DEVICES]
+    event_chains = [with_pains(event_chain(device), pains or {}) for device in DEVICES]
+    stage_chains = [
+        of_stages(chain) if pains else stage_chain(device)
+        for device, chain in zip(DEVICES, event_chains, strict=True)
+    ]
     converting = [reaching(chain, [PURCHASE]) for chain in event_chains]
     carting = [reaching(chain, [CART]) for chain in event_chains]
     cart = 1 + EVENTS.index(CART)
@@ -184,6 +206,30 @@ def event_chain(device: str) -> Floats:
         )
         chain[row] = np.append(following, moves[-1])
     return chain
+
+
+def with_pains(chain: Floats, pains: Mapping[str, float]) -> Floats:
+    """Let sessions end after some events with a probability of their own, before they go on as planned."""
+    changed = chain.copy()
+    for name, chance in pains.items():
+        row = 1 + EVENTS.index(name)
+        changed[row] *= 1 - chance
+        changed[row, -1] += chance
+    return changed
+
+
+def of_stages(chain: Floats) -> Floats:
+    """Give the chain of stages that a chain of events makes, each event by how often a session is there."""
+    stages = list(STAGES)
+    stage = np.array([0, *(1 + stages.index(each) for each in STAGES for _ in STAGES[each])])
+    counts = visits(chain)[:, None] * chain
+    summed = np.zeros((1 + len(stages), chain.shape[1]))
+    np.add.at(summed, stage, counts)
+    columns = np.append(stage[1:] - 1, len(stages))
+    found = np.zeros((1 + len(stages), 1 + len(stages)))
+    np.add.at(found.T, columns, summed.T)
+    shares: Floats = found / found.sum(axis=1, keepdims=True)
+    return shares
 
 
 def reaching(chain: Floats, goals: Sequence[str]) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TypeAlias
@@ -17,6 +18,7 @@ from journeykit.datasets.planted import (
     PURCHASE,
     STAGES,
     ShopTruth,
+    checked_pains,
     event_chain,
     shop_truth,
 )
@@ -27,6 +29,14 @@ Codes: TypeAlias = npt.NDArray[np.uint8]
 
 CHANNELS: tuple[str, ...] = ("organic", "paid_search", "email", "social", "direct")
 CHANNEL_SHARES: tuple[float, ...] = (0.35, 0.25, 0.15, 0.15, 0.10)
+
+SATISFACTION: dict[str, float] = {
+    "product_view": 4.0, "review_read": 4.2, "delivery_info": 2.6, "returns_policy": 2.4, "cart_view": 3.4,
+    "checkout": 2.8, "payment": 2.9, "purchase": 4.4, "support_chat": 2.2, "return_request": 2.0, "rewards": 4.5,
+}  # fmt: skip
+"""The mean stars of an event; of others 3.6."""
+_USUAL_STARS, _RATED, _COMMENTED = 3.6, 0.03, 0.3
+COMMENTS = ("This made me angry.", "Harder than it should be.", "It was fine.", "Good.", "I loved it.")
 
 # All times in milliseconds.
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -54,14 +64,21 @@ class SimulatedShop:
         The planted probabilities and what follows from them exactly.
     stages : dict of str to list of str
         The five stages in order, each with the names of its events; every event has one stage.
+    ratings : polars.DataFrame
+        What some users said within two minutes after an event, in the order of time: `user`, `time`, `value` (Int64,
+        stars from 1 to 5), `touchpoint` (String, the event), `comment` (String, of some). What is felt at each event is
+        planted: `SATISFACTION`.
     """
 
     events: pl.DataFrame
     truth: ShopTruth
     stages: dict[str, list[str]]
+    ratings: pl.DataFrame
 
 
-def simulate_shop(n_users: int, *, rng: int | np.random.Generator) -> SimulatedShop:
+def simulate_shop(
+    n_users: int, *, rng: int | np.random.Generator, pains: Mapping[str, float] | None = None
+) -> SimulatedShop:
     """Simulate the visits of users to a shop over twelve weeks, with a planted truth.
 
     Parameters
@@ -70,16 +87,20 @@ def simulate_shop(n_users: int, *, rng: int | np.random.Generator) -> SimulatedS
         How many users, 0 or more. Each has at least one session, each session at least one event.
     rng : int or numpy.random.Generator
         A seed (0 or more), or a generator, which then moves on.
+    pains : mapping of str to float, optional
+        Planted pains: with which probability a session ends after a visit to an event that would have gone on, such as
+        ``{"checkout": 0.3}``. Sessions go as they go without, until then.
 
     Returns
     -------
     SimulatedShop
-        `events`, about 10 rows per user; `truth`; `stages`.
+        `events`, about 10 rows per user; `truth`; `stages`; `ratings`.
 
     Raises
     ------
     ParameterError
-        If `n_users` is not a whole number of at least 0, or `rng` is neither a seed nor a generator.
+        If `n_users` is not a whole number of at least 0, `rng` is neither a seed nor a generator, or `pains` names no
+        event of the shop or holds no probability.
 
     Notes
     -----
@@ -100,11 +121,17 @@ def simulate_shop(n_users: int, *, rng: int | np.random.Generator) -> SimulatedS
     """
     generator = _generator(rng)
     users = _whole_number(n_users)
-    events = _events(users, generator)
-    return SimulatedShop(events, shop_truth(), {stage: list(names) for stage, names in STAGES.items()})
+    planted = checked_pains(pains)
+    # Apart from the generator of the events, which draws what it drew before there were pains and ratings.
+    leaving, saying = generator.spawn(2)
+    events = _events(users, generator, planted, leaving)
+    stages = {stage: list(names) for stage, names in STAGES.items()}
+    return SimulatedShop(events, shop_truth(planted), stages, _ratings(events, saying))
 
 
-def _events(users: int, rng: np.random.Generator) -> pl.DataFrame:
+def _events(
+    users: int, rng: np.random.Generator, pains: Mapping[str, float], leaving: np.random.Generator
+) -> pl.DataFrame:
     devices = _draw(rng, DEVICE_SHARES, users)
     sessions = np.minimum(rng.geometric(1 - _ANOTHER_SESSION, users), _MOST_SESSIONS)
     session_user = np.repeat(np.arange(users), sessions)
@@ -113,7 +140,7 @@ def _events(users: int, rng: np.random.Generator) -> pl.DataFrame:
     by_start = np.argsort(starts, kind="stable")
     starts, session_user = starts[by_start], session_user[by_start]
     channels = _draw(rng, CHANNEL_SHARES, session_user.size)
-    codes, lengths = _walk(rng, devices[session_user])
+    codes, lengths = _with_pains(*_walk(rng, devices[session_user]), pains, leaving)
     times = _event_times(rng, starts, lengths)
     values = np.full(codes.size, np.nan)
     bought = codes == EVENTS.index(PURCHASE)
@@ -171,6 +198,45 @@ def _walk(rng: np.random.Generator, session_device: Codes) -> tuple[Codes, Integ
     for number, (walking, step) in enumerate(steps):
         codes[first[walking] + number] = step
     return codes, lengths
+
+
+def _with_pains(
+    codes: Codes, lengths: Integers, pains: Mapping[str, float], rng: np.random.Generator
+) -> tuple[Codes, Integers]:
+    """End sessions after the first event whose pain they feel."""
+    if not pains:
+        return codes, lengths
+    chance = np.array([pains.get(name, 0.0) for name in EVENTS])
+    felt = rng.random(codes.size) < chance[codes]
+    before: Integers = np.cumsum(felt) - felt
+    first = np.cumsum(lengths) - lengths
+    session = np.repeat(np.arange(lengths.size), lengths)
+    kept = np.asarray(before == before[first][session])
+    return codes[kept], np.bincount(session[kept], minlength=lengths.size).astype(np.int64)
+
+
+def _ratings(events: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Let some users rate an event within two minutes, about as it is felt, and some of them say why."""
+    rated = np.flatnonzero(rng.random(events.height) < _RATED)
+    names = events["event"].gather(rated)
+    felt = names.replace_strict(SATISFACTION, default=_USUAL_STARS, return_dtype=pl.Float64).to_numpy()
+    stars = np.clip(np.rint(rng.normal(felt, 0.9)), 1, 5).astype(np.int64)
+    later = rng.integers(1, 120, rated.size)
+    said = rng.random(rated.size) < _COMMENTED
+    texts = pl.Series(COMMENTS, dtype=pl.String).gather(stars - 1)
+    return (
+        pl.DataFrame(
+            {
+                "user": events["user"].gather(rated),
+                "time": events["time"].gather(rated) + pl.Series(later * 1_000_000).cast(pl.Duration("us")),
+                "value": stars,
+                "touchpoint": names,
+                "comment": names.str.replace_all("_", " ") + ": " + texts,
+            }
+        )
+        .with_columns(pl.when(pl.Series(said, dtype=pl.Boolean)).then("comment"))
+        .sort("time", maintain_order=True)
+    )
 
 
 def _event_times(rng: np.random.Generator, starts: Integers, lengths: Integers) -> Integers:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import date, time, timedelta
 from enum import Enum
+from io import BytesIO
 from typing import Any
 
 import polars as pl
@@ -37,6 +39,10 @@ def _text(value: Any) -> str:
         return f"Expr[{value.meta.serialize().hex()}]"
     if isinstance(value, pl.Series):
         return f"Series[{value.dtype!r}, {value.to_list()!r}]"
+    if isinstance(value, pl.DataFrame):
+        content = BytesIO()
+        value.rechunk().write_ipc(content)
+        return f"DataFrame[{hashlib.sha256(content.getvalue()).hexdigest()}]"
     if is_dataclass(value) and not isinstance(value, type):
         return _of_dataclass(value)
     if isinstance(value, Mapping):

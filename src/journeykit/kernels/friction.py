@@ -96,6 +96,24 @@ def mark_rage(starts, ends, codes, times, targets, x, y, n_targets, rule, keys, 
 
 
 @kernel
+def mark_low(starts, ends, times, stages, owners, moments, rated_stages, bad, latest, flags):
+    """Flag the events of users, in the order of time, whose latest rating at or before them at their stage is bad.
+
+    Ratings are ordered by user and time; a stage of -1 is none. `latest` remembers the latest one of every stage.
+    """
+    r = 0
+    for user in range(starts.size):
+        latest[:] = False
+        for i in range(starts[user], ends[user]):
+            while r < owners.size and (owners[r] < user or (owners[r] == user and moments[r] <= times[i])):
+                if owners[r] == user and rated_stages[r] >= 0:
+                    latest[rated_stages[r]] = bad[r]
+                r += 1
+            if latest[stages[i]]:
+                flags[i] |= LOW
+
+
+@kernel
 def flag_visits(starts, ends, codes, times, symbols, masks, limits, quick, seen, flags):
     """Write the flags of every visit; `flags` holds RAGE and LOW already.
 

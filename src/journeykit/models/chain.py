@@ -150,7 +150,7 @@ class Chain(Statistic[ChainAnswer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the moves, the states and the paths of one shard."""
-        return _Tally(self, shard, cells).tables()
+        return ChainTally(self, shard, cells).tables()
 
     def answer(self, tables: Tables, context: Context) -> ChainAnswer:
         """Fit the chain of every segment, and refit it without each jackknife group."""
@@ -174,7 +174,7 @@ def _goals(goal: Any) -> Any:
     return tuple((name, as_match(match, "goal")) for name, match in pairs)
 
 
-class _Tally:
+class ChainTally:
     """The counting of one shard."""
 
     def __init__(self, statistic: Chain, shard: Journeys, cells: Cells) -> None:
@@ -220,7 +220,7 @@ class _Tally:
         moves = CountingRows.make(self.cell_count * self.size**2, n_events + 2 * self.paths.n_paths)
         visits = CountingRows.make(self.cell_count * self.size, n_events + self.paths.n_paths)
         steps = np.empty(self.paths.n_paths, np.int64)
-        still_open = self._still_open()
+        still_open = self.still_open()
         count_chain(
             self.paths.user_paths, self.paths.starts, self.paths.ends, self.states, self.cells, self.reached,
             still_open, (self.size, self.start, self.skip, self.collapse),
@@ -232,7 +232,7 @@ class _Tally:
             UNITS_TABLE: self._units(steps, still_open),
         }
 
-    def _still_open(self) -> npt.NDArray[np.bool_]:
+    def still_open(self) -> npt.NDArray[np.bool_]:
         """Mark the paths that may still go on. D3.5."""
         statistic = self.statistic
         if statistic.open_paths == "end" or (statistic.unit == "user" and statistic.horizon is None):

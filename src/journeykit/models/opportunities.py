@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from journeykit.errors import ParameterError
 from journeykit.journeys.journeys import Journeys
 from journeykit.mathematics.intervals import FEWEST_GROUPS, GROUPS, Scale
 from journeykit.models.chain import Chain
@@ -17,14 +16,12 @@ from journeykit.models.fitted import Estimate, Floats
 from journeykit.models.levels import Levels
 from journeykit.models.making import START
 from journeykit.models.markov import MarkovChain
+from journeykit.models.references import checked_reference, reference_cells
 from journeykit.models.segments import SegmentChain, chain_notes, counted_paths, segment_chains
 from journeykit.models.what_if import ASSUMES, OPEN_COUNT, check_chain
-from journeykit.models.worth import Worth, estimate_columns
+from journeykit.models.worth import Worth, estimate_columns, share_in_top
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables
 from journeykit.statistics.base import Answer, Statistic
-
-PERIOD = "period"
-TOP = 10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,16 +119,7 @@ class Opportunities(Statistic[OpportunitiesAnswer]):
 
     def __post_init__(self) -> None:
         check_chain(self.chain)
-        given: Any = self.reference
-        if given is None:
-            return
-        pairs = tuple(given.items()) if isinstance(given, Mapping) else given
-        paired = isinstance(pairs, tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in pairs)
-        if not paired or not pairs or not all(isinstance(name, str) for name, _ in pairs):
-            raise ParameterError(
-                f"reference cannot be {given!r}. Name a segment or period, such as {{'device': 'desktop'}}."
-            )
-        object.__setattr__(self, "reference", pairs)
+        object.__setattr__(self, "reference", checked_reference(self.reference))
 
     @property
     def tables(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]
@@ -141,8 +129,7 @@ class Opportunities(Statistic[OpportunitiesAnswer]):
     def check(self, context: Context) -> None:
         """Refuse goals and properties, and references, that the journeys do not have."""
         self.chain.check(context)
-        if self.reference is not None:
-            self._references(context)
+        reference_cells(self.reference, context.labels)
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the moves of one shard."""
@@ -153,7 +140,7 @@ class Opportunities(Statistic[OpportunitiesAnswer]):
         segments, units = segment_chains(self.chain, tables, context), counted_paths(tables)
         by_cell = {segment.cell: segment for segment in segments}
         found, notes = [], chain_notes(self.chain, segments, units)
-        references = {} if self.reference is None else self._references(context)
+        references = reference_cells(self.reference, context.labels)
         for segment in segments:
             cell = references.get(segment.cell)
             if self.reference is not None and cell not in by_cell:
@@ -186,40 +173,6 @@ class Opportunities(Statistic[OpportunitiesAnswer]):
 
     def _named(self, cell: int, context: Context) -> str:
         return ", ".join(map(str, context.labels.row(cell)))
-
-    def _references(self, context: Context) -> dict[int, int]:
-        """Return for every cell the cell of its reference."""
-        labels = context.labels
-        if labels.width == 0:
-            raise ParameterError(
-                "reference= names a segment or a period, and there are none. Measure with by= or every=, or leave "
-                "reference out."
-            )
-        numbered, wanted = labels.with_row_index("reference"), labels.with_row_index(CELL)
-        pairs: Any = self.reference
-        for name, value in pairs:
-            if name not in labels.columns:
-                raise ParameterError.choice("the column of reference", name, labels.columns)
-            fits = labels[name].to_frame().select(_fits(name, value)).to_series()
-            values = labels[name].filter(fits).unique()
-            if len(values) != 1:
-                known = labels[name].unique(maintain_order=True).to_list()[:8]
-                raise ParameterError.choice(f"reference[{name!r}]", value, [_shown(each) for each in known])
-            wanted = wanted.with_columns(pl.lit(values[0], dtype=labels.schema[name]).alias(name))
-        joined = wanted.join(numbered, on=labels.columns, how="left", nulls_equal=True, maintain_order="left")
-        return dict(joined.select(CELL, "reference").iter_rows())
-
-
-def _fits(name: str, value: object) -> pl.Expr:
-    """Say which labels are a value; periods may be given as text, date or time."""
-    if name != PERIOD:
-        return pl.col(name).eq_missing(pl.lit(value))
-    text = str(value).replace("T", " ")[:16]
-    return pl.col(name).dt.strftime("%Y-%m-%d %H:%M").str.starts_with(text)
-
-
-def _shown(value: object) -> object:
-    return value if not hasattr(value, "isoformat") else str(value)[:16]
 
 
 class _Compared:
@@ -266,14 +219,6 @@ class _Compared:
     def _estimate(self, name: str, scale: Scale, users: Any = 0) -> Estimate:
         return self.fitted.bounded(self.values[name], self.replicates[name], scale, users)
 
-    def _in_top(self, name: str, rows: Any) -> pl.Series:
-        """Return the share of replicates in which each row is among the first. D15.6."""
-        if len(self.present) < FEWEST_GROUPS:
-            return pl.Series([None] * int(rows.sum()), dtype=pl.Float64)
-        worth = np.nan_to_num(self.replicates[name][rows][:, self.present], nan=-np.inf)
-        place = np.argsort(np.argsort(-worth, axis=0, kind="stable"), axis=0)
-        return pl.Series((place < TOP).mean(axis=1), dtype=pl.Float64)
-
     def _moves(self) -> pl.DataFrame:
         levels = self.levels
         own = levels.counts(0)
@@ -302,9 +247,8 @@ class _Compared:
         }
         columns |= {name: pl.Series(numbers, nan_to_null=True) for name, numbers in counts.items()}
         frame = pl.DataFrame(columns | estimate_columns(found)).filter(pl.Series(rows))
-        return self._ranked(
-            frame.with_columns(self._in_top("move", rows).alias("in_top_10")), "frame", "source", "target"
-        )
+        top = share_in_top(self.replicates["move"][rows], self.present)
+        return self._ranked(frame.with_columns(top.alias("in_top_10")), "frame", "source", "target")
 
     def _users(self, chain: MarkovChain | None) -> Floats:
         """Return the users who are in the source of every move."""
@@ -320,9 +264,8 @@ class _Compared:
         }
         columns = {"state": pl.Series(self.levels.states, dtype=pl.String)} | estimate_columns(found)
         frame = pl.DataFrame(columns).filter(pl.Series(rows))
-        return self._ranked(
-            frame.with_columns(self._in_top("state", rows).alias("in_top_10")), "states", "state"
-        )
+        top = share_in_top(self.replicates["state"][rows], self.present)
+        return self._ranked(frame.with_columns(top.alias("in_top_10")), "states", "state")
 
     def _outcomes(self) -> pl.DataFrame:
         sums = self.segment.units.select(pl.col("paths", "users", "converted").sum())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from journeykit.mathematics.intervals import GROUPS
+from journeykit.mathematics.intervals import FEWEST_GROUPS, GROUPS
 from journeykit.models.fitted import Estimate, Floats
 from journeykit.protocol import GROUP
 
 VALUE = "value"
+TOP = 10
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,23 @@ class Worth:
         if group is None or self.paths[group] == 0 or self.groups < 2:
             return total
         return (total - float(sums[group])) * self.groups / (self.groups - 1)
+
+
+def share_in_top(replicates: Floats, groups: Sequence[int]) -> pl.Series:
+    """Return for every row in which share of the replicates it is among the first `TOP`. D15.6.
+
+    Parameters
+    ----------
+    replicates : numpy.ndarray of float64, rows x 64
+        What the rows are ranked by, without each group; NaN ranks last, and of equal ones the earlier row first.
+    groups : sequence of int
+        Those that have users; with fewer than ten, null.
+    """
+    if len(groups) < FEWEST_GROUPS:
+        return pl.Series([None] * len(replicates), dtype=pl.Float64)
+    worth = np.nan_to_num(replicates[:, list(groups)], nan=-np.inf)
+    place = np.argsort(np.argsort(-worth, axis=0, kind="stable"), axis=0)
+    return pl.Series((place < TOP).mean(axis=1), dtype=pl.Float64)
 
 
 def estimate_columns(found: Mapping[str, Estimate]) -> dict[str, pl.Series]:

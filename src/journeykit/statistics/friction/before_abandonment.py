@@ -192,9 +192,8 @@ class _Exposure:
         self.question, self.shard = question, shard
         self.walk = Walk(shard, cells, "event", question.unit)
         visits = ShardVisits.of(shard)
-        self.flags, self.offset = visits.flags(question.friction, shard, limits.micros), visits.events.start
-        if question.unit == "user" and shard.time_order is not None:
-            self.flags = self.flags[shard.time_order[visits.events] - self.offset]
+        self.flags = visits.flags(question.friction, shard, limits.micros, question.unit)
+        self.offset = visits.events.start
         self.codes = shard.states("event", question.unit)[visits.events]
         goal, *start = question.matches
         self.stretches = Stretches(

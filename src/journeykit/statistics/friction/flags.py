@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.journeys.journeys import Journeys
+from journeykit.paths import Unit
 from journeykit.patterns.matchers import Symbols, symbols_of
 from journeykit.statistics.counting import CountingRows
+from journeykit.statistics.emotion.joining import JoinedRatings
 from journeykit.support.durations import microseconds
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ Bytes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]
 
 FLAGS = ("error", "rage", "backtrack", "quick_backtrack", "repeat", "loop", "slow", "low")
-"""By bit. `low` is for ratings: a visit after a bad one at its stage."""
+"""By bit."""
 CLEAN = "clean"
 CLASSES = ("error", "rage", "backtrack", "repeat", "loop", "slow", "low", CLEAN)
 """A visit's class is the first that holds."""
@@ -77,18 +79,52 @@ class ShardVisits:
         symbols = symbols_of(shard, [question.trouble], "event", "session")  # type: ignore[list-item]
         return Symbols(symbols.codes[self.events], symbols.masks)
 
-    def flags(self, question: Friction, shard: Journeys, limits: Int64s) -> Bytes:
-        """Return the flags of every event, 0 outside any session."""
+    def flags(self, question: Friction, shard: Journeys, limits: Int64s, unit: Unit = "session") -> Bytes:
+        """Return the flags of every event in the order of the paths of `unit`, 0 outside any session."""
         from journeykit.kernels.friction import flag_visits
 
         flags = np.zeros(self.n_events, np.uint8)
         self._mark_rage(question, shard, flags)
+        self._mark_low(question, shard, flags)
         symbols = self.trouble(question, shard)
         flag_visits(
             self.starts, self.ends, self.codes, self.times, symbols.codes, symbols.masks, limits,
             microseconds(question.quick, "quick"), np.zeros(len(shard.names), np.int64), flags,
         )  # fmt: skip
-        return flags
+        in_time = self._in_time(shard) if unit == "user" else None
+        return flags if in_time is None else flags[in_time]
+
+    def _in_time(self, shard: Journeys) -> Int64s | None:
+        """Return where the events of every user stand in the order of time; None if they stand so already."""
+        return None if shard.time_order is None else shard.time_order[self.events] - self.events.start
+
+    def _mark_low(self, question: Friction, shard: Journeys, flags: Bytes) -> None:
+        """Flag the visits at whose stage the user's latest rating so far is a bad one."""
+        from journeykit.kernels.friction import mark_low
+
+        if question.ratings is None or self.n_events == 0:
+            return
+        joined = JoinedRatings.of(question.ratings, shard)
+        paths = shard.paths("user")
+        stages, of_rating = np.zeros(self.n_events, np.uint8), np.zeros(joined.owner.size, np.int64)
+        if shard.staged is not None:
+            stages = shard.states("stage", "user")[self.events].astype(np.uint8)
+            of_rating = np.where(joined.visit >= 0, stages[joined.visit].astype(np.int64), -1)
+        low = np.zeros(self.n_events, np.uint8)
+        mark_low(
+            paths.starts - self.events.start, paths.ends - self.events.start, paths.times[self.events], stages,
+            joined.owner, joined.time, of_rating, joined.emotion < 0, np.zeros(len(shard.stage_names) + 1, np.bool_),
+            low,
+        )  # fmt: skip
+        in_time = self._in_time(shard)
+        if in_time is None:
+            flags |= low
+        else:
+            flags[in_time] |= low
+        inside = np.zeros(self.n_events + 1, np.int64)
+        np.add.at(inside, self.starts, 1)
+        np.add.at(inside, self.ends, -1)
+        flags[inside[:-1].cumsum() == 0] = 0
 
     def _mark_rage(self, question: Friction, shard: Journeys, flags: Bytes) -> None:
         from journeykit.kernels.friction import mark_rage

@@ -16,6 +16,7 @@ from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
+from journeykit.statistics.emotion.ratings import Ratings
 from journeykit.statistics.friction.answer import FrictionAnswer, friction_answer
 from journeykit.statistics.friction.flags import CLASSES, FLAGS, ShardVisits, class_of_flags
 from journeykit.statistics.friction.rage import RageRule
@@ -53,6 +54,8 @@ class Friction(Statistic[FrictionAnswer]):
         looked for.
     missing : {"raise", "ignore", "warn"}
         What to do with a name in `trouble` that the log does not have. D0.9.
+    ratings : Ratings, optional
+        What users said. Without it, visits after a bad rating are not looked for.
 
     Raises
     ------
@@ -71,6 +74,8 @@ class Friction(Statistic[FrictionAnswer]):
     ``repeat``                it is the event before it again: A A
     ``loop``                  it occurred earlier in the session, and none of the flags above holds
     ``slow``                  the gap since the event before it is above the percentile for this event
+    ``low``                   of the user's ratings so far at the stage of the visit, the latest is a bad one: its
+                              emotion is below 0. Without stages: of all their ratings so far
     ========================  =====================================================================================
 
     Its class is the first flag that holds in this order, else ``clean``. Rates per event are visits with the flag /
@@ -101,6 +106,7 @@ class Friction(Statistic[FrictionAnswer]):
     quick: Duration = "10s"
     slow: float | None = 0.95
     missing: Missing = "raise"
+    ratings: Ratings | None = None
 
     tables: ClassVar[Mapping[str, Sequence[str]]] = {BINS_TABLE: ("event", "bin")}
 
@@ -114,6 +120,10 @@ class Friction(Statistic[FrictionAnswer]):
         microseconds(self.quick, "quick")
         if self.slow is not None and not (isinstance(self.slow, float | int) and 0 < self.slow < 1):
             raise ParameterError(f"slow must be a number between 0 and 1, or None, not {self.slow!r}.")
+        if self.ratings is not None and not isinstance(self.ratings, Ratings):
+            raise ParameterError(
+                f"ratings must be Ratings, such as jk.Ratings('nps', table), not {self.ratings!r}."
+            )
         check_choices(self)
 
     def __repr__(self) -> str:
@@ -126,7 +136,7 @@ class Friction(Statistic[FrictionAnswer]):
             "error": self.trouble is None,
             "rage": self.rage is None,
             "slow": self.slow is None,
-            "low": True,
+            "low": self.ratings is None,
         }
         return tuple(name for name in FLAGS if not left_out.get(name, False))
 
@@ -136,6 +146,8 @@ class Friction(Statistic[FrictionAnswer]):
             check_matches([self.trouble], "event", self.missing, context)
         if self.rage is not None:
             self.rage.check(context)
+        if self.ratings is not None:
+            self.ratings.check(context)
 
     @property
     def quantile(self) -> float | None:

@@ -1,0 +1,1 @@
+"""The customer journey map, drawn from measured behaviour."""

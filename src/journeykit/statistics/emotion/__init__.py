@@ -1,0 +1,1 @@
+"""Emotion: ratings, joined to the visits that they speak of."""

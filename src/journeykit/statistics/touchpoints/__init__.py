@@ -1,0 +1,1 @@
+"""Touchpoints and the channels that they are on."""
