@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -48,9 +49,19 @@ def write_excel(frame: pl.DataFrame, path: Path, notes: Sequence[str] = ()) -> N
         sheet.freeze_panes(1, 0)
         for number, column in enumerate(_plain(frame).iter_columns()):
             sheet.write_string(0, number, column.name, bold)
-            sheet.write_column(1, number, column.to_list(), formats.get(column.dtype.base_type()))
+            if column.dtype == pl.String:
+                _write_texts(sheet, 1, number, column.to_list())
+            else:
+                sheet.write_column(1, number, column.to_list(), formats.get(column.dtype.base_type()))
         if notes:
-            workbook.add_worksheet("notes").write_column(0, 0, notes)
+            _write_texts(workbook.add_worksheet("notes"), 0, 0, notes)
+
+
+def _write_texts(sheet: Any, first: int, column: int, texts: Sequence[str | None]) -> None:
+    """Write texts as texts, whatever they begin with."""
+    for row, text in enumerate(texts, first):
+        if text is not None:
+            sheet.write_string(row, column, text)
 
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:
