@@ -16,8 +16,11 @@ from journeykit.support.lazily import attributes
 if TYPE_CHECKING:
     from journeykit import datasets, errors, path_transforms, rules, sessions, stages
     from journeykit.adapters.access_log import read_access_log, scan_access_log
+    from journeykit.adapters.adobe import read_adobe, scan_adobe
     from journeykit.adapters.amplitude import read_amplitude, scan_amplitude
     from journeykit.adapters.ga4 import read_ga4, scan_ga4
+    from journeykit.adapters.hotjar import read_hotjar, scan_hotjar
+    from journeykit.adapters.matomo import read_matomo, scan_matomo
     from journeykit.adapters.mixpanel import read_mixpanel, scan_mixpanel
     from journeykit.adapters.posthog import read_posthog, scan_posthog
     from journeykit.adapters.rudderstack import read_rudderstack, scan_rudderstack
@@ -119,6 +122,12 @@ _HOMES = {
     "scan_amplitude": "adapters.amplitude",
     "read_mixpanel": "adapters.mixpanel",
     "scan_mixpanel": "adapters.mixpanel",
+    "read_adobe": "adapters.adobe",
+    "scan_adobe": "adapters.adobe",
+    "read_hotjar": "adapters.hotjar",
+    "scan_hotjar": "adapters.hotjar",
+    "read_matomo": "adapters.matomo",
+    "scan_matomo": "adapters.matomo",
     "read_access_log": "adapters.access_log",
     "scan_access_log": "adapters.access_log",
     "read_xes": "adapters.xes",
@@ -306,9 +315,12 @@ __all__ = [
     "path_transforms",
     "pseudonyms",
     "read_access_log",
+    "read_adobe",
     "read_amplitude",
     "read_events",
     "read_ga4",
+    "read_hotjar",
+    "read_matomo",
     "read_mixpanel",
     "read_posthog",
     "read_rudderstack",
@@ -318,9 +330,12 @@ __all__ = [
     "read_xes",
     "rules",
     "scan_access_log",
+    "scan_adobe",
     "scan_amplitude",
     "scan_events",
     "scan_ga4",
+    "scan_hotjar",
+    "scan_matomo",
     "scan_mixpanel",
     "scan_posthog",
     "scan_rudderstack",

@@ -96,7 +96,7 @@ def read_access_log(source: Any, **options: Unpack[Options]) -> Events:
     >>> import journeykit as jk
     >>> events = read_access_log(jk.datasets.access_log(), on_invalid="drop")
     >>> events.quality.left_out["requests of bots, by their user agent"]
-    1558
+    2607
     """
     return read(ACCESS_LOG, source, options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,8 +95,10 @@ class Adapter:
         Of times that are numbers.
     tz : str, optional
         The zone of times without one.
-    header : sequence of str
-        The columns of text files without a header.
+    headers : callable, optional
+        Given the files, those with rows and the columns of each, where TSV has no header.
+    escaped : bool
+        Whether a backslash in TSV keeps a tab or the end of a line in a field.
     rows : str, optional
         The list column of which every element is an event.
     default_format : str, optional
@@ -117,7 +119,8 @@ class Adapter:
     properties: Mapping[str, pl.Expr] = field(default_factory=dict)
     unit: TimeUnit | None = None
     tz: str | None = None
-    header: tuple[str, ...] = ()
+    headers: Callable[[Sequence[str]], Mapping[str, tuple[str, ...]]] | None = None
+    escaped: bool = False
     rows: str | None = None
     default_format: str | None = None
 

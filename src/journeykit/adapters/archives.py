@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
+import tarfile
 import weakref
 import zipfile
 import zlib
@@ -59,13 +60,31 @@ def unpack_zip(name: str, folder: Path, wanted: Callable[[str], bool]) -> list[s
     """
     try:
         with zipfile.ZipFile(name) as archive:
-            members = sorted((each for each in archive.infolist() if _is_log(each, wanted)), key=_by_name)
+            members = [each for each in archive.infolist() if not each.is_dir()]
+            members = sorted((each for each in members if _is_log(each.filename, wanted)), key=_by_name)
             if len(members) > MOST_MEMBERS:
                 raise UnreadableFileError(name, "zip", f"it has {len(members):,} files", BOMB)
             limit = _Limit(name, Path(name).stat().st_size)
             return [_extract(archive, each, folder, number, limit) for number, each in enumerate(members)]
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise UnreadableFileError(name, "zip", str(error) or type(error).__name__, ADVICE) from error
+
+
+def unpack_tar(name: str, folder: Path, wanted: Callable[[str], bool]) -> list[str]:
+    """Do for a tar archive, compressed or not, what `unpack_zip` does; links and devices are left alone."""
+    limit = _Limit(name, Path(name).stat().st_size)
+    found: list[tuple[str, str]] = []
+    try:
+        with tarfile.open(name, "r|*") as archive:
+            for number, member in enumerate(archive):
+                content = (
+                    archive.extractfile(member) if member.isreg() and _is_log(member.name, wanted) else None
+                )
+                if content is not None and number < MOST_MEMBERS:
+                    found.append((member.name, _write(content, member.name, folder, number, limit)))
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise UnreadableFileError(name, "tar", str(error) or type(error).__name__, ADVICE) from error
+    return [path for _, path in sorted(found)]
 
 
 def check_gzip(name: str) -> None:
@@ -96,9 +115,9 @@ class _Limit:
             raise UnreadableFileError(self.name, "archive", reason, BOMB)
 
 
-def _is_log(member: zipfile.ZipInfo, wanted: Callable[[str], bool]) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in member.filename.split("/"))
-    return not member.is_dir() and not hidden and wanted(member.filename)
+def _is_log(name: str, wanted: Callable[[str], bool]) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in name.removeprefix("./").split("/"))
+    return not hidden and wanted(name)
 
 
 def _by_name(member: zipfile.ZipInfo) -> str:
@@ -108,17 +127,18 @@ def _by_name(member: zipfile.ZipInfo) -> str:
 def _extract(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, number: int, limit: _Limit
 ) -> str:
-    inner = member.filename.removesuffix(".gz")
+    with archive.open(member) as packed:
+        return _write(packed, member.filename, folder, number, limit)
+
+
+def _write(packed: IO[bytes], name: str, folder: Path, number: int, limit: _Limit) -> str:
+    inner = name.removesuffix(".gz")
     # Only what is harmless of the last part of the name; the number keeps names apart and in order.
     shown = re.sub(r"[^\w.-]", "_", inner.replace("\\", "/").rsplit("/", 1)[-1])[-80:]
     target = folder / f"{number:06}-{shown}"
-    with archive.open(member) as packed, target.open("wb") as file:
-        content = gzip.GzipFile(fileobj=packed) if inner != member.filename else packed
-        _copy(cast("IO[bytes]", content), file, limit)
+    content = cast("IO[bytes]", gzip.GzipFile(fileobj=packed)) if inner != name else packed
+    with target.open("wb") as file:
+        while piece := content.read(PIECE):
+            limit.add(len(piece))
+            file.write(piece)
     return str(target)
-
-
-def _copy(content: IO[bytes], file: IO[bytes], limit: _Limit) -> None:
-    while piece := content.read(PIECE):
-        limit.add(len(piece))
-        file.write(piece)

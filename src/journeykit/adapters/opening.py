@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from journeykit.adapters import archives, drift, sampling, xes_parsing
+from journeykit.adapters import archives, drift, escapes, sampling, xes_parsing
 from journeykit.adapters.adapter import Adapter, Column
 from journeykit.adapters.places import find, text_schema
 from journeykit.errors import EmptyInputError, ParameterError, UnreadableFileError
@@ -23,7 +23,7 @@ from journeykit.sources.paths import SUFFIXES, common_format, files, format_of, 
 from journeykit.sources.texts import open_bytes, open_text
 
 ENDINGS = {**SUFFIXES, ".json": "ndjson", ".xes": "xes", ".xml": "xes"}
-ARCHIVES = {".zip": "zip"}
+ARCHIVES = {".zip": "zip", ".tar": "tar", ".tgz": "tar"}
 FORMATS = ("parquet", "csv", "tsv", "ndjson", "access_log", "xes")
 
 
@@ -79,6 +79,12 @@ class _Files:
     format: str
     notes: list[str] = field(default_factory=list)
     folder: archives.Folder | None = None
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def room(self, number: int, name: str) -> Path:
+        """Return where to write a file anew."""
+        self.folder = self.folder or archives.Folder()
+        return self.folder.path / f"{number:06}-{name}"
 
 
 def open_export(
@@ -140,7 +146,25 @@ def _files(adapter: Adapter, source: Any, format: str | None) -> _Files:
     _leave_out_empty(found)
     if kind == "ndjson":
         _as_lines(found)
+    if kind == "tsv" and adapter.headers is not None:
+        _name_columns(found, adapter)
     return found
+
+
+def _name_columns(found: _Files, adapter: Adapter) -> None:
+    """Keep the files that hold rows, without escapes, and the columns of each."""
+    assert adapter.headers is not None
+    headers = adapter.headers(found.names)
+    if not headers:
+        raise EmptyInputError.source(f"the {adapter.title} of {len(found.names):,} files")
+    names = list(headers)
+    if adapter.escaped:
+        names = [
+            name if is_remote(name) else escapes.plain(name, found.room(number, "plain.tsv"))
+            for number, name in enumerate(names)
+        ]
+    found.names = names
+    found.headers = dict(zip(names, headers.values(), strict=True))
 
 
 def _told(names: Sequence[str], adapter: Adapter) -> str:
@@ -156,7 +180,8 @@ def _unpacked(given: Iterable[str], packed: set[str], folder: Path) -> Iterator[
             continue
         target = folder / str(number)
         target.mkdir()
-        yield from archives.unpack_zip(name, target, lambda inner: format_of(inner, ENDINGS) is not None)
+        unpack = archives.unpack_zip if format_of(name, ARCHIVES) == "zip" else archives.unpack_tar
+        yield from unpack(name, target, lambda inner: format_of(inner, ENDINGS) is not None)
 
 
 def _leave_out_empty(found: _Files) -> None:
@@ -185,8 +210,7 @@ def _as_lines(found: _Files) -> None:
     for number, name in enumerate(found.names):
         if not _is_list(name):
             continue
-        found.folder = found.folder or archives.Folder()
-        target = found.folder.path / f"list-{number:06}.ndjson"
+        target = found.room(number, "list.ndjson")
         with target.open("w", encoding="utf-8") as lines:
             lines.writelines(json.dumps(each) + "\n" for each in _listed(name))
         found.names[number] = str(target)
@@ -231,13 +255,15 @@ def _runs(adapter: Adapter, found: _Files, columns: Mapping[str, Column]) -> lis
     if kind == "xes":
         wanted = {place for column in columns.values() for place in column.places}
         return [_run(xes_parsing.read(names, wanted), None, names)]
-    return _joined(_run(_scan(name, kind, adapter.header), adapter.rows, [name]) for name in names)
+    return _joined(
+        _run(_scan(name, kind, found.headers.get(name, ())), adapter.rows, [name]) for name in names
+    )
 
 
 def _scan(name: str, kind: str, header: Sequence[str]) -> pl.LazyFrame:
     if kind == "parquet":
         return pl.scan_parquet(name, glob=is_remote(name))
-    if header and kind == "tsv":
+    if header:
         _check_width(name, len(header))
         return pl.scan_csv(
             name,
@@ -299,7 +325,9 @@ def _opened(
     places = dict.fromkeys(place for column in columns.values() for place in column.places)
     local = [name for name in found.names if not is_remote(name)]
     if found.format == "ndjson" and local:
-        looked = [((name,), sampling.kinds(name, places, adapter.rows)) for name in sampling.some(local)]
+        looked: list[drift.Looked] = [
+            ((name,), sampling.kinds(name, places, adapter.rows)) for name in sampling.some(local)
+        ]
     else:
         looked = [(run.files, _kinds(run, places)) for run in runs]
     seen = {place for _, kinds in looked for place in kinds}

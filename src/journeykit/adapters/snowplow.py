@@ -78,7 +78,7 @@ SNOWPLOW = Adapter(
         "device": pl.col("dvce_type"),
         "country": pl.col("geo_country"),
     },
-    header=FIELDS,
+    headers=lambda names: dict.fromkeys(names, FIELDS),
     default_format="tsv",
 )
 

@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 import polars as pl
 
-from journeykit.errors import BrokenRowError, EmptyInputError, UnreadableFileError
+from journeykit.errors import BrokenRowError, EmptyInputError, JourneykitError, UnreadableFileError
 from journeykit.sources.texts import open_bytes
 
 ATTRIBUTES = frozenset({"string", "date", "int", "float", "boolean", "id"})
@@ -136,6 +136,8 @@ def _parse(name: str, log: _Log) -> None:
     except expat.ExpatError as error:
         reason = f"is not XML: {expat.ErrorString(error.code)}"
         raise BrokenRowError(name, "xes", error.lineno, reason, ADVICE) from error
+    except JourneykitError:
+        raise
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise UnreadableFileError(name, "xes", str(error), ADVICE) from error
     if not log.is_log:

@@ -130,11 +130,10 @@ def blaming(
     try:
         yield
     except EngineError as error:
-        kind = None
-        if not isinstance(source, PreparedLog):
+        if isinstance(source, PreparedLog):
+            source, kind = list(source.files), source.format
+        else:
             kind = source_format(source, format)
-        elif source.files:
-            source, kind = list(source.files), source_format(source.files, source.format)
         raise _diagnosed(source, kind, columns, error) from error.__cause__
 
 

@@ -1,0 +1,385 @@
+"""The exports that come as files of their own kind: Adobe's feed, Matomo's visits, Hotjar's CSV, access logs, XES."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+import zipfile
+
+import polars as pl
+import pytest
+
+import journeykit as jk
+from journeykit.adapters.escapes import plain
+from journeykit.errors import (
+    BrokenRowError,
+    EmptyInputError,
+    InvalidRowsError,
+    JourneykitError,
+    MissingColumnError,
+    UnreadableFileError,
+)
+from tests.exports import HOSTILE
+
+T = 1_767_571_200
+
+
+def events_of(events) -> list[str]:
+    return events.frame["event"].cast(pl.String).to_list()
+
+
+HITS = [
+    ("hitid_low", "post_visid_high", "post_visid_low", "hit_time_gmt", "post_pagename", "post_page_event",
+     "post_page_event_var2", "post_event_list", "post_product_list", "exclude_hit", "hit_source", "visit_num",
+     "visit_start_time_gmt", "visit_page_num", "duplicate_purchase", "hitid_high"),
+    ("1", "30", "40", T, "home", "0", "", "", "", "0", "1", "1", T, "2", "0", "9"),
+    ("2", "30", "40", T, "landing", "0", "", "100", "", "0", "1", "1", T, "1", "0", "9"),
+    ("3", "30", "40", T + 5, "shoes\\\tred", "0", "", "", "", "0", "1", "1", T, "3", "0", "9"),
+    ("3", "30", "40", T + 5, "shoes\\\tred", "0", "", "", "", "0", "1", "1", T, "3", "0", "9"),
+    ("4", "30", "40", T + 6, "", "10", "size chart", "", "", "0", "1", "1", T, "4", "0", "9"),
+    ("5", "30", "40", T + 7, "ty", "0", "", "1,200=5,12", "c;shoe;1;25.5;;,;hat;2;10", "0", "1", "1", T, "5", "0", "9"),
+    ("6", "30", "40", T + 8, "thanks", "0", "", "201,1", ";shoe;1;25.5", "0", "1", "1", T, "6", "1", "9"),
+    ("7", "30", "40", T + 9, "bot", "0", "", "", "", "1", "1", "1", T, "7", "0", "9"),
+    ("8", "30", "40", T + 9, "import", "0", "", "", "", "0", "5", "1", T, "7", "0", "9"),
+    ("9", "31", "40", T + 9, "back\\\\slash", "0", "", "11", "", "0", "1", "1", T, "1", "0", "9"),
+]  # fmt: skip
+ADOBE_LEFT_OUT = {
+    "repeats of an event already read": 1,
+    "purchases with the id of an earlier one": 1,
+    "hits that Adobe excludes from reports": 1,
+    "hits of data sources and summaries, which are no visits": 1,
+}
+
+
+def feed() -> dict[str, bytes]:
+    rows = ["\t".join(map(str, row)) for row in HITS]
+    return {
+        "column_headers.tsv": (rows[0] + "\n").encode(),
+        "event.tsv": b"1\tPurchase\n",
+        "hit_data.tsv": ("\n".join(rows[1:]) + "\n").encode(),
+    }
+
+
+def deliver(folder, kind):
+    if kind == "folder":
+        for name, content in feed().items():
+            (folder / name).write_bytes(content)
+        return folder
+    if kind == "gzipped":
+        for name, content in feed().items():
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        return folder
+    if kind == "zip":
+        with zipfile.ZipFile(folder / "feed.zip", "w") as archive:
+            for name, content in feed().items():
+                archive.writestr(name, content)
+        return folder / "feed.zip"
+    with tarfile.open(folder / "01-shop_2026-01-05.tar.gz", "w:gz") as archive:
+        for name, content in feed().items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return folder / "01-shop_2026-01-05.tar.gz"
+
+
+@pytest.mark.parametrize("kind", ["folder", "gzipped", "zip", "tar.gz"])
+def test_adobe_delivers_its_feed_in_many_ways(kind, tmp_path):
+    events = jk.read_adobe(deliver(tmp_path, kind), keep=["page"])
+    assert events_of(events) == ["home", "landing", "shoes red", "link: size chart", "purchase", "checkout"]
+    assert events.frame["value"].to_list() == [None, None, None, None, 35.5, None]
+    assert events.frame["user"].to_list() == ["30_40"] * 5 + ["31_40"]
+    assert events.frame["page"].to_list()[-1] == "back\\slash"
+    assert events.frame["session"][0] == f"30_40/1/{T}"
+    assert dict(events.quality.left_out) == ADOBE_LEFT_OUT
+    ordered = events.sessionize("30m").frame.filter(pl.col("user") == "30_40")
+    assert ordered["event"].to_list()[:2] == ["landing", "home"]
+
+
+def test_adobe_needs_its_headers(tmp_path):
+    (tmp_path / "hit_data.tsv").write_bytes(feed()["hit_data.tsv"])
+    with pytest.raises(
+        UnreadableFileError, match=r"there is no column_headers\.tsv beside it\. Put the column_headers"
+    ):
+        jk.read_adobe(tmp_path)
+    (tmp_path / "column_headers.tsv").write_text("a\tb\n")
+    with pytest.raises(UnreadableFileError, match="line 1 has 17 fields, and 2 were expected|has 16 fields"):
+        jk.read_adobe(tmp_path)
+
+
+def test_a_delivery_without_hits_is_empty(tmp_path):
+    (tmp_path / "event.tsv").write_text("1\tPurchase\n")
+    with pytest.raises(EmptyInputError):
+        jk.read_adobe(tmp_path)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 1 << 22])
+def test_escapes_are_undone_wherever_pieces_end(piece, tmp_path, monkeypatch):
+    monkeypatch.setattr("journeykit.adapters.escapes.PIECE", piece)
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"a\\\tb\tc\\\\\td\\\ne\\\\\\\tf\nlast\\")
+    written = plain(str(path), tmp_path / "b.tsv")
+    assert (tmp_path / "b.tsv").read_bytes() == b"a b\tc\\\td e\\ f\nlast\\"
+    assert written == str(tmp_path / "b.tsv")
+
+
+def action(kind: str, seconds: int, **more):
+    return {"type": kind, "timestamp": T + seconds, "pageId": f"p{seconds}", **more}
+
+
+VISITS = [
+    {
+        "idVisit": "5", "visitorId": "v1", "userId": None, "deviceType": "Smartphone", "referrerType": "search",
+        "actionDetails": [
+            action("action", 0, url="https://shop.example/a/?x=1#top", pageTitle="A"),
+            action("event", 1, eventCategory="video", eventAction="play"),
+            action("goal", 2, goalName="sign-up", revenue="3.5"),
+            action("contentImpression", 3),
+            action("ecommerceOrder", 4, revenue=20),
+            action("action", 5, url=None, pageTitle=HOSTILE),
+        ],
+    },
+    {"idVisit": "6", "visitorId": "v1", "userId": "ann", "actionDetails": [action("download", 6, url="https://x/y.pdf")]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["list", "lines", "frame"])
+def test_matomo_has_a_row_per_action(kind, tmp_path):
+    path = tmp_path / "visits.json"
+    path.write_text(json.dumps(VISITS) if kind == "list" else "\n".join(map(json.dumps, VISITS)))
+    source = path if kind != "frame" else pl.DataFrame(VISITS, infer_schema_length=None, strict=False)
+    events = jk.read_matomo(source, keep=["device", "channel"])
+    assert events_of(events) == ["/a/", "video: play", "goal: sign-up", "ecommerceOrder", HOSTILE, "download"]
+    assert events.frame["user"].to_list() == ["v1"] * 5 + ["ann"]
+    assert events.frame["session"].to_list() == ["5"] * 5 + ["6"]
+    assert events.frame["value"].to_list() == [None, None, 3.5, 20.0, None, None]
+    assert events.frame["device"].to_list() == ["Smartphone"] * 5 + [None]
+    assert events.quality.left_out == {"impressions of contents": 1}
+
+
+def test_a_visit_in_two_files_is_read_once(tmp_path):
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(json.dumps(VISITS))
+    events = jk.read_matomo(tmp_path)
+    assert events.columns.height == 6
+    assert events.quality.left_out["repeats of an event already read"] == 6
+
+
+def test_hotjar_reads_answers_and_recordings(tmp_path):
+    path = tmp_path / "answers.csv"
+    question = "How was it, really?"
+    path.write_text(
+        f'Number,User,Date Submitted,Country,Source URL,Device,"{question}"\n'
+        '1,u1,2026-01-05 10:00:00,Germany,https://shop.example/,desktop,"9"\n'
+        '2,u2,2026-01-05 11:00:00,France,https://shop.example/,mobile,"good, <b>really</b>"\n'
+    )
+    events = jk.read_hotjar(path, keep=["page", question])
+    assert events_of(events) == ["survey answer"] * 2
+    assert events.frame[question].to_list() == ["9", "good, <b>really</b>"]
+    recordings = jk.read_hotjar(
+        [{"User ID": "u1", "Date": "2026-01-05 09:00", "Recording URL": "https://r/1"}] * 2
+    )
+    assert events_of(recordings) == ["recorded session"]
+    with pytest.raises(MissingColumnError, match="for the role 'user'"):
+        jk.read_hotjar([{"Person": "u1", "Date": "2026-01-05 09:00"}])
+
+
+LINE = '{} - {} [05/Jan/2026:10:00:0{} +0100] "{}" {} 10 "https://find.example/?q=x" "{}"\n'
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0"
+REQUESTS = [
+    ("10.0.0.1", "-", 0, "GET /shop/4711/size-10?utm_source=mail&x=1 HTTP/1.1", 200, BROWSER),
+    ("10.0.0.1", "ann", 1, "POST /cart HTTP/1.1", 302, BROWSER),
+    ("10.0.0.1", "-", 2, "GET /style.CSS?v=1 HTTP/1.1", 200, BROWSER),
+    ("10.0.0.1", "-", 3, "GET /nowhere HTTP/1.1", 404, BROWSER),
+    ("10.0.0.2", "-", 4, "GET / HTTP/1.1", 200, "Googlebot/2.1 (+http://www.google.com/bot.html)"),
+    ("10.0.0.3", "-", 5, "HEAD / HTTP/1.1", 200, BROWSER),
+    ("10.0.0.4", "-", 6, "GET /u/123e4567-e89b-12d3-a456-426614174000/f HTTP/1.1", 200, "-"),
+]
+
+
+def test_access_logs_are_read_as_pages_of_people(tmp_path):
+    path = tmp_path / "access.log.1"
+    path.write_text("".join(LINE.format(*row) for row in REQUESTS))
+    events = jk.read_access_log(path, keep=["source", "referrer", "status"])
+    assert events_of(events) == ["GET /shop/{id}/size-10", "POST /cart", "GET /u/{id}/f"]
+    assert events.frame["user"].to_list() == [f"10.0.0.1 {BROWSER}", "ann", "10.0.0.4 -"]
+    assert events.frame["time"].dt.hour().to_list() == [9, 9, 9]
+    assert events.frame["source"].to_list() == ["mail", None, None]
+    assert events.frame["referrer"].to_list() == ["find.example"] * 3
+    assert events.frame["status"].to_list() == [200, 302, 200]
+    assert dict(events.quality.left_out) == {
+        "images, styles, scripts and other parts of pages": 1,
+        "requests that failed": 1,
+        "requests of bots, by their user agent": 1,
+        "HEAD and OPTIONS requests": 1,
+    }
+    path.write_text("nonsense\n")
+    with pytest.raises(InvalidRowsError):
+        jk.read_access_log(path)
+    packed = tmp_path / "logs.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("access.log", "".join(LINE.format(*row) for row in REQUESTS))
+    assert jk.read_access_log(packed).columns.height == 3
+
+
+XES = """<?xml version="1.0" encoding="UTF-8"?>
+<log xes.version="1.0" xmlns="http://www.xes-standard.org/">
+  <global scope="event"><string key="concept:name" value="__INVALID__"/></global>
+  <classifier name="Activity" keys="concept:name"/>
+  <trace>
+    <string key="concept:name" value="1"/>
+    <float key="amount" value="12.5"><string key="currency" value="EUR"/></float>
+    <event>
+      <string key="concept:name" value="register"/>
+      <date key="time:timestamp" value="2026-01-05T10:00:00.000+01:00"/>
+      <string key="lifecycle:transition" value="COMPLETE"/>
+      <list key="notes"><string key="concept:name" value="inner"/></list>
+    </event>
+    <event>
+      <string key="concept:name" value="check"/>
+      <date key="time:timestamp" value="2026-01-05T11:00:00+01:00"/>
+      <string key="lifecycle:transition" value="start"/>
+    </event>
+    <event>
+      <date key="time:timestamp" value="2026-01-05T12:00:00Z"/>
+      <string key="concept:name" value="&lt;b&gt; &quot;x&quot; 🛒"/>
+      <int key="cost:total" value="7"/>
+      <string key="org:resource" value="Ann"/>
+    </event>
+  </trace>
+  <trace>
+    <string key="concept:name" value="2"/>
+    <event>
+      <string key="concept:name" value="register"/><date key="time:timestamp" value="2026-01-06T10:00:00Z"/>
+    </event>
+  </trace>
+</log>
+"""
+
+
+@pytest.mark.parametrize("kind", ["xes", "xes.gz", "xml", "zip"])
+def test_xes_has_a_user_per_case(kind, tmp_path):
+    path = tmp_path / f"log.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("log.xes", XES)
+    else:
+        path.write_bytes(gzip.compress(XES.encode()) if kind.endswith("gz") else XES.encode())
+    events = jk.read_xes(path, keep=["resource", "case:amount"])
+    assert events_of(events) == ["register", '<b> "x" 🛒', "register"]
+    assert events.frame["user"].to_list() == ["1", "1", "2"]
+    assert events.frame["time"].dt.hour().to_list() == [9, 12, 10]
+    assert events.frame["value"].to_list() == [None, 7.0, None]
+    assert events.frame["resource"].to_list() == [None, "Ann", None]
+    assert events.frame["case:amount"].to_list() == ["12.5", "12.5", None]
+    assert events.quality.left_out == {"transitions of an activity other than its completion": 1}
+    with pytest.raises(MissingColumnError, match=r"no column 'case:amont' .*Did you mean 'case:amount'\?"):
+        jk.read_xes(path, keep=["case:amont"])
+
+
+def test_several_files_of_xes_are_one_log(tmp_path):
+    for name in ("a.xes", "b.xes"):
+        (tmp_path / name).write_text(XES.replace('value="1"', f'value="{name}"'))
+    assert jk.read_xes(tmp_path).quality.users == 3
+
+
+BOMB = '<!DOCTYPE log [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><log><string key="x" value="&b;"/></log>'
+OUTSIDE = """<log><trace><string key="concept:name" value="1"/></trace><event><string key="concept:name" value="x"/>
+<date key="time:timestamp" value="2026-01-05"/></event></log>"""
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (BOMB, BrokenRowError, "line 1 declares an entity. A log needs none. Remove it."),
+        (
+            '<!DOCTYPE log [<!ENTITY x SYSTEM "file:///etc/passwd">]><log>&x;</log>',
+            BrokenRowError,
+            "declares an entity",
+        ),
+        ("<html/>", UnreadableFileError, "its first element is no <log>"),
+        ("<log><trace></log>", BrokenRowError, "line 1 is not XML: mismatched tag"),
+        ("<log>", BrokenRowError, "is not XML: no element found"),
+        ("<log></log>", EmptyInputError, "is empty: there is no event to read"),
+        ("<log><event><string value='x'/></event></log>", MissingColumnError, "for the role 'user'"),
+        (OUTSIDE, InvalidRowsError, "user 1"),
+        ("\x00\x01", BrokenRowError, "is not XML"),
+    ],
+)
+def test_what_is_no_log_of_cases_is_refused(content, error, message, tmp_path):
+    path = tmp_path / "log.xes"
+    path.write_text(content)
+    with pytest.raises(error) as caught:
+        jk.read_xes(path)
+    assert message in str(caught.value)
+
+
+def test_an_external_document_is_not_fetched(tmp_path):
+    path = tmp_path / "log.xes"
+    path.write_text(XES.replace("<log ", '<!DOCTYPE log SYSTEM "file:///etc/passwd">\n<log ', 1))
+    assert jk.read_xes(path).columns.height == 3
+
+
+def archive_of(path, members: dict[str, bytes], kind: str):
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        return path
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("link.json")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    return path
+
+
+ROW = json.dumps({"event": "a", "properties": {"distinct_id": "u", "time": T}}).encode() + b"\n"
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_names_in_archives_lead_nowhere(kind, tmp_path):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    names = [
+        "../../evil.json",
+        "/tmp/absolute.json",
+        "a\\..\\b.json",
+        "ok.json",
+        "__MACOSX/x.json",
+        "read.me",
+    ]
+    path = archive_of(inside / f"a.{kind}", dict.fromkeys(names, ROW), kind)
+    events = jk.read_mixpanel(path)
+    assert events.columns.height == 3
+    assert sorted(each.name for each in tmp_path.rglob("*")) == [f"a.{kind}", "inside"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz", "json.gz"])
+def test_bombs_are_refused_before_they_fill_anything(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("journeykit.adapters.archives.PLAUSIBLE_BYTES", 1 << 20)
+    path = tmp_path / f"bomb.{kind}"
+    content = b"\n" * (20 << 20)
+    if kind == "json.gz":
+        path.write_bytes(gzip.compress(content))
+    else:
+        archive_of(path, {"a.json": content}, kind)
+    with pytest.raises(UnreadableFileError, match="which no log does. If you trust it, unpack it yourself"):
+        jk.read_mixpanel(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_broken_archives_are_named(kind, tmp_path):
+    path = archive_of(tmp_path / f"a.{kind}", {"a.json": ROW * 5_000}, kind)
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"not an archive", whole[:40] + b"\xff" * 40 + whole[80:]):
+        path.write_bytes(content)
+        with pytest.raises(JourneykitError):
+            jk.read_mixpanel(path)
+    archive_of(path, {"read.me": b"x"}, kind)
+    with pytest.raises(EmptyInputError):
+        jk.read_mixpanel(path)
