@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
+import struct
 import tarfile
 import weakref
 import zipfile
@@ -14,16 +15,25 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import IO, cast
 
-from journeykit.errors import UnreadableFileError
+from journeykit.errors import JourneykitError, UnreadableFileError
 
 PLAUSIBLE_BYTES = 100 << 20
 """What anything may unpack to."""
 PLAUSIBLE_RATIO = 300
 """How often its size in the archive it may have beyond that; logs reach 10 to 50."""
-MOST_RATIO = 1_032
-"""More than this deflate cannot do."""
 MOST_MEMBERS = 100_000
 PIECE = 1 << 20
+BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    zlib.error,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    struct.error,
+)
+"""What the standard library raises on archives that are broken, locked, or packed in a way it does not know."""
 ADVICE = "Check that it may be read and was written to its end."
 BOMB = "If you trust it, unpack it yourself and give the folder."
 
@@ -66,7 +76,9 @@ def unpack_zip(name: str, folder: Path, wanted: Callable[[str], bool]) -> list[s
                 raise UnreadableFileError(name, "zip", f"it has {len(members):,} files", BOMB)
             limit = _Limit(name, Path(name).stat().st_size)
             return [_extract(archive, each, folder, number, limit) for number, each in enumerate(members)]
-    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+    except JourneykitError:
+        raise
+    except BROKEN_ZIP as error:
         raise UnreadableFileError(name, "zip", str(error) or type(error).__name__, ADVICE) from error
 
 
@@ -82,17 +94,16 @@ def unpack_tar(name: str, folder: Path, wanted: Callable[[str], bool]) -> list[s
                 )
                 if content is not None and number < MOST_MEMBERS:
                     found.append((member.name, _write(content, member.name, folder, number, limit)))
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except JourneykitError:
+        raise
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
         raise UnreadableFileError(name, "tar", str(error) or type(error).__name__, ADVICE) from error
     return [path for _, path in sorted(found)]
 
 
 def check_gzip(name: str) -> None:
     """Refuse a gzipped file that is broken or unpacks to more than is plausible, without keeping what is in it."""
-    size = Path(name).stat().st_size
-    if size * MOST_RATIO <= PLAUSIBLE_BYTES:
-        return
-    limit = _Limit(name, size)
+    limit = _Limit(name, Path(name).stat().st_size)
     try:
         with gzip.open(name) as file:
             while piece := file.read(PIECE):

@@ -125,7 +125,8 @@ def open_export(
     if not is_paths(source):
         plan = open_source(source, format=format)
         return _opened(adapter, [_run(plan, adapter.rows)], columns, _Files([], ""), certain)
-    found = _files(adapter, source, format)
+    with engine_errors("opening the export"):
+        found = _files(adapter, source, format)
     with blaming(found.names, format=_known(found.format)), engine_errors("opening the export"):
         runs = _runs(adapter, found, columns)
         return _opened(adapter, runs, columns, found, certain)

@@ -16,6 +16,7 @@ from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.events.quality import Quality
 from journeykit.events.quality import quality as quality_of
 from journeykit.events.report import check
+from journeykit.events.session_comparison import SessionComparison, compare_sessions
 from journeykit.journeys.journeys import Journeys
 from journeykit.ordering.order import OrderedEvents, order_events
 from journeykit.ordering.user_ids import UserIds
@@ -130,6 +131,36 @@ class Events:
         """
         rule = session_rule(timeout, options)
         return _journeys(self, self._ordered(), rule)
+
+    def compare_sessions(
+        self, timeout: Duration | SessionRule | None = "30m", **options: Any
+    ) -> SessionComparison:
+        """Compare the log's own sessions with those of a rule.
+
+        Parameters
+        ----------
+        timeout, **options
+            The rule, as for `sessionize`.
+
+        Returns
+        -------
+        SessionComparison
+            How many sessions are the same, split by the rule, or joined by it.
+
+        Raises
+        ------
+        ParameterError
+            If the log has no session of its own, or an option a value it cannot take.
+
+        Examples
+        --------
+        >>> import journeykit as jk
+        >>> log = pl.DataFrame({"user": ["a"] * 3, "at": [0, 60, 7200], "event": ["x", "y", "z"], "visit": [1, 2, 2]})
+        >>> events = jk.read_events(log, user="user", time="at", event="event", unit="s", session="visit")
+        >>> events.compare_sessions("30m")
+        SessionComparison(own=2, cut=2, same=0, split=1, joined=1, events_without=0)
+        """
+        return compare_sessions(self.sessionize(timeout, **options))
 
     def pseudonymize(self, key: bytes, columns: Sequence[str] = ()) -> Events:
         """Replace the ids of the users by pseudonyms. D16.2.

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from journeykit.errors import ParameterError
+from journeykit.errors import (
+    ColumnTypeError,
+    JourneykitError,
+    MissingColumnError,
+    ParameterError,
+    TimeUnitError,
+)
 from journeykit.sources import blaming, collect_source, open_source, source_format, source_parts
 from journeykit.sources.access_log import ROLES as ACCESS_LOG_ROLES
 from journeykit.sources.canonical import (
@@ -24,6 +30,7 @@ from journeykit.sources.canonical import (
     check_choices,
     drop_duplicates,
 )
+from journeykit.sources.known_exports import hint
 from journeykit.sources.prepared import PreparedLog
 from journeykit.sources.roles import Roles, TimeUnit
 from journeykit.support.threads import on_all_cores
@@ -189,7 +196,11 @@ def open_log(source: Any, roles: Roles, format: str | None) -> CanonicalLog:
     names = [name for name in (roles.user, roles.session, roles.event) if name]
     plan = open_source(source, format=format, columns=roles.columns, text=names)
     with blaming(source, format=format, columns=roles.columns):
-        return canonicalise(plan, roles)
+        try:
+            return canonicalise(plan, roles)
+        except (MissingColumnError, ColumnTypeError, TimeUnitError) as error:
+            error.args = (f"{error}{hint(plan.collect_schema().names())}",)
+            raise
 
 
 def _warm_up() -> None:
@@ -210,8 +221,17 @@ def roles_of(source: Any, format: str | None, required: dict[str, str | None], *
             f"read_events needs to know which columns play the roles {missing}. Pass "
             + ", ".join(f"{role}=<column name>" for role in missing)
             + "."
+            + _hint(source, format)
         )
     return Roles(**{**required, **others})
+
+
+def _hint(source: Any, format: str | None) -> str:
+    """Say which reader fits the columns of a log, if it can be opened."""
+    try:
+        return hint(open_source(source, format=format).collect_schema().names())
+    except JourneykitError:
+        return ""
 
 
 def span(times: pl.Series, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
