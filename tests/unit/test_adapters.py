@@ -195,6 +195,16 @@ def test_a_missing_required_column_is_named(name):
             call(pl.DataFrame({"nothing": [1]}))
 
 
+def test_the_message_of_a_missing_place_names_those_of_the_file(tmp_path):
+    path = write(exports.MIXPANEL, tmp_path, "ndjson")
+    with pytest.raises(MissingColumnError) as caught:
+        jk.read_mixpanel(path, user="properties.distinct")
+    assert str(caught.value).startswith(
+        "no column 'properties.distinct' for the role 'user'. Did you mean 'properties.distinct_id'? Available: "
+    )
+    assert "'properties.distinct'," not in str(caught.value)
+
+
 def test_the_message_of_a_missing_column():
     with pytest.raises(MissingColumnError) as caught:
         jk.read_mixpanel(pl.DataFrame({"event": ["a"], "props": ["{}"]}))

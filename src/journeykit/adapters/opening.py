@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import glob
-import json
-import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from journeykit.adapters import archives, drift, escapes, sampling, xes_parsing
+from journeykit.adapters import drift, sampling, xes_parsing
 from journeykit.adapters.adapter import Adapter, Column
+from journeykit.adapters.export_files import ExportFiles, files_of
 from journeykit.adapters.places import find, text_schema
-from journeykit.errors import EmptyInputError, ParameterError, UnreadableFileError
+from journeykit.errors import ParameterError, UnreadableFileError
 from journeykit.sources import access_log, blaming, is_paths, open_source
 from journeykit.sources.collecting import engine_errors
 from journeykit.sources.csv import SEPARATORS
-from journeykit.sources.paths import SUFFIXES, common_format, files, format_of, is_remote
-from journeykit.sources.texts import open_bytes, open_text
+from journeykit.sources.paths import is_remote
+from journeykit.sources.texts import open_text
 
-ENDINGS = {**SUFFIXES, ".json": "ndjson", ".xes": "xes", ".xml": "xes"}
-ARCHIVES = {".zip": "zip", ".tar": "tar", ".tgz": "tar"}
 FORMATS = ("parquet", "csv", "tsv", "ndjson", "access_log", "xes")
 
 
@@ -57,7 +53,7 @@ class Opened:
     present : set of str
         The names that the export has.
     available : list of str
-        The columns of the export itself.
+        The columns of the export itself; the places in the first lines of JSON.
     files, format, notes, keeping
         As of `journeykit.sources.prepared.PreparedLog`.
     """
@@ -69,22 +65,6 @@ class Opened:
     format: str | None = None
     notes: tuple[str, ...] = ()
     keeping: Any = None
-
-
-@dataclass
-class _Files:
-    """The files that are read, unpacked where that is needed."""
-
-    names: list[str]
-    format: str
-    notes: list[str] = field(default_factory=list)
-    folder: archives.Folder | None = None
-    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def room(self, number: int, name: str) -> Path:
-        """Return where to write a file anew."""
-        self.folder = self.folder or archives.Folder()
-        return self.folder.path / f"{number:06}-{name}"
 
 
 def open_export(
@@ -124,118 +104,12 @@ def open_export(
         raise ParameterError.choice("format", format, FORMATS)
     if not is_paths(source):
         plan = open_source(source, format=format)
-        return _opened(adapter, [_run(plan, adapter.rows)], columns, _Files([], ""), certain)
+        return _opened(adapter, [_run(plan, adapter.rows)], columns, ExportFiles([], ""), certain)
     with engine_errors("opening the export"):
-        found = _files(adapter, source, format)
+        found = files_of(adapter, source, format)
     with blaming(found.names, format=_known(found.format)), engine_errors("opening the export"):
         runs = _runs(adapter, found, columns)
         return _opened(adapter, runs, columns, found, certain)
-
-
-def _files(adapter: Adapter, source: Any, format: str | None) -> _Files:
-    given = files(source, {**ENDINGS, **ARCHIVES})
-    packed = [name for name in given if format_of(name, ARCHIVES) and not is_remote(name)]
-    if not packed:
-        names, folder = given, None
-    else:
-        folder = archives.Folder()
-        names = list(_unpacked(given, set(packed), folder.path))
-        if not names:
-            raise EmptyInputError.source(f"the archive {packed[0]!r}")
-    kind = format or _told(names, adapter)
-    found = _Files(names, kind, folder=folder)
-    _leave_out_empty(found)
-    if kind == "ndjson":
-        _as_lines(found)
-    if kind == "tsv" and adapter.headers is not None:
-        _name_columns(found, adapter)
-    return found
-
-
-def _name_columns(found: _Files, adapter: Adapter) -> None:
-    """Keep the files that hold rows, without escapes, and the columns of each."""
-    assert adapter.headers is not None
-    headers = adapter.headers(found.names)
-    if not headers:
-        raise EmptyInputError.source(f"the {adapter.title} of {len(found.names):,} files")
-    names = list(headers)
-    if adapter.escaped:
-        names = [
-            name if is_remote(name) else escapes.plain(name, found.room(number, "plain.tsv"))
-            for number, name in enumerate(names)
-        ]
-    found.names = names
-    found.headers = dict(zip(names, headers.values(), strict=True))
-
-
-def _told(names: Sequence[str], adapter: Adapter) -> str:
-    if adapter.default_format and not any(format_of(name, ENDINGS) for name in names):
-        return adapter.default_format
-    return common_format(names, ENDINGS)
-
-
-def _unpacked(given: Iterable[str], packed: set[str], folder: Path) -> Iterator[str]:
-    for number, name in enumerate(given):
-        if name not in packed:
-            yield name
-            continue
-        target = folder / str(number)
-        target.mkdir()
-        unpack = archives.unpack_zip if format_of(name, ARCHIVES) == "zip" else archives.unpack_tar
-        yield from unpack(name, target, lambda inner: format_of(inner, ENDINGS) is not None)
-
-
-def _leave_out_empty(found: _Files) -> None:
-    """Leave out files without a byte: an hour without events."""
-    full = [name for name in found.names if is_remote(name) or _first_byte(name, found.format)]
-    empty = len(found.names) - len(full)
-    if not full:
-        raise EmptyInputError.source(f"the file {found.names[0]!r}")
-    if empty:
-        found.notes.append(f"{empty:,} of {len(found.names):,} files are empty")
-    found.names = full
-
-
-def _first_byte(name: str, kind: str) -> bytes:
-    if name.lower().endswith(".gz"):
-        archives.check_gzip(name)
-    try:
-        with open_bytes(name) as file:
-            return file.read(1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UnreadableFileError(name, kind, str(error), archives.ADVICE) from error
-
-
-def _as_lines(found: _Files) -> None:
-    """Write documents that are one list of objects as lines, beside the files of archives."""
-    for number, name in enumerate(found.names):
-        if not _is_list(name):
-            continue
-        target = found.room(number, "list.ndjson")
-        with target.open("w", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(each) + "\n" for each in _listed(name))
-        found.names[number] = str(target)
-
-
-def _is_list(name: str) -> bool:
-    if is_remote(name):
-        return False
-    with open_bytes(name) as file:
-        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-
-
-def _listed(name: str) -> list[Any]:
-    try:
-        with open_text(name) as file:
-            content = json.load(file)
-    except (ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UnreadableFileError(name, "JSON", reason, "Correct it, or export it again.") from error
-    if not all(isinstance(each, dict) for each in content):
-        raise UnreadableFileError(name, "JSON", "its list holds more than objects", "Export it again.")
-    if not content:
-        raise EmptyInputError.source(f"the list in {name!r}")
-    return list(content)
 
 
 def _known(kind: str) -> str | None:
@@ -243,7 +117,7 @@ def _known(kind: str) -> str | None:
     return kind if kind in ("parquet", "csv", "tsv", "ndjson") else None
 
 
-def _runs(adapter: Adapter, found: _Files, columns: Mapping[str, Column]) -> list[Run]:
+def _runs(adapter: Adapter, found: ExportFiles, columns: Mapping[str, Column]) -> list[Run]:
     names, kind = found.names, found.format
     if kind == "ndjson":
         places = [place for column in columns.values() for place in column.places]
@@ -315,7 +189,11 @@ def _joined(runs: Iterable[Run]) -> list[Run]:
 
 
 def _opened(
-    adapter: Adapter, runs: list[Run], columns: Mapping[str, Column], found: _Files, certain: Collection[str]
+    adapter: Adapter,
+    runs: list[Run],
+    columns: Mapping[str, Column],
+    found: ExportFiles,
+    certain: Collection[str],
 ) -> Opened:
     types = {name: _common(runs, column) for name, column in columns.items()}
     plans = [
@@ -341,12 +219,19 @@ def _opened(
     return Opened(
         plan,
         present,
-        list(dict.fromkeys([*seen, *(name for run in runs for name in run.schema)])),
+        _available(adapter, runs, local if found.format == "ndjson" else []),
         tuple(found.names),
         _known(found.format),
         (*found.notes, *(drift.notes(looked) if len(looked) > 1 else ())),
         found.folder,
     )
+
+
+def _available(adapter: Adapter, runs: Sequence[Run], lines: Sequence[str]) -> list[str]:
+    """List what an export has, for a message: the schema that JSON is read by is our own."""
+    if lines:
+        return sampling.names(lines[0], adapter.rows)
+    return list(dict.fromkeys(name for run in runs for name in run.schema))
 
 
 def _kinds(run: Run, places: Iterable[str]) -> dict[str, str]:

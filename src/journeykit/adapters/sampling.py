@@ -10,7 +10,7 @@ from typing import Any
 from journeykit.adapters.places import VALUES, steps
 from journeykit.sources.texts import open_text
 
-FILES, LINES = 24, 1_000
+FILES, LINES, SHOWN = 24, 1_000, 50
 NESTED = "nested"
 KINDS = {bool: "Boolean", int: "Int64", float: "Float64", str: "String", dict: NESTED, list: NESTED}
 
@@ -44,6 +44,17 @@ def kinds(name: str, places: Iterable[str], rows: str | None) -> dict[str, str]:
             if found.get(place, "Null") == "Null" and (value := _at(row, first, below)) is not _NOWHERE:
                 found[place] = KINDS.get(type(value), "Null")
     return found
+
+
+def names(name: str, rows: str | None) -> list[str]:
+    """List the places in the first lines of a file, one step into objects, for a message."""
+    found: dict[str, None] = {}
+    for row in islice(_objects(name, rows), SHOWN):
+        for key, value in row.items():
+            found |= dict.fromkeys(
+                [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]
+            )
+    return list(found)
 
 
 _NOWHERE = object()
