@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
-from logs import HERE, add_options, find_log, into_page_cache, say, short, whole_number
+from logs import HERE, add_options, find_log, into_page_cache, short, whole_number
 from tables import machine, markdown
 
 READ = """
@@ -61,18 +61,16 @@ def main() -> None:
     sessions = {run[4] for each in runs.values() for run in each}
     if len(sessions) != 1:
         raise SystemExit(f"the answers differ: {sessions}")
-    say(f"{short(options.events)} events; {machine()}")
-    rows = [
-        {
-            "source": name,
-            "read_s": median(run[0] for run in each),
-            "journeys_s": median(run[1] for run in each),
-            "cpu_s": median(run[2] for run in each),
-            "peak_mb": median(run[3] for run in each) / 1e6,
-        }
-        for name, each in runs.items()
-    ]
-    print(markdown(rows))
+    print(f"### {short(options.events)} events\n\n{machine()}.\n")
+    columns = ["log in", "processes", "read s", "to journeys s", "best", "CPU s", "peak MB"]
+    print(markdown(columns, [row(name, each) for name, each in runs.items()]))
+
+
+def row(name: str, runs: list[list[float]]) -> list[object]:
+    """Write the medians of the runs on one source."""
+    read, journeys, cpu, peak, _ = zip(*runs, strict=True)
+    numbers = [median(read), median(journeys), min(journeys), median(cpu)]
+    return [name, len(runs), *(f"{value:.2f}" for value in numbers), f"{median(peak) / 1e6:.0f}"]
 
 
 def fill(address: str, log: Path) -> None:
