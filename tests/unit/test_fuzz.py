@@ -24,6 +24,14 @@ def test_every_reader_is_tried(seeds):
     assert set(READERS) == set(seeds)
 
 
+def test_files_on_which_polars_panics(seeds):
+    content, read = seeds["log.parquet"]
+    rng = random.Random("log.parquet 1")
+    broken = [fuzzing.mutated(content, rng) for _ in range(1_055)]
+    for number in (451, 1_054):
+        assert fuzzing.outcome("log.parquet", read, broken[number]) == "UnreadableFileError"
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_only_our_errors_come_out(name, seeds):
     content, read = seeds[name]

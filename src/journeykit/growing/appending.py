@@ -37,6 +37,7 @@ from journeykit.store import (
     together,
     write_shard,
 )
+from journeykit.support.files import READ_ERRORS
 from journeykit.support.threads import on_all_cores
 
 SHARD = "__shard"
@@ -230,7 +231,7 @@ def _schema(manifest: Manifest, columns: list[str]) -> dict[str, pl.DataType]:
     try:
         found = pl.read_parquet_schema(file)
         return {name: found[column] for name, column in in_file.items()}
-    except (OSError, KeyError, pl.exceptions.PolarsError) as error:
+    except (KeyError, *READ_ERRORS) as error:
         raise StoreError.broken(str(manifest.folder), f"{EVENTS}/{file.name}", "cannot be read") from error
 
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from journeykit.cells import places_of
 from journeykit.protocol import CELL, Tables
+from journeykit.support.files import READ_ERRORS
 
 FOLDER, ABOUT, LABELS = "tallies", "about.json", "labels.parquet"
 
@@ -66,7 +67,7 @@ def kept(folder: Path, key: str, labels: pl.DataFrame) -> Tally | None:
             }
             shards = {int(number): str(checksum) for number, checksum in about["shards"].items()}
             looked_at = dict(about["looked_at"])
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, pl.exceptions.PolarsError):
+    except (ValueError, KeyError, AttributeError, zipfile.BadZipFile, *READ_ERRORS):
         return None
     if labels.width and not known.equals(labels):
         places = places_of(known, labels)

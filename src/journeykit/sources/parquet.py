@@ -8,6 +8,7 @@ import polars as pl
 
 from journeykit.errors import UnreadableFileError
 from journeykit.sources.paths import is_remote
+from journeykit.support.files import READ_ERRORS
 
 
 def scan(names: Sequence[str]) -> pl.LazyFrame:
@@ -33,7 +34,7 @@ def diagnose(names: Sequence[str], columns: Sequence[str] | None) -> UnreadableF
             wanted = [column for column in columns or found.names() if column in found]
             # A pass over the data alone: a count would be answered from the footer.
             plan.select(pl.col(wanted).null_count()).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except READ_ERRORS as error:
             advice = "Check that it was written to its end, or write it again."
             return UnreadableFileError(name, "parquet", first_line(error), advice)
         schema = schema or found
@@ -46,6 +47,8 @@ def diagnose(names: Sequence[str], columns: Sequence[str] | None) -> UnreadableF
 
 
 def first_line(error: BaseException) -> str:
-    """Shorten an engine's message to its first line."""
+    """Shorten an engine's message to its first line; what a panic of Rust says is about Rust."""
+    if isinstance(error, pl.exceptions.PanicException):
+        return "its content is damaged"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -28,6 +28,7 @@ from journeykit.store.manifest import (
     reading_manifest,
 )
 from journeykit.store.tables import TIE_BREAK, ShardTables
+from journeykit.support.files import READ_ERRORS
 from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def parquet(
     shown = f"{file.parent.name}/{file.name}"
     try:
         found = pl.read_parquet(file, columns=columns, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except READ_ERRORS as error:
         raise StoreError.broken(str(folder), shown, f"cannot be read: {first_line(error)}") from error
     if rows is not None and found.height != rows:
         raise StoreError.broken(str(folder), shown, f"has {found.height:,} rows, not {rows:,}")

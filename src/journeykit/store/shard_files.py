@@ -12,6 +12,7 @@ import polars as pl
 
 from journeykit.errors import WorkspaceError
 from journeykit.ragged.array import Codes, Provenance, Ragged, Staged
+from journeykit.support.files import READ_ERRORS
 
 ABOUT, USERS, PROPERTIES = "about.pickle", "users.parquet", "properties.parquet"
 STAGES = ("current", "furthest")
@@ -58,12 +59,11 @@ class ShardFile:
         try:
             journeys = _opened(self.path)
         except (
-            OSError,
             ValueError,
             KeyError,
             EOFError,
             pickle.UnpicklingError,
-            pl.exceptions.PolarsError,
+            *READ_ERRORS,
         ) as error:
             raise WorkspaceError.unreadable(self.name, _reason(error)) from error
         if self.observed is None or self.provenance is None:

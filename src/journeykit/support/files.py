@@ -13,6 +13,8 @@ from journeykit.errors import ParameterError
 from journeykit.support.escaping import as_cells
 from journeykit.support.spreadsheets import write_excel
 
+READ_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What polars raises on a broken file: a panic of Rust, too, which stands beside Exception."""
 WRITERS = (".parquet", ".csv", ".ndjson", ".xlsx")
 
 
