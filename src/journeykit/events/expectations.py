@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -155,7 +155,7 @@ class Expectations:
         ]
         if problems:
             raise ExpectationsError(problems, source)
-        off = {name: None if value is False else value for name, value in options.items()}
+        off: dict[str, Any] = {name: None if value is False else value for name, value in options.items()}
         try:
             rules = QualityRules(**off)
             return cls(events.get("names", []), document.get("volume", {}), document.get("nulls", {}), rules)

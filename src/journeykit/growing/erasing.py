@@ -153,7 +153,7 @@ def _unused(manifest: Manifest, shards: Sequence[Shard], names: frozenset[str]) 
     return names
 
 
-def _notes_of_verbs(notes: Sequence[str], counts: Mapping[str, int]) -> list[str]:
+def _notes_of_verbs(notes: Sequence[str], counts: Mapping[str, Any]) -> list[str]:
     """Return the notes that are neither about the log as it was read nor about stages."""
     known = log_provenance(Provenance(**counts)).notes
     return [note for note in notes if note not in known and not note.startswith(UNMAPPED)]
