@@ -18,7 +18,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: demo
-demo: $(VENV)/.for-use ## the main job on a real log and on a simulated shop; tables in demo_output/
+demo: $(VENV)/.for-use ## the main job on a real log and on a simulated shop; tables and reports in demo_output/
 	$(BIN)/journeykit demo --out $(OUT)
 
 .PHONY: test

@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from journeykit.privacy.pseudonyms import pseudonyms
     from journeykit.privacy.rules import PrivacyRules
     from journeykit.queries import read_sql, scan_sql
+    from journeykit.reports.notes import MapNotes
+    from journeykit.reports.report import Report, report
+    from journeykit.reports.template import ReportTemplate
     from journeykit.sessions import SessionRule
     from journeykit.stages import Stage, StageModel
     from journeykit.statistics.attribution.attribution import Attribution
@@ -213,6 +216,10 @@ _HOMES = {
     "DifferentialPaths": "statistics.differential.differential_paths",
     "Experiment": "statistics.experiments.experiment",
     "Metric": "statistics.experiments.metric",
+    "report": "reports.report",
+    "Report": "reports.report",
+    "ReportTemplate": "reports.template",
+    "MapNotes": "reports.notes",
     "InMemory": "engines",
     "OutOfCore": "engines",
     "Pool": "engines",
@@ -258,6 +265,7 @@ __all__ = [
     "JourneykitWarning",
     "Journeys",
     "Lifecycle",
+    "MapNotes",
     "MarkovChain",
     "Match",
     "Matches",
@@ -281,6 +289,8 @@ __all__ = [
     "QualityRules",
     "RageRule",
     "Ratings",
+    "Report",
+    "ReportTemplate",
     "Retention",
     "Segment",
     "SequentialPatterns",
@@ -328,6 +338,7 @@ __all__ = [
     "read_snowplow",
     "read_sql",
     "read_xes",
+    "report",
     "rules",
     "scan_access_log",
     "scan_adobe",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -14,6 +15,8 @@ from journeykit.events.events import Events
 from journeykit.events.reading import read_events
 from journeykit.journeys.journeys import Journeys
 from journeykit.protocol import Statistic
+from journeykit.reports.report import Report, report
+from journeykit.stages import Stage, StageModel
 from journeykit.statistics.base import Answer
 from journeykit.statistics.outcomes.abandonment import Abandonment
 from journeykit.statistics.outcomes.conversion import Conversion
@@ -28,6 +31,11 @@ RARE = 10
 DOWNLOAD, PROJECTS = "files", "projects"
 CART, PURCHASE = "add_to_cart", "purchase"
 START = "<START>"
+AREAS = StageModel([
+    Stage("read", ["home", "blog", "articles", "feed", "about", "misc", "resume.xml", "(other)"]),
+    Stage("look", [PROJECTS, "presentations", "images", "kibana", "scripts"]),
+    Stage("download", DOWNLOAD),
+])  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,8 @@ class Part:
         What was measured.
     answers : dict of str to Answer
         By the name of the statistic.
+    told : mapping of str to object
+        What the report is asked.
     truth : polars.DataFrame
         The planted numbers beside the measured ones; empty where there are none.
     """
@@ -53,7 +63,12 @@ class Part:
     remarks: tuple[str, ...]
     journeys: Journeys
     answers: dict[str, Answer]
+    told: Mapping[str, Any] = field(default_factory=dict)
     truth: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def report(self) -> Report:
+        """Make the report of the log, with the journey map."""
+        return report(self.journeys, **self.told)
 
 
 QUESTIONS_ASKED = 14
@@ -124,7 +139,7 @@ def page_views() -> tuple[Events, tuple[str, ...]]:
 def web_server(engine: Engine | None = None) -> Part:
     """Measure the access log: who gets to a download."""
     events, remarks = page_views()
-    journeys = events.sessionize("30m")
+    journeys = events.sessionize("30m").assign_stages(AREAS)
     answers = _measured(journeys, {
         "overview": Overview(goal=DOWNLOAD),
         "transitions": Transitions(),
@@ -133,7 +148,8 @@ def web_server(engine: Engine | None = None) -> Part:
         "abandonment": Abandonment(DOWNLOAD, PROJECTS, unit="session"),
     }, engine)  # fmt: skip
     title = "A real web server: semicomplete.com, May 2015 (Elastic examples, Apache-2.0)"
-    return Part("access_log", title, remarks, journeys, answers)
+    told = {"goal": DOWNLOAD, "start": PROJECTS, "title": title, "log": events}
+    return Part("access_log", title, remarks, journeys, answers, told)
 
 
 def shop(n_users: int, engine: Engine | None = None) -> Part:
@@ -165,7 +181,8 @@ def shop(n_users: int, engine: Engine | None = None) -> Part:
         f"{n_users:,} users, planted with known probabilities (rng=1); mobile is planted to convert less.",
     )
     title = "A simulated shop, whose truth is known"
-    return Part("shop", title, remarks, journeys, answers, truth_table(answers, simulated.truth))
+    told = {"goal": PURCHASE, "start": CART, "by": "device", "title": title, "log": events}
+    return Part("shop", title, remarks, journeys, answers, told, truth_table(answers, simulated.truth))
 
 
 def truth_table(answers: Mapping[str, Answer], truth: ShopTruth) -> pl.DataFrame:

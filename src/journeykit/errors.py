@@ -592,6 +592,20 @@ class ExpectationsError(JourneykitError, ValueError):
         return type(self), (self.problems, self.source)
 
 
+class NotesError(JourneykitError, ValueError):
+    """The words of a journey map cannot be used; every problem of them is listed at once."""
+
+    def __init__(self, problems: Sequence[str], source: str | None = None) -> None:
+        self.problems, self.source = tuple(problems), source
+        named = "the notes" if source is None else f"the notes {source!r}"
+        number = "1 problem" if len(self.problems) == 1 else f"{len(self.problems):,} problems"
+        super().__init__(f"{named} have {number}:" + "".join(f"\n- {problem}" for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[NotesError], tuple[tuple[str, ...], str | None]]:
+        """Travel between processes with its problems."""
+        return type(self), (self.problems, self.source)
+
+
 def sentence(text: str) -> str:
     """End a text with one full stop."""
     return text.strip().rstrip(".:") + "."

@@ -12,10 +12,14 @@ from journeykit.cli.options import (
     OUT,
     Asking,
     Checking,
+    Comparing,
+    Filing,
+    Mapping,
     Reading,
     Running,
     Speaking,
     Storing,
+    Telling,
     Writing,
     command,
     option,
@@ -59,6 +63,36 @@ def measure(reading: Reading, asking: Asking, running: Running, writing: Writing
     from journeykit.cli.job import run
 
     run(reading, asking, running, writing, quiet=speaking.quiet)
+
+
+@app.command()
+@command
+def report(reading: Reading, telling: Telling, filing: Filing, speaking: Speaking) -> None:
+    """Write one HTML file that shows the journeys: summary, journey map, charts, and how they were made.
+
+    The file loads nothing from anywhere; print it in a browser for a PDF.
+    """
+    from journeykit.cli.showing import report
+
+    report(reading, telling, filing.out, quiet=speaking.quiet)
+
+
+@app.command()
+@command
+def map(reading: Reading, mapping: Mapping, filing: Filing, speaking: Speaking) -> None:
+    """Write the table of the journey map: .csv, .json, .md, .xlsx, .parquet or .ndjson."""
+    from journeykit.cli.showing import journey_map
+
+    journey_map(reading, mapping, filing.out, quiet=speaking.quiet)
+
+
+@app.command()
+@command
+def compare(reading: Reading, comparing: Comparing, writing: Writing, speaking: Speaking) -> None:
+    """Compare an answer between segments or periods: differences, ratios, intervals and tests."""
+    from journeykit.cli.showing import compare
+
+    compare(reading, comparing, writing, quiet=speaking.quiet)
 
 
 @app.command()

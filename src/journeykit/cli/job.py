@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,17 @@ import typer
 
 from journeykit import sessions
 from journeykit.cli import stored
-from journeykit.cli.options import ENGINES, PRESETS, STATISTICS, Asking, Reading, Running, Writing, listed
+from journeykit.cli.options import (
+    ENGINES,
+    PRESETS,
+    STATISTICS,
+    Asking,
+    Cutting,
+    Reading,
+    Running,
+    Writing,
+    listed,
+)
 from journeykit.cli.output import all_or_nothing, check_format, frames_of, write_frames
 from journeykit.cli.progress import Reporting, Steps
 from journeykit.cli.tables import Page
@@ -84,16 +94,29 @@ def _in_memory(
     steps: Steps,
 ) -> Any:
     """Read everything, then measure."""
+    _, journeys = ordered(reading, asking, rule, model, steps)
+    by = listed(asking.by) or None
+    return journeys.measure(*asked.values(), by=by, every=asking.every, engine=Reporting(steps))
+
+
+def ordered(
+    reading: Reading,
+    cutting: Cutting,
+    rule: SessionRule,
+    model: StageModel | None,
+    steps: Steps,
+    keep: Iterable[str] = (),
+) -> tuple[Events, Journeys]:
+    """Read a log, cut it into sessions and give its events their stages; columns to keep besides those asked for."""
     steps.begin("reading the log")
-    events: Events = read_events(source_of(reading), **_roles(reading, asking))
+    events: Events = read_events(source_of(reading), **_roles(reading, (*listed(cutting.by), *keep)))
     steps.begin("ordering and cutting into sessions")
     journeys = events.sessionize(rule)
     if model is not None:
-        model.check(journeys, unmapped="ignore", missing=asking.missing)  # type: ignore[arg-type]
+        model.check(journeys, unmapped="ignore", missing=cutting.missing)  # type: ignore[arg-type]
         # What is missing was told by check.
         journeys = journeys.assign_stages(model, missing="ignore")
-    by = listed(asking.by) or None
-    return journeys.measure(*asked.values(), by=by, every=asking.every, engine=Reporting(steps))
+    return events, journeys
 
 
 def _out_of_core(
@@ -107,7 +130,7 @@ def _out_of_core(
 ) -> Any:
     """Measure shard by shard; the bar shows the rows of each step."""
     engine = OutOfCore(memory=running.memory, directory=running.directory, progress=steps.tell)
-    plan = scan_events(source_of(reading), **_roles(reading, asking)).sessionize(rule)
+    plan = scan_events(source_of(reading), **_roles(reading, listed(asking.by))).sessionize(rule)
     if model is not None:
         plan = plan.assign_stages(model, missing=asking.missing)  # type: ignore[arg-type]
     return plan.measure(*asked.values(), by=listed(asking.by) or None, every=asking.every, engine=engine)
@@ -135,16 +158,16 @@ def source_of(reading: Reading) -> Any:
     return reading.log[0] if len(reading.log) == 1 else list(reading.log)
 
 
-def _roles(reading: Reading, asking: Asking | None = None) -> dict[str, Any]:
+def _roles(reading: Reading, kept: Iterable[str] = ()) -> dict[str, Any]:
     """Return the options of ``read_events``; what segments are made of is kept."""
-    by = [name for name in listed(asking.by) if name not in ROLES] if asking else []
+    more = [name for name in kept if name not in ROLES]
     given = {each.name: getattr(reading, each.name) for each in fields(reading)}
     del given["log"]
     given["session"] = given.pop("session_column")
-    return {**given, "keep": tuple(dict.fromkeys((*listed(reading.keep), *by)))}
+    return {**given, "keep": tuple(dict.fromkeys((*listed(reading.keep), *more)))}
 
 
-def session_rule(reading: Reading, asking: Asking) -> SessionRule:
+def session_rule(reading: Reading, asking: Cutting) -> SessionRule:
     """Return the rule that ``--session`` names.
 
     Raises

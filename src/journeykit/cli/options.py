@@ -25,12 +25,14 @@ FAILING = (
     "test_user", "unexpected_event", "expected_volume", "null_share", "missing_column",
 )  # fmt: skip
 """`journeykit.events.checks.RULES`: help answers before these are imported."""
-LOG, CHECK, TIME, RULE, ASK, RUN, OUT = (
+RATING_KINDS = ("nps", "csat", "ces", "stars", "sentiment")
+LOG, CHECK, TIME, RULE, ASK, SEEN, RUN, OUT = (
     "The log",
     "The check",
     "Times and broken rows",
     "Sessions and stages",
     "The questions",
+    "What is shown",
     "The work",
     "The answers",
 )
@@ -151,8 +153,8 @@ class Storing:
 
 
 @dataclass(frozen=True)
-class Asking:
-    """What is asked of the log."""
+class Cutting:
+    """How the log is cut, and what is a success: what every command that measures asks."""
 
     session: Annotated[
         str | None,
@@ -165,16 +167,6 @@ class Asking:
         ),
     ] = None
     stages: Annotated[Path | None, option("Stage model, a TOML file.", RULE)] = None
-    statistics: Annotated[
-        list[str] | None,
-        option(
-            "What to measure: a,b or several times, of "
-            + ", ".join(STATISTICS)
-            + "; all that apply by default.",
-            ASK,
-            choices=STATISTICS,
-        ),
-    ] = None
     goal: Annotated[
         list[str] | None,
         option("Event that is a success, for conversion and abandonment; several times: any of them.", ASK),
@@ -189,13 +181,8 @@ class Asking:
             ASK,
         ),
     ] = None
-    top: Annotated[int, option("How many paths.", ASK, least=1)] = 20
     by: Annotated[
         list[str] | None, option("Answer per value of these columns: a,b or several times.", ASK)
-    ] = None
-    every: Annotated[
-        str | None,
-        option("Answer per calendar period: 1h, 1d, 1w, 1w-sunday, 1mo, 1q or 1y.", ASK, choices=CALENDAR),
     ] = None
     missing: Annotated[
         str,
@@ -205,6 +192,111 @@ class Asking:
             choices=MISSING_NAMES,
         ),
     ] = "raise"
+
+
+@dataclass(frozen=True)
+class Asking(Cutting):
+    """What is asked of the log."""
+
+    statistics: Annotated[
+        list[str] | None,
+        option(
+            "What to measure: a,b or several times, of "
+            + ", ".join(STATISTICS)
+            + "; all that apply by default.",
+            ASK,
+            choices=STATISTICS,
+        ),
+    ] = None
+    top: Annotated[int, option("How many paths.", ASK, least=1)] = 20
+    every: Annotated[
+        str | None,
+        option("Answer per calendar period: 1h, 1d, 1w, 1w-sunday, 1mo, 1q or 1y.", ASK, choices=CALENDAR),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Mapping(Cutting):
+    """What the journey map shows."""
+
+    channel: Annotated[str | None, option("Column with the channel of an event.", SEEN)] = None
+    offline: Annotated[
+        list[str] | None, option("Channels that are not online: a,b or several times.", SEEN)
+    ] = None
+    ratings: Annotated[
+        Path | None,
+        option(
+            "A table of ratings, with the columns user, time and value; perhaps touchpoint and comment.", SEEN
+        ),
+    ] = None
+    rating_kind: Annotated[
+        str, option("What the ratings are: " + ", ".join(RATING_KINDS) + ".", SEEN, choices=RATING_KINDS)
+    ] = "csat"
+    trouble: Annotated[
+        list[str] | None,
+        option(
+            "Events that are trouble, such as error,help: their friction is weighed in pain points.", SEEN
+        ),
+    ] = None
+    quotes: Annotated[
+        int, option("Comments per touchpoint; people write who they are in them.", SEEN, least=0)
+    ] = 0
+    touchpoints: Annotated[int, option("How many touchpoints per stage.", SEEN, least=1)] = 5
+
+
+@dataclass(frozen=True)
+class Telling(Mapping):
+    """What the report says and how."""
+
+    title: Annotated[str | None, option("The heading.", SEEN)] = None
+    labels: Annotated[
+        str, option("The language: en or zh, or a TOML file of texts.", SEEN, choices=("en", "zh"))
+    ] = "en"
+    edit: Annotated[
+        Path | None,
+        option(
+            "A TOML file with the goals, notes, ideas and owners of the stages; made if it is not there, else kept.",
+            SEEN,
+        ),
+    ] = None
+    personas: Annotated[int, option("How many groups of users to describe; 0 for none.", SEEN, least=0)] = 3
+    suppress: Annotated[
+        int, option("Withhold numbers about fewer users than this; 0 withholds nothing.", SEEN, least=0)
+    ] = 5
+
+
+@dataclass(frozen=True)
+class Comparing(Cutting):
+    """What is compared."""
+
+    statistic: Annotated[
+        str, option("What to compare: " + ", ".join(STATISTICS) + ".", ASK, choices=STATISTICS)
+    ] = "conversion"
+    every: Annotated[
+        str | None,
+        option(
+            "In place of --by: every calendar period against the one before: 1h, 1d, 1w, 1w-sunday, 1mo, 1q or 1y.",
+            ASK,
+            choices=CALENDAR,
+        ),
+    ] = None
+    a: Annotated[str | None, option("The segment, or a day in the period, that is compared.", ASK, "--a")] = (
+        None
+    )
+    b: Annotated[
+        str | None, option("What it is compared with; without it the rest, or the period before.", ASK, "--b")
+    ] = None
+    pairs: Annotated[
+        bool, option("Every pair of segments, instead of each against the rest.", ASK, "--pairs")
+    ] = False
+    top: Annotated[int, option("How many paths, for top_paths.", ASK, least=1)] = 20
+
+
+@dataclass(frozen=True)
+class Filing:
+    """Where the one file goes that a command makes."""
+
+    out: Annotated[Path, option("The file to write; its ending says what it is.", OUT, "--out")]
 
 
 @dataclass(frozen=True)

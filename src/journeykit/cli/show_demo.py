@@ -13,6 +13,7 @@ from journeykit.demo import QUESTIONS_ASKED, Part, parts
 
 ONLY_WRITTEN = ("stage_transitions", "conversion_by_device")
 """Their numbers are printed beside what was planted."""
+REPORT = "journey.html"
 TRUTH = ("number", "planted", "measured", "inside")
 
 
@@ -20,19 +21,24 @@ def run(n_users: int, writing: Writing, *, quiet: bool) -> None:
     """Measure both logs, write every table, and print the main ones."""
     endings = check_format(writing.table_format)
     done, written = [], 0
-    with Steps(QUESTIONS_ASKED + 2, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
+    with Steps(QUESTIONS_ASKED + 4, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
         steps.begin("reading the access log and simulating the shop")
         for part in parts(n_users, Reporting(steps)):
             frames = frames_of(part.answers)
             if part.truth.height:
                 frames["truth"] = part.truth
-            written += len(write_frames(frames, folder / part.name, endings))
+            written += len(write_frames(frames, folder / part.name, endings)) + 1
+            steps.begin(f"writing the report of {part.name}")
+            part.report().write(folder / part.name / REPORT)
             done.append(part)
     if not quiet:
         page = Page()
         for part in done:
             _show(page, part)
         page.say(f"{written} files in {writing.out}")
+        page.say(
+            "\n".join(f"the report of {part.name} is in {writing.out / part.name / REPORT}" for part in done)
+        )
 
 
 def _show(page: Page, part: Part) -> None:

@@ -36,6 +36,8 @@ class Sensitive:
         A column in `counts` and the columns in `counts` that add up to it, row by row.
     down : sequence of str
         Columns in `counts` whose rows add up to a total that is known.
+    lines : sequence of sequences of (str, int)
+        Further cells, by column and row, of which any one follows from the others.
     """
 
     counts: Mapping[str, str]
@@ -43,6 +45,7 @@ class Sensitive:
     values: Mapping[str, str] = field(default_factory=dict)
     sums: Sequence[tuple[str, Sequence[str]]] = ()
     down: Sequence[str] = ()
+    lines: Sequence[Line] = ()
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ def _counts(frame: pl.DataFrame, sensitive: Sensitive, k: int, hidden: dict[str,
         users, amounts = _numbers(frame, behind), _numbers(frame, name)
         values |= {(name, row): amount for row, amount in enumerate(amounts.tolist())}
         first += [(name, row) for row in np.flatnonzero((users > 0) & (users < k)).tolist()]
-    lines: list[list[Cell]] = [[(name, row) for row in range(frame.height)] for name in sensitive.down]
+    lines = [*sensitive.lines, *([(name, row) for row in range(frame.height)] for name in sensitive.down)]
     for total, parts in sensitive.sums:
         lines += [[(name, row) for name in (total, *parts)] for row in range(frame.height)]
     for numerator, denominator in dict.fromkeys(sensitive.rates.values()):

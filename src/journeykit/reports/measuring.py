@@ -1,0 +1,117 @@
+"""All answers that a report is written from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from journeykit.engines import Engine
+from journeykit.journey_map.journey_map import JourneyMap
+from journeykit.journey_map.measured import MeasuredMap
+from journeykit.journeys.journeys import Journeys
+from journeykit.models.clusters import Clusters
+from journeykit.models.personas import Personas, PersonasAnswer
+from journeykit.statistics.outcomes.abandonment import Abandonment
+from journeykit.statistics.outcomes.abandonment_answer import AbandonmentAnswer
+from journeykit.statistics.overview.overview import Overview
+from journeykit.statistics.overview.table import OverviewAnswer
+from journeykit.statistics.paths.top_paths import TopPaths
+from journeykit.statistics.stage_flow.table import StageFlowAnswer
+from journeykit.statistics.transitions.graph import TransitionGraph
+from journeykit.statistics.transitions.transitions import Transitions
+
+PATHS = 10
+SAMPLED_USERS = 1_000
+"""Personas are found among so many users at most: a clustering of all of them takes minutes and says the same."""
+SEED = 0
+DAY = 86_400_000_000
+PERIODS = (("1d", 45 * DAY), ("1w", 400 * DAY))
+"""The period of the course over time, and the longest log for it; months beyond."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a report is asked.
+
+    Attributes
+    ----------
+    goal, start, horizon, by, personas
+        As in `journeykit.report`.
+    map : JourneyMap, optional
+        The question for the journey map; None without stages.
+    """
+
+    goal: Any
+    start: Any = None
+    horizon: Any = None
+    by: str | None = None
+    personas: int = 3
+    map: JourneyMap | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The answers; None where a thing was not asked, or cannot be asked.
+
+    Attributes
+    ----------
+    overview, over_time, segments : OverviewAnswer
+        Of all, per period, per segment.
+    """
+
+    overview: OverviewAnswer
+    graph: TransitionGraph
+    paths: Any
+    over_time: OverviewAnswer
+    every: str
+    segments: OverviewAnswer | None = None
+    abandonment: AbandonmentAnswer | None = None
+    map: MeasuredMap | None = None
+    personas: PersonasAnswer | None = None
+
+    @property
+    def stages(self) -> StageFlowAnswer | None:
+        """How users go through the stages: what the map was made of."""
+        return None if self.map is None else self.map.answers["stages"]
+
+    @property
+    def answers(self) -> Mapping[str, Any]:
+        """All answers that there are, by name."""
+        return {name: each for name, each in vars(self).items() if name != "every" and each is not None}
+
+
+def measured(journeys: Journeys, question: Question, engine: Engine | None) -> Findings:
+    """Ask everything, in as few passes as it takes."""
+    asked: dict[str, Any] = {
+        "overview": Overview(question.goal),
+        "graph": Transitions(),
+        "paths": TopPaths(PATHS, goal=question.goal),
+    }
+    if question.start is not None or question.horizon is not None:
+        unit: Any = "session" if question.horizon is None else "user"
+        asked["abandonment"] = Abandonment(question.goal, question.start, unit=unit, horizon=question.horizon)
+    if question.map is not None:
+        asked["map"] = question.map
+    found = dict(zip(asked, journeys.measure(*asked.values(), engine=engine), strict=True))
+    every = period_of(journeys)
+    overview = asked["overview"]
+    found["over_time"] = journeys.measure(overview, every=every, engine=engine)
+    if question.by is not None:
+        found["segments"] = journeys.measure(overview, by=question.by, engine=engine)
+    if question.personas:
+        found["personas"] = _personas(journeys, question)
+    return Findings(every=every, **found)
+
+
+def period_of(journeys: Journeys) -> str:
+    """Return the period by which the course over time has a few dozen points."""
+    span = journeys.observed_until - journeys.observed_from
+    return next((every for every, longest in PERIODS if span <= longest), "1mo")
+
+
+def _personas(journeys: Journeys, question: Question) -> PersonasAnswer | None:
+    """Describe groups of a sample of the users."""
+    some = journeys.sample(min(SAMPLED_USERS, journeys.n_users), rng=SEED)
+    clusters = Clusters(question.personas, starts=3, resamples=4, rng=SEED)
+    return some.measure(Personas(question.goal, clusters, missing="ignore"))

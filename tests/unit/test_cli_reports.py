@@ -1,0 +1,192 @@
+"""``journeykit report``, ``map`` and ``compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
+
+import journeykit as jk
+from journeykit.cli import app
+
+ROLES = ("--user", "user", "--time", "time", "--event", "event")
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(scope="module")
+def shop() -> jk.datasets.SimulatedShop:
+    return jk.datasets.simulate_shop(400, rng=1)
+
+
+@pytest.fixture(scope="module")
+def log(shop, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "log.parquet"
+    shop.events.write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stages(shop, log) -> Path:
+    path = log.with_name("stages.toml")
+    jk.stages.five_stage(**shop.stages).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def journeys(log, stages) -> jk.Journeys:
+    events = jk.read_events(log, user="user", time="time", event="event", keep=["device", "channel"])
+    return events.sessionize("30m").assign_stages(jk.StageModel.load(stages), missing="ignore")
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+class TestReport:
+    def test_it_is_one_file(self, log, stages, tmp_path):
+        out, notes = tmp_path / "journey.html", tmp_path / "notes.toml"
+        command = (
+            "report", log, *ROLES, "--stages", stages, "--goal", "purchase", "--start", "add_to_cart", "--by", "device",
+            "--channel", "channel", "--personas", "0", "--title", "The shop <now>", "--edit", notes,
+            "--missing", "ignore", "--out", out,
+        )  # fmt: skip
+        result = run(*command)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.rstrip().endswith(f"the report is in {out}")
+        page = out.read_text("utf-8")
+        assert "<h1><bdi>The shop &lt;now&gt;</bdi></h1>" in page
+        assert 'aria-labelledby="recipe-title"' in page
+        assert notes.read_text().count("[stages.") == 5
+        notes.write_text('[stages.awareness]\ngoal = "Look around"\n\n[stages.gone]\nowner = "Ann"\n')
+        result = run(*command)
+        assert "a stage that the map does not have: 'gone'" in result.stdout
+        assert "Look around" in out.read_text("utf-8")
+        assert notes.read_text().startswith(
+            '[stages.awareness]\ngoal = "Look around"\n\n[stages.gone]\nowner = "Ann"'
+        )
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["journey.html", "notes.toml"]
+
+    def test_labels_of_a_file(self, log, tmp_path):
+        labels = tmp_path / "german.toml"
+        labels.write_text('language = "de"\nsummary = "Kurz gesagt"\n')
+        result = run(
+            "report", log, *ROLES, "--goal", "purchase", "--personas", "0", "--labels", labels, "--quiet",
+            "--out", tmp_path / "bericht.html",
+        )  # fmt: skip
+        assert (result.exit_code, result.output) == (0, "")
+        assert "Kurz gesagt" in (tmp_path / "bericht.html").read_text("utf-8")
+
+    def test_ratings(self, shop, log, stages, tmp_path):
+        bought = shop.events.filter(pl.col("event") == "purchase")
+        ratings = bought.select("user", "time", value=pl.lit(5), comment=pl.lit("Good <b>!"))
+        ratings.write_parquet(tmp_path / "ratings.parquet")
+        result = run(
+            "report", log, *ROLES, "--stages", stages, "--goal", "purchase", "--personas", "0", "--missing", "ignore",
+            "--ratings", tmp_path / "ratings.parquet", "--quotes", "1", "--out", tmp_path / "journey.html",
+        )  # fmt: skip
+        assert (result.exit_code, result.stderr) == (0, "")
+        page = (tmp_path / "journey.html").read_text("utf-8")
+        assert 'class="emotion"' in page
+        assert "Good &lt;b&gt;!" in page
+
+    @pytest.mark.parametrize(
+        ("options", "message", "code"),
+        [
+            (["--out", "j.html"], "name the event that is a success.", 2),
+            (["--goal", "purchase", "--out", "j.pdf"], "a report is written as '.html', not '.pdf'.", 2),
+            (
+                ["--goal", "purchase", "--by", "device,channel", "--out", "j.html"],
+                "the segments of one column.",
+                2,
+            ),
+            (["--goal", "purchase", "--offline", "shop", "--out", "j.html"], "needs --channel.", 2),
+            (["--goal", "purchase", "--labels", "fr", "--out", "j.html"], "labels cannot be 'fr'.", 2),
+            (["--goal", "purchase", "--labels", "no.toml", "--out", "j.html"], "no file 'no.toml'.", 1),
+            (["--goal", "purchase", "--ratings", "no.csv", "--out", "j.html"], "no file 'no.csv'.", 1),
+            (["--goal", "purchasse", "--out", "j.html"], "no event 'purchasse' in this log.", 1),
+            (
+                ["--goal", "purchase", "--suppress", "500", "--out", "j.html"],
+                "these journeys are of 400 users",
+                2,
+            ),
+            (["--goal", "purchase", "--stages", "no.toml", "--out", "j.html"], "there is no such file.", 1),
+        ],
+    )
+    def test_what_cannot_be(self, options, message, code, log, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        result = run("report", log, *ROLES, *options)
+        assert result.exit_code == code
+        assert message in " ".join(result.stderr.replace("\u2502", " ").split())
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestMap:
+    @pytest.mark.parametrize("ending", [".csv", ".json", ".md", ".xlsx"])
+    def test_every_ending(self, ending, log, stages, tmp_path, journeys):
+        out = tmp_path / f"map{ending}"
+        result = run(
+            "map", log, *ROLES, "--stages", stages, "--goal", "purchase", "--missing", "ignore", "--out", out
+        )
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.rstrip().endswith(f"the map is in {out}")
+        if ending == ".json":
+            rows = json.loads(out.read_text())
+            assert len(rows) == journeys.measure(jk.JourneyMap("purchase")).frame.height
+        else:
+            assert out.stat().st_size > 1_000
+
+    def test_it_needs_stages(self, log, tmp_path):
+        result = run("map", log, *ROLES, "--goal", "purchase", "--out", tmp_path / "map.csv")
+        assert result.exit_code == 2
+        assert "a map has stages as its columns" in result.stderr
+
+
+class TestCompare:
+    def test_answers_are_those_of_the_library(self, log, tmp_path, journeys):
+        result = run(
+            "compare", log, *ROLES, "--goal", "purchase", "--by", "device", "--a", "mobile", "--b", "desktop",
+            "--out", tmp_path, "--table-format", "parquet",
+        )  # fmt: skip
+        assert (result.exit_code, result.stderr) == (0, "")
+        found = pl.read_parquet(tmp_path / "comparison.parquet")
+        expected = jk.compare(journeys, jk.Conversion("purchase"), by="device", a="mobile", b="desktop")
+        assert_frame_equal(found, expected.frame)
+        assert "difference" in result.stdout
+
+    def test_periods(self, log, tmp_path):
+        result = run(
+            "compare", log, *ROLES, "--goal", "purchase", "--every", "1mo", "--statistic", "overview",
+            "--out", tmp_path, "--quiet",
+        )  # fmt: skip
+        assert (result.exit_code, result.output) == (0, "")
+        assert "period_a" in pl.read_csv(tmp_path / "comparison.csv").columns
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--goal", "purchase"], "name one column whose values are compared, or --every for periods."),
+            (
+                ["--goal", "purchase", "--by", "device", "--every", "1w"],
+                "name one column whose values are compared",
+            ),
+            (["--by", "device"], "conversion needs --goal."),
+            (
+                ["--goal", "purchase", "--by", "device", "--statistic", "conversation"],
+                "no statistic 'conversation'.",
+            ),
+            (["--goal", "purchase", "--every", "2w"], "--every cannot be '2w'."),
+        ],
+    )
+    def test_what_cannot_be(self, options, message, log, tmp_path):
+        result = run("compare", log, *ROLES, *options, "--out", tmp_path / "out")
+        assert result.exit_code == 2
+        assert message in " ".join(result.stderr.replace("\u2502", " ").split())
+        assert not (tmp_path / "out").exists()

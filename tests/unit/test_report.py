@@ -1,0 +1,217 @@
+"""The report: what it says, what it withholds, what it refuses."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+import journeykit as jk
+from journeykit.errors import NotesError, ParameterError, UnknownNameError, UnknownPropertyError
+from journeykit.reports.template import SECTIONS
+from tests.reports import GOAL, hostile, shop
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every element is closed; texts by the section that they are in."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open, self.sections, self.texts, self.tags = [], [], {}, set()
+        self.ids, self.labels = [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.tags.add(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        self.labels += [given["aria-labelledby"]] if "aria-labelledby" in given else []
+        if tag == "section":
+            self.sections.append(given["id"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        where = self.sections[-1] if "section" in self.open else ""
+        self.texts[where] = self.texts.get(where, "") + data
+
+
+@pytest.fixture(scope="module")
+def journeys():
+    return shop(400)
+
+
+@pytest.fixture(scope="module")
+def made(journeys):
+    notes = {
+        "awareness": {"goal": "Find out\nwhat there is", "owner": "Ann"},
+        "gone": {"ideas": "kept words"},
+    }
+    return jk.report(journeys, GOAL, start="add_to_cart", by="device", notes=notes, personas=2)
+
+
+def test_every_section_is_there_and_the_page_is_well_formed(made):
+    page = Page(made.html)
+    assert page.sections == list(SECTIONS)
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.labels) <= set(page.ids)
+    assert not page.tags & {"script", "img", "iframe", "object", "embed"}
+
+
+def test_nothing_is_loaded_from_anywhere(made):
+    assert re.findall(r"(?:https?:)?//[\w.]+", made.html) == []
+    assert "url(" not in made.html.replace("url(#arrow)", "")
+    assert len(made.html) < 1_000_000
+
+
+def test_sentences_have_the_numbers_of_the_library(made, journeys):
+    said = Page(made.html).texts["summary"]
+    overview = journeys.measure(jk.Overview(GOAL))
+    rate = overview.value("user_conversion_rate")
+    converted = overview.frame.filter(pl.col("number") == "user_conversion_rate")["numerator"][0]
+    assert f"{converted:.0f} of 400 users reached the goal purchase: {rate:.1%}".replace("%", " %") in said
+    carts = journeys.measure(jk.Abandonment(GOAL, "add_to_cart", unit="session")).frame.row(0, named=True)
+    assert f"Of {carts['resolved']} that began and were decided, {carts['abandoned']} gave up" in said
+
+
+def test_the_same_journeys_give_the_same_page(journeys):
+    first, second = (jk.report(journeys, GOAL, personas=0).html for _ in range(2))
+    assert first == second
+
+
+def test_words_of_the_team_stand_on_the_map_and_are_never_lost(made):
+    assert made.unknown_stages == ("gone",)
+    said = Page(made.html).texts["map"]
+    for words in ("Find out", "what there is", "Ann", "gone", "kept words"):
+        assert words in said
+
+
+def test_sections_in_the_order_of_the_template(journeys):
+    template = jk.ReportTemplate(sections=("recipe", "summary"), colour="#7a1f5c", brand="Acme & Co")
+    page = jk.report(journeys, GOAL, template=template, personas=0, title="A title").html
+    assert Page(page).sections == ["recipe", "summary"]
+    assert "--brand: #7a1f5c" in page
+    assert "Acme &amp; Co" in page
+    assert "<title>A title</title>" in page
+
+
+def test_the_recipe_makes_it_again(made, journeys):
+    text = Page(made.html).texts["recipe"]
+    assert "jk.report(journeys, goal='purchase', start='add_to_cart', by='device', notes=" in text
+    assert "SessionRule(timeout='30m')" in text
+    assert journeys.staged.model.dumps().strip() in text
+    assert '[stages."awareness"]' in text
+    given = jk.report(journeys, GOAL, personas=0, recipe="journeykit report log.csv --goal purchase").html
+    assert "journeykit report log.csv --goal purchase" in given
+
+
+def test_the_language(journeys):
+    page = jk.report(journeys, GOAL, labels="zh", personas=0)
+    assert page.title == "客户旅程\uff1apurchase"
+    assert '<html lang="zh">' in page.html
+    own = jk.report(journeys, GOAL, labels={"summary": "Kurz gesagt", "language": "de"}, personas=0).html
+    assert ('<html lang="de">' in own, "Kurz gesagt" in own, "Recipe" in own) == (True, True, True)
+
+
+def test_without_stages_the_rest_is_told():
+    log = shop(200)
+    events = jk.read_events(log.frame, user="user", time="time", event="event")
+    page = Page(jk.report(events.sessionize("30m"), GOAL, personas=0, log=events).html)
+    assert page.sections == ["summary", "map", "flow", "time", "paths", "quality", "definitions", "recipe"]
+    assert "assign a stage model to see the map" in page.texts["map"]
+    assert "rows in" in page.texts["quality"]
+
+
+def test_hostile_names_are_text():
+    journeys, goal = hostile()
+    evil = "</title></style><script>alert(1)</script>"
+    notes = {name: {"ideas": evil, "goal": evil} for name in (*journeys.stage_names, evil)}
+    made = jk.report(
+        journeys, goal, title=evil, start=goal, by="device", notes=notes, personas=2, suppress=0, recipe=evil
+    )
+    page = Page(made.html)
+    assert not page.tags & {"script", "img", "b"}
+    assert evil in page.texts["map"]
+    assert "\u202e" not in made.html
+    assert "\x00" not in made.html
+    assert "{{ event }}" in made.html
+
+
+def test_small_cells_are_withheld(journeys):
+    few = journeys.sample(40, rng=3)
+    open_, closed = (
+        jk.report(few, GOAL, by="device", personas=0, suppress=k, start="add_to_cart").html for k in (0, 5)
+    )
+    assert "&lt;5" in closed
+    assert "&lt;5" not in open_
+    assert "numbers of fewer than 5 users are withheld" in closed
+    assert "are withheld" not in open_
+
+
+def test_no_user_is_named(journeys):
+    page = jk.report(journeys, GOAL, by="device", personas=2).html
+    assert re.findall(r"u\d{7}", page) == []
+
+
+def test_it_is_written_whole(made, tmp_path):
+    path = made.write(tmp_path / "new" / "journey.html")
+    assert path.read_text("utf-8") == made.html
+    with pytest.raises(ParameterError) as raised:
+        made.write(tmp_path / "journey.pdf")
+    assert str(raised.value) == (
+        "a report is written as '.html', not '.pdf'. Print the page in a browser for a PDF."
+    )
+    assert repr(made) == "Report('Customer journey: purchase', 0.1 MB); write it with .write('journey.html')"
+    assert made._repr_html_().startswith('<iframe sandbox srcdoc="&lt;!DOCTYPE html&gt;')
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        (
+            {"suppress": 1},
+            ParameterError,
+            "suppress must be 0 (nothing is withheld) or a number of users above 1",
+        ),
+        (
+            {"suppress": 500},
+            ParameterError,
+            "these journeys are of 400 users, and suppress=500 withholds numbers of",
+        ),
+        (
+            {"by": "devise"},
+            UnknownPropertyError,
+            "no property 'devise' in these journeys. Did you mean 'device'?",
+        ),
+        (
+            {"goal": "purchasse"},
+            UnknownNameError,
+            "no event 'purchasse' in this log. Did you mean 'purchase'?",
+        ),
+        ({"labels": "fr"}, ParameterError, "labels cannot be 'fr'."),
+        ({"template": "fancy"}, ParameterError, "template must be a ReportTemplate, not 'fancy'."),
+        ({"title": 3}, ParameterError, "title must be a text, not 3."),
+        ({"notes": {"a": 1}}, NotesError, "the notes have 1 problem:"),
+        ({"personas": -1}, ParameterError, "personas must be a number of groups, or 0 for none, not -1."),
+        ({"rating": None}, ParameterError, "report has no parameter 'rating'. Did you mean 'ratings'?"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_measured(options, kind, message, journeys, monkeypatch):
+    monkeypatch.setattr(
+        "journeykit.engines.in_memory.InMemory.run", lambda *_: pytest.fail("it was measured")
+    )
+    with pytest.raises(kind) as raised:
+        jk.report(journeys, **{"goal": GOAL, **options})
+    assert str(raised.value).startswith(message)
