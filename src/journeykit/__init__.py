@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 from journeykit.support.lazily import attributes
 
 if TYPE_CHECKING:
-    from journeykit import datasets, errors, path_transforms, rules, sessions, stages
+    from journeykit import (
+        channels,
+        datasets,
+        errors,
+        identity,
+        path_transforms,
+        rules,
+        sessions,
+        stages,
+        touchpoint_sources,
+    )
     from journeykit.adapters.access_log import read_access_log, scan_access_log
     from journeykit.adapters.adobe import read_adobe, scan_adobe
     from journeykit.adapters.amplitude import read_amplitude, scan_amplitude
@@ -28,7 +38,9 @@ if TYPE_CHECKING:
     from journeykit.adapters.snowplow import read_snowplow, scan_snowplow
     from journeykit.adapters.xes import read_xes, scan_xes
     from journeykit.cells import Segment
+    from journeykit.channels import ChannelRule, ChannelRules
     from journeykit.charts.chart import Chart
+    from journeykit.combining import Source, combine, scan_combined
     from journeykit.comparisons.changes import decompose_change
     from journeykit.comparisons.compare import compare
     from journeykit.engines import InMemory, OutOfCore, Pool, Progress, Spark
@@ -38,6 +50,7 @@ if TYPE_CHECKING:
     from journeykit.events.expectations import Expectations
     from journeykit.events.reading import read_events
     from journeykit.growing import Store, open_store
+    from journeykit.identity import Identity, IdentityRules
     from journeykit.journey_map.journey_map import JourneyMap
     from journeykit.journeys.cleaning import PathCleaning
     from journeykit.journeys.journeys import Journeys, open_journeys
@@ -142,15 +155,25 @@ _HOMES = {
     "QualityRules": "events.checks",
     "PrivacyRules": "privacy.rules",
     "pseudonyms": "privacy.pseudonyms",
+    "Source": "combining",
+    "combine": "combining",
+    "scan_combined": "combining",
+    "touchpoint_sources": "",
     "sessions": "",
     "SessionRule": "sessions",
     "stages": "",
     "Stage": "stages",
     "StageModel": "stages",
+    "identity": "",
+    "Identity": "identity",
+    "IdentityRules": "identity",
     "Journeys": "journeys.journeys",
     "open_journeys": "journeys.journeys",
     "Store": "growing",
     "open_store": "growing",
+    "channels": "",
+    "ChannelRule": "channels",
+    "ChannelRules": "channels",
     "PathCleaning": "journeys.cleaning",
     "path_transforms": "",
     "Segment": "cells",
@@ -240,6 +263,8 @@ __all__ = [
     "Attribution",
     "Chain",
     "Change",
+    "ChannelRule",
+    "ChannelRules",
     "Chart",
     "Clusters",
     "ConditionsMet",
@@ -259,6 +284,8 @@ __all__ = [
     "FunnelCorrelation",
     "FunnelFrequency",
     "FunnelRules",
+    "Identity",
+    "IdentityRules",
     "InMemory",
     "JourneyMap",
     "JourneykitError",
@@ -296,6 +323,7 @@ __all__ = [
     "SequentialPatterns",
     "SessionLengths",
     "SessionRule",
+    "Source",
     "Spark",
     "Stage",
     "StageFlow",
@@ -315,11 +343,14 @@ __all__ = [
     "WhatIf",
     "WindowFunnel",
     "__version__",
+    "channels",
+    "combine",
     "compare",
     "datasets",
     "decompose_change",
     "errors",
     "explain_difference",
+    "identity",
     "open_journeys",
     "open_store",
     "path_transforms",
@@ -343,6 +374,7 @@ __all__ = [
     "scan_access_log",
     "scan_adobe",
     "scan_amplitude",
+    "scan_combined",
     "scan_events",
     "scan_ga4",
     "scan_hotjar",
@@ -356,6 +388,7 @@ __all__ = [
     "scan_xes",
     "sessions",
     "stages",
+    "touchpoint_sources",
 ]
 
 __getattr__, __dir__ = attributes(__name__, _HOMES)

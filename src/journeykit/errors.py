@@ -275,6 +275,14 @@ class EmptyInputError(InputError):
         return cls(f"{what} is empty: there is no event to read. Check the path and what wrote it.")
 
     @classmethod
+    def unmapped(cls) -> EmptyInputError:
+        """Refuse a log whose ids an identity does not know."""
+        return cls(
+            "no event is left: the identity knows none of the ids of this log. Check that user= names the ids that it "
+            'was made of, or pass unmapped="own" to keep them.'
+        )
+
+    @classmethod
     def dropped(cls, rows: int) -> EmptyInputError:
         """Refuse a log of which no row is valid."""
         return cls(

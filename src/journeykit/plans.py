@@ -11,10 +11,14 @@ from typing import Any, Literal, TypeVar, get_args, overload
 import polars as pl
 
 from journeykit.cells import By
+from journeykit.channels import ChannelRules
+from journeykit.channels.assigning import check_rules
 from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.errors import ParameterError
-from journeykit.events.events import Events, session_rule
+from journeykit.events.events import Events, check_identity, session_rule
 from journeykit.events.reading import read_events, roles_of
+from journeykit.identity import Identity
+from journeykit.identity.stitch import Unmapped
 from journeykit.journeys.cleaning import PathCleaning
 from journeykit.journeys.journeys import Journeys
 from journeykit.journeys.selection import Keep, Matching, Selection, Users
@@ -95,9 +99,27 @@ class EventsPlan(_Plan):
         rule = session_rule(timeout, options)
         return JourneysPlan(self.source, (*self.steps, Step("sessionize", {"timeout": rule})))
 
+    def stitch(self, identity: Identity, *, unmapped: Unmapped = "own") -> EventsPlan:
+        """Plan to give every event to the user that its id belongs to; see ``Events.stitch``.
+
+        Raises
+        ------
+        ParameterError
+            If `identity` is none, or `unmapped` no choice.
+        """
+        if unmapped not in get_args(Unmapped):
+            raise ParameterError.choice("unmapped", unmapped, get_args(Unmapped))
+        arguments: dict[str, Any] = {"identity": check_identity(identity)}
+        if unmapped != "own":
+            arguments["unmapped"] = unmapped
+        return EventsPlan(self.source, (*self.steps, Step("stitch", arguments)))
+
     def collect(self) -> Events:
-        """Read the log into memory; the same as ``read_events`` with these arguments."""
-        return read_events(self.source, **self.steps[0].arguments)
+        """Read the log into memory; the same as ``read_events`` with these arguments, and the verbs after it."""
+        events = read_events(self.source, **self.steps[0].arguments)
+        for step in self.steps[1:]:
+            events = getattr(events, step.verb)(**step.arguments)
+        return events
 
 
 class JourneysPlan(_Plan):
@@ -117,6 +139,16 @@ class JourneysPlan(_Plan):
             )
         check_missing(missing)
         return self._then("assign_stages", {"model": model, "missing": missing}, {"missing": "raise"})
+
+    def assign_channels(self, rules: ChannelRules) -> JourneysPlan:
+        """Plan to keep the channel and the campaign of every session; see ``Journeys.assign_channels``.
+
+        Raises
+        ------
+        ParameterError
+            If `rules` are none.
+        """
+        return self._then("assign_channels", {"rules": check_rules(rules)}, {})
 
     def clean(self, cleaning: PathCleaning, *, missing: Missing = "raise") -> JourneysPlan:
         """Plan to make names alike, leave out noise and join repeats; see ``Journeys.clean``.
@@ -385,6 +417,8 @@ def _shown(value: object) -> str:
         return " ".join(str(value).split())
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, Identity):
+        return f"<{value.n_ids:,} ids of {value.n_users:,} users>"
     if isinstance(value, StageModel):
         return f"<{len(value.stages):,} stages: {', '.join(map(repr, value.names))}>"
     return repr(str(value) if isinstance(value, Path) else value)

@@ -155,6 +155,23 @@ def test_the_access_log(session, shared_data):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("unmapped", ["own", "drop"])
+def test_stitched_customers(session, unmapped):
+    """Ids are joined once; the rows get their users in the workers. Devices change hands, and some ids are unknown."""
+    shop = jk.datasets.simulate_omnichannel(300, rng=2)
+    rules = jk.IdentityRules(strong="login", owner="current", retroactive=False)
+    links = shop.links.filter(pl.col("login") != "user-000007")
+    identity = jk.Identity.of(links, ["cookie", "device", "login"], time="time", rules=rules)
+    log = pl.concat([shop.web, shop.web.head(50)]).select("id", "time", "event", "medium")
+    reading = {"user": "id", "time": "time", "event": "event", "keep": ["medium"]}
+    plans = [
+        jk.scan_events(source, **reading).stitch(identity, unmapped=unmapped).sessionize("30m")
+        for source in (in_spark(session, log), log)
+    ]
+    found = plans[0].measure(*QUESTIONS, engine=jk.Spark(session, partitions=3), by="medium")
+    assert_same_answers(found, plans[1].measure(*QUESTIONS, by="medium"))
+
+
 def test_one_giant_user(session):
     """Nearly all events are of one user, and none of another shard."""
     start = pl.datetime(2026, 1, 1, time_zone="UTC")

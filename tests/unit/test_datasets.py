@@ -418,3 +418,55 @@ def test_event_transitions_of_a_large_shop_are_near_the_truth(
     moves = _moves(large_sessions, pl.col("event"))
     assert _farthest(moves, large.truth.event_transitions, ["source"]) < 4.5
     assert _farthest(moves, large.truth.event_transitions_by_device, ["device", "source"]) < 4.5
+
+
+# Simulated customers of several channels
+
+
+@pytest.fixture(scope="module")
+def omnichannel() -> datasets.SimulatedOmnichannel:
+    return datasets.simulate_omnichannel(4_000, rng=5)
+
+
+def test_the_customers_are_the_same_for_a_seed() -> None:
+    one, other = (datasets.simulate_omnichannel(200, rng=3) for _ in range(2))
+    for name in ("web", "app", "receipts", "tickets", "answers", "customers", "truth", "links"):
+        assert_frame_equal(getattr(one, name), getattr(other, name))
+    assert not datasets.simulate_omnichannel(200, rng=4).web.equals(one.web)
+
+
+def test_nobody_leaves_no_trace() -> None:
+    nobody = datasets.simulate_omnichannel(0, rng=1)
+    for name in ("web", "app", "receipts", "tickets", "answers", "customers", "truth"):
+        assert getattr(nobody, name).height == 0, name
+
+
+def test_every_id_that_occurs_has_a_person(omnichannel: datasets.SimulatedOmnichannel) -> None:
+    truth = dict(omnichannel.truth.select("id", "person").iter_rows())
+    assert len(truth) == omnichannel.truth.height
+    columns = {"web": ("cookie", "login"), "app": ("device", "login"), "receipts": ("loyalty_card",)}
+    columns |= {"tickets": ("customer",), "answers": ("email",), "customers": ("login", "customer", "email")}
+    for name, ids in columns.items():
+        for column in ids:
+            found = getattr(omnichannel, name)[column].drop_nulls()
+            assert found.is_in([*truth]).all(), (name, column)
+    login = omnichannel.web.drop_nulls("login").filter(pl.col("cookie").str.starts_with("cookie-"))
+    assert login.height > 1_000
+    assert all(truth[cookie] == truth[name] for cookie, name in login.select("cookie", "login").iter_rows())
+
+
+def test_the_planted_pain_is_in_the_log(omnichannel: datasets.SimulatedOmnichannel) -> None:
+    counts = dict(omnichannel.web["event"].value_counts().iter_rows())
+    app = dict(omnichannel.app["event"].value_counts().iter_rows())
+    assert counts["delivery_error"] / counts["login"] == pytest.approx(0.3, abs=0.03)
+    assert app["delivery_error"] / app["login"] == pytest.approx(0.05, abs=0.03)
+    assert counts["order"] / counts["login"] == pytest.approx(0.7 * 0.6 + 0.3 * 0.15, abs=0.03)
+    assert omnichannel.tickets.filter(reason="delivery").height / counts["delivery_error"] == pytest.approx(
+        0.5, abs=0.1
+    )
+
+
+@pytest.mark.parametrize(("n_users", "rng"), [(-1, 1), (1.5, 1), (True, 1), (1, -1), (1, "x")])
+def test_customers_need_a_number_and_a_seed(n_users: Any, rng: Any) -> None:
+    with pytest.raises(ParameterError, match=re.escape("n_users cannot be" if rng == 1 else "rng cannot be")):
+        datasets.simulate_omnichannel(n_users, rng=rng)

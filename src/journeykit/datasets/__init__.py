@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from journeykit.datasets.omnichannel import SimulatedOmnichannel, simulate_omnichannel
 from journeykit.datasets.planted import ShopTruth
 from journeykit.datasets.shipped import access_log, shop
 from journeykit.datasets.simulation import SimulatedShop, simulate_shop
 
-__all__ = ["ShopTruth", "SimulatedShop", "access_log", "shop", "simulate_shop"]
+__all__ = [
+    "ShopTruth",
+    "SimulatedOmnichannel",
+    "SimulatedShop",
+    "access_log",
+    "shop",
+    "simulate_omnichannel",
+    "simulate_shop",
+]

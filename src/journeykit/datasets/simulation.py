@@ -119,12 +119,12 @@ def simulate_shop(
     >>> round(simulated.truth.device_effect, 4)
     -0.0668
     """
-    generator = _generator(rng)
-    users = _whole_number(n_users)
+    random = generator(rng)
+    users = whole_number(n_users)
     planted = checked_pains(pains)
     # Apart from the generator of the events, which draws what it drew before there were pains and ratings.
-    leaving, saying = generator.spawn(2)
-    events = _events(users, generator, planted, leaving)
+    leaving, saying = random.spawn(2)
+    events = _events(users, random, planted, leaving)
     stages = {stage: list(names) for stage, names in STAGES.items()}
     return SimulatedShop(events, shop_truth(planted), stages, _ratings(events, saying))
 
@@ -264,13 +264,15 @@ def _named(names: tuple[str, ...], codes: Codes) -> pl.Series:
     return pl.Series(names, dtype=pl.String).gather(codes)
 
 
-def _whole_number(n_users: object) -> int:
+def whole_number(n_users: object) -> int:
+    """Refuse what is no number of users."""
     if isinstance(n_users, bool) or not isinstance(n_users, Integral) or n_users < 0:
         raise ParameterError(f"n_users cannot be {n_users!r}. Give a whole number of users, 0 or more.")
     return int(n_users)
 
 
-def _generator(rng: object) -> np.random.Generator:
+def generator(rng: object) -> np.random.Generator:
+    """Return a generator, from its seed too."""
     if isinstance(rng, np.random.Generator):
         return rng
     if isinstance(rng, bool) or not isinstance(rng, Integral) or rng < 0:

@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.errors import ParameterError, UnknownPropertyError
+from journeykit.errors import EmptyInputError, ParameterError, UnknownPropertyError
 from journeykit.events.quality import Quality
 from journeykit.events.quality import quality as quality_of
 from journeykit.events.report import check
 from journeykit.events.session_comparison import SessionComparison, compare_sessions
+from journeykit.events.stitching import stitch_report
+from journeykit.identity import Identity
+from journeykit.identity.stitch import Unmapped
 from journeykit.journeys.journeys import Journeys
 from journeykit.ordering.order import OrderedEvents, order_events
 from journeykit.ordering.user_ids import UserIds
@@ -27,6 +30,7 @@ from journeykit.ragged.array import Provenance
 from journeykit.sessions import SessionRule, cut
 from journeykit.sources.canonical import InvalidCounts
 from journeykit.support.durations import Duration
+from journeykit.support.precision import known_to_the_day
 
 Int64s = npt.NDArray[np.int64]
 COLUMNS = ("time", "event", "order")
@@ -59,6 +63,8 @@ class Events:
         The span of observation. D1.6.
     notes : tuple of str
         What the reader of an export met on the way, such as a column that only some files have.
+    rows_moved, rows_unmapped : int
+        Rows that `stitch` gave to another user, and rows of unknown ids that it left out.
     """
 
     users: UserIds
@@ -72,6 +78,10 @@ class Events:
     observed_until: datetime
     read_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     notes: tuple[str, ...] = ()
+    rows_moved: int = 0
+    rows_unmapped: int = 0
+
+    stitch_report = stitch_report
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -250,6 +260,55 @@ class Events:
             if name not in known:
                 raise UnknownPropertyError(name, known)
 
+    def stitch(self, identity: Identity, *, unmapped: Unmapped = "own") -> Events:
+        """Give every event to the user that its id belongs to.
+
+        Parameters
+        ----------
+        identity : Identity
+            Which ids are one user.
+        unmapped : {"own", "drop"}
+            What becomes of events of ids that the identity does not know: each such id is a user, or they are left out.
+
+        Returns
+        -------
+        Events
+            The same rows in the same order, their users as texts; a note of the journeys says how many changed hands.
+
+        Raises
+        ------
+        ParameterError
+            If `identity` is none, or `unmapped` no choice.
+        EmptyInputError
+            If no event is left.
+
+        Notes
+        -----
+        Users are cut and ordered by who they are then. About 0.2 s per million events. D1.8.
+
+        Examples
+        --------
+        >>> import journeykit as jk
+        >>> log = pl.DataFrame({"id": ["c1", "ann"], "time": [0, 9], "event": ["see", "buy"]})
+        >>> identity = jk.Identity.of(pl.DataFrame({"cookie": ["c1"], "login": ["ann"]}), ["cookie", "login"])
+        >>> events = jk.read_events(log, user="id", time="time", event="event", unit="s")
+        >>> events.stitch(identity).frame["user"].to_list()
+        ['ann', 'ann']
+        """
+        found = check_identity(identity).stitch(unmapped)(self.users.series(), self.columns["time"])
+        users, columns = found.users, self.columns
+        if found.known is not None:
+            users, columns = users.filter(found.known), columns.filter(found.known)
+        if not columns.height:
+            raise EmptyInputError.unmapped()
+        return replace(
+            self,
+            users=UserIds.of(users),
+            columns=columns,
+            rows_moved=self.rows_moved + found.moved,
+            rows_unmapped=self.rows_unmapped + self.columns.height - columns.height,
+        )
+
     def _ordered(self) -> OrderedEvents:
         frame = self.columns
         ties = None
@@ -268,6 +327,15 @@ class Events:
 
     def _head(self) -> pl.DataFrame:
         return self.columns.head(5).insert_column(0, self.users.series(5))
+
+
+def check_identity(identity: Identity) -> Identity:
+    """Refuse what is no identity."""
+    if not isinstance(identity, Identity):
+        raise ParameterError(
+            f"stitch needs an Identity, not {identity!r}. Make one with jk.Identity.of(rows, ids=[...])."
+        )
+    return identity
 
 
 def session_rule(timeout: Duration | SessionRule | None, options: Mapping[str, Any]) -> SessionRule:
@@ -352,7 +420,7 @@ def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Jour
         codes, times, rows = codes[found.order], times[found.order], rows[found.order]
         time_order = np.empty(found.order.size, np.int64)
         time_order[found.order] = np.arange(found.order.size)
-    outside = 0
+    outside, to_the_day = 0, known_to_the_day(events.columns)
     if found.inside is not None:
         outside = int(np.diff(found.session_offsets)[~found.inside].sum())
     return Journeys(
@@ -383,6 +451,9 @@ def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Jour
                 rows_dropped=events.counts.dropped,
                 rows_left_out=events.counts.rows_left_out,
                 duplicates_dropped=events.duplicates_dropped,
+                rows_moved=events.rows_moved,
+                rows_unmapped=events.rows_unmapped,
+                day_events=0 if to_the_day is None else int(to_the_day.sum()),
             )
         ),
     )
@@ -399,6 +470,9 @@ def log_provenance(found: Provenance) -> Provenance:
         f"{found.rows_dropped:,} rows without a valid user, time or event were dropped": found.rows_dropped,
         f"{found.rows_left_out:,} rows were left out on purpose: events.quality says why": found.rows_left_out,
         f"{found.duplicates_dropped:,} duplicate rows were dropped": found.duplicates_dropped,
+        f"{found.rows_moved:,} events became another user's when ids were joined": found.rows_moved,
+        f"{found.rows_unmapped:,} events of ids that the identity does not know were left out": found.rows_unmapped,
+        f"{found.day_events:,} events are known to the day only: their times of day are made up": found.day_events,
         f"{found.tied_pairs_distinct:,} pairs of different events share user and time: "
         f"their order is that of the log": found.tied_pairs_distinct,
         f"{found.events_outside:,} events lie outside any session": found.events_outside,

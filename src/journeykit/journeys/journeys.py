@@ -11,6 +11,7 @@ import polars as pl
 
 from journeykit import store
 from journeykit.cells import By, make_cells
+from journeykit.channels.assigning import assign_channels
 from journeykit.engines import Engine, InMemory, ask, check_questions, counted
 from journeykit.errors import SHOWN_NAMES
 from journeykit.journeys import cleaning, selection
@@ -43,6 +44,7 @@ class Journeys(Ragged):
     frame = cached_property(views.frame)
     to_arrow = views.to_arrow
     to_duckdb = to_duckdb
+    assign_channels = assign_channels
     clean = cleaning.clean
     filter = selection.select
     head = selection.head

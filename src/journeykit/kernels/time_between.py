@@ -14,11 +14,11 @@ def occurs(codes, masks, i, first, bit, by_run):
 
 
 @kernel
-def list_waits(starts, ends, times, codes, masks, stops, rule, paths, origins, waits, closed):
+def list_waits(starts, ends, times, codes, masks, stops, rule, paths, origins, goals, waits, closed):
     """List the waits from starts (bit 0 of a mask) to the next end (bit 1) strictly after; return how many.
 
     `rule` = (by runs, every start or only a path's first, longest wait). A wait without an end in time is not closed:
-    it lasts until `stops` of its path, or as long as the longest.
+    it lasts until `stops` of its path, or as long as the longest. `goals` holds where the next end is, or -1.
     """
     by_run, every, within = rule
     n = 0
@@ -34,6 +34,7 @@ def list_waits(starts, ends, times, codes, masks, stops, rule, paths, origins, w
             ended = goal < end and times[goal] - times[i] <= within
             wait = times[goal] - times[i] if ended else min(stops[path] - times[i], within)
             paths[n], origins[n], waits[n], closed[n] = path, i, wait, ended
+            goals[n] = goal if goal < end else -1
             n += 1
             if not every:
                 break

@@ -50,6 +50,10 @@ class Provenance:
         Rows of the log that were left out because they are invalid, or equal an earlier one.
     rows_left_out : int
         Rows that the reader of an export left out on purpose, such as the pings of pages.
+    rows_moved, rows_unmapped : int
+        Rows that became another user's by their identity, and rows of unknown ids that were left out. D1.8.
+    day_events : int
+        Events whose time is known to the day only.
     notes : tuple of str
         What a reader of any answer should know of the log.
     verbs : tuple of str
@@ -63,6 +67,9 @@ class Provenance:
     rows_dropped: int = 0
     duplicates_dropped: int = 0
     rows_left_out: int = 0
+    rows_moved: int = 0
+    rows_unmapped: int = 0
+    day_events: int = 0
     notes: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ()
 

@@ -21,6 +21,7 @@ from journeykit.cells import By
 from journeykit.engines import Spark, ask, check_questions
 from journeykit.engines.counting import Count, Counted
 from journeykit.engines.spark import Packet, joined_pieces, packets_of, pieces
+from journeykit.errors import EmptyInputError
 from journeykit.events.events import Events
 from journeykit.events.reading import roles_of, span
 from journeykit.journeys.journeys import context_of
@@ -32,7 +33,7 @@ from journeykit.sessions import SessionRule, check_nulls
 from journeykit.sharding.bucket_files import Chunk, chunks_of
 from journeykit.sharding.partition import FIRST, About, rows_apart
 from journeykit.sharding.sharded import Made, check_plan, events_of, joined, shard_numbers
-from journeykit.sharding.whole import Verb, said
+from journeykit.sharding.whole import Stitching, Verb, divided, said
 from journeykit.sources.canonical import Roles, Validity, canonicalise
 from journeykit.store.shard_files import ShardFile, save
 
@@ -102,11 +103,11 @@ def _made(
     kept: ExitStack,
 ) -> tuple[_Shards, Context]:
     """Cut and order the log; its shards stay on the cluster until the end of `kept`."""
-    (_, reading), (_, cutting), *verbs = steps
-    rule: SessionRule = cutting["timeout"]
+    reading, stitches, rule, verbs = divided(steps)
     tz, duplicates = reading.get("tz") or "UTC", reading.get("duplicates", "keep")
+    stitching = Stitching(stitches)
     with ExitStack() as cut:
-        packets, about, places = _cut(source, reading, rule, engine, cut)
+        packets, about, places = _cut(source, reading, rule, engine, stitching, cut)
         of = max(places) + 1
         ordering = Ordering(about, duplicates, tz, rule, tuple(verbs), asked, of)
         shards = engine.map(engine.scattered(engine.only(packets, ROWS), places, of), ordering)
@@ -145,7 +146,12 @@ class _Shards:
 
 
 def _cut(
-    source: Any, reading: Mapping[str, Any], rule: SessionRule, engine: Spark, kept: ExitStack
+    source: Any,
+    reading: Mapping[str, Any],
+    rule: SessionRule,
+    engine: Spark,
+    stitching: Stitching,
+    kept: ExitStack,
 ) -> tuple[Any, About, list[int]]:
     """Pack the rows of the log by bucket of users; return also what is known of it, and the shard of every bucket."""
     given = dict(reading)
@@ -155,11 +161,11 @@ def _cut(
     roles = roles_of(source, shape, {role: given.pop(role, None) for role in FIRST}, **given)
     frame = engine.log(source, shape, roles.columns)
     log = canonicalise(engine.first_rows(frame, roles.time).lazy(), roles)
-    text = log.plan.collect_schema()["user"] == pl.String
+    text = stitching.any or log.plan.collect_schema()["user"] == pl.String
     n_buckets = GROUPS * -(-engine.most_partitions // GROUPS)
     sized = engine.partitions is None
     roles = replace(roles, time_format=log.time_format)
-    cutting = Cutting(roles, n_buckets, keep=on_invalid == "drop", sized=sized)
+    cutting = Cutting(roles, n_buckets, stitching, keep=on_invalid == "drop", sized=sized)
     packets = kept.enter_context(engine.kept(engine.map(frame, cutting)))
     sent = engine.collected(engine.only(packets, FOUND), cutting)
     found = Found(np.zeros(n_buckets if sized else 0, np.int64))
@@ -171,7 +177,10 @@ def _cut(
     first, last = span(pl.Series([found.first, found.last]), *ends)
     check_nulls(rule, found.null_sessions, counts.rows_kept)
     names = pl.Series(vocabulary, dtype=pl.String)
-    about = About(vocabulary, names, counts, first, last, log.time_format, log.local_zone, text)
+    if found.left_out == counts.rows_kept:
+        raise EmptyInputError.unmapped()
+    told = log.time_format, log.local_zone, text, found.moved, found.left_out
+    about = About(vocabulary, names, counts, first, last, *told)
     sizes = found.rows if sized else np.zeros(n_buckets, np.int64)
     numbers = shard_numbers(sizes, engine.partitions, engine.most_partitions, EVENTS_PER_SHARD)
     return packets, about, numbers.tolist()
@@ -191,6 +200,8 @@ class Found:
         The ends of its times.
     null_sessions : int
         Rows without a session.
+    moved, left_out : int
+        Rows that became another user's, and rows of unknown ids.
     """
 
     rows: npt.NDArray[np.int64]
@@ -198,12 +209,16 @@ class Found:
     first: datetime | None = None
     last: datetime | None = None
     null_sessions: int = 0
+    moved: int = 0
+    left_out: int = 0
 
     def add(self, following: Found) -> None:
         """Put this together with what was found in the partition that follows."""
         self.rows = self.rows + following.rows
         self.validity = self.validity + following.validity
         self.note(following.first, following.last, following.null_sessions)
+        self.moved += following.moved
+        self.left_out += following.left_out
 
     def note(self, first: Any, last: Any, null_sessions: int) -> None:
         """Add what was found in some rows."""
@@ -224,6 +239,7 @@ class Cutting:
 
     roles: Roles
     n_buckets: int
+    stitching: Stitching
     keep: bool
     sized: bool
     doing = "cutting the log"
@@ -239,7 +255,12 @@ class Cutting:
             found.note(valid["time"].min(), valid["time"].max(), nulls)
             if valid.is_empty() or (found.validity.invalid and not self.keep):
                 continue
-            for bucket, size, occurring, content in self._packed(valid):
+            stitched, moved, left_out = self.stitching(valid)
+            found.moved, found.left_out = found.moved + moved, found.left_out + left_out
+            if left_out:
+                # The log's vocabulary is that of all its valid rows, as in memory.
+                names.update(valid["event"].cast(pl.String).unique())
+            for bucket, size, occurring, content in self._packed(stitched):
                 yield Packet(bucket, partition, number, ROWS, content)
                 if self.sized:
                     found.rows[bucket] += size

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.engines.progress import Callback, Meter
-from journeykit.errors import JourneykitError
+from journeykit.errors import EmptyInputError, JourneykitError
 from journeykit.events.events import micro
 from journeykit.events.reading import open_log, roles_of, span
 from journeykit.ordering.user_ids import GROUPS, IDENTITY, Piece, Words, encode_part, stable_hashes
 from journeykit.ordering.vocabulary import categories, check_names, occurring
 from journeykit.sessions import SessionRule, check_nulls
 from journeykit.sharding.bucket_files import Bucket, Chunk
+from journeykit.sharding.whole import Stitching
 from journeykit.sources import blaming, collect_source, source_format, source_parts
 from journeykit.sources.canonical import CanonicalLog, InvalidCounts, Validity
 from journeykit.sources.collecting import engine_errors
@@ -56,6 +57,8 @@ class About:
         How times were read.
     text : bool
         Whether user ids are texts.
+    rows_moved, rows_unmapped : int
+        Rows that became another user's, and rows of unknown ids that were left out. D1.8.
     """
 
     vocabulary: list[str]
@@ -66,6 +69,8 @@ class About:
     time_format: str | None
     local_zone: str | None
     text: bool
+    rows_moved: int = 0
+    rows_unmapped: int = 0
 
     @property
     def first_microsecond(self) -> int:
@@ -87,6 +92,8 @@ class _Seen:
     first: datetime | None = None
     last: datetime | None = None
     null_sessions: int = 0
+    moved: int = 0
+    left_out: int = 0
 
     @classmethod
     def of(cls, rows: pl.DataFrame, validity: Validity) -> _Seen:
@@ -106,6 +113,8 @@ class _Seen:
         ]
         self.first, self.last = (min(times), max(times)) if times else (None, None)
         self.null_sessions += following.null_sessions
+        self.moved += following.moved
+        self.left_out += following.left_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +134,7 @@ def cut_log(
     n_buckets: int,
     memory: int,
     progress: Callback | None,
+    stitching: Stitching,
 ) -> tuple[list[Bucket], About]:
     """Read a log once, and write its valid rows to buckets of users.
 
@@ -142,6 +152,8 @@ def cut_log(
         Bytes that may be used.
     progress : callable, optional
         Who is told how far it is.
+    stitching : Stitching
+        What gives rows other users.
 
     Returns
     -------
@@ -173,7 +185,8 @@ def cut_log(
     buckets = [Bucket(folder / f"bucket-{number}") for number in range(n_buckets)]
     meter = Meter(progress, "cutting the log", _rows(source, shape, log))
     seen, waiting = _Seen(Validity(), np.zeros(0, np.bool_)), 0
-    for part in _cut(_readers(log, source, shape, roles.columns), n_buckets, keep=on_invalid == "drop"):
+    readers = _readers(log, source, shape, roles.columns)
+    for part in _cut(readers, n_buckets, stitching, keep=on_invalid == "drop"):
         seen.add(part.seen)
         meter.add(part.seen.validity.rows)
         for number, chunk in part.chunks:
@@ -190,8 +203,11 @@ def cut_log(
     check_names(vocabulary)
     first, last = span(pl.Series([seen.first, seen.last]), *ends)
     check_nulls(rule, seen.null_sessions, counts.rows_kept)
-    text = schema["user"] == pl.String
-    return buckets, About(vocabulary, names, counts, first, last, log.time_format, log.local_zone, text)
+    if seen.left_out == counts.rows_kept:
+        raise EmptyInputError.unmapped()
+    text = stitching.any or schema["user"] == pl.String
+    told = log.time_format, log.local_zone, text, seen.moved, seen.left_out
+    return buckets, About(vocabulary, names, counts, first, last, *told)
 
 
 def _flush(buckets: Sequence[Bucket]) -> int:
@@ -220,7 +236,7 @@ def _readers(log: CanonicalLog, source: Any, shape: str | None, columns: list[st
             first += batch.height
 
 
-def _cut(readers: Iterator[Reader], n_buckets: int, *, keep: bool) -> Iterator[_Part]:
+def _cut(readers: Iterator[Reader], n_buckets: int, stitching: Stitching, *, keep: bool) -> Iterator[_Part]:
     """Read and cut parts on all cores; they come in the order of the log."""
 
     def work(reader: Reader) -> _Part:
@@ -230,6 +246,7 @@ def _cut(readers: Iterator[Reader], n_buckets: int, *, keep: bool) -> Iterator[_
         seen = _Seen.of(rows, validity)
         if not rows.height or (validity.invalid and not keep):
             return _Part(seen, [], [])
+        rows, seen.moved, seen.left_out = stitching(rows)
         return _Part(seen, *rows_apart(rows, n_buckets))
 
     with ThreadPoolExecutor(cores()) as pool:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.cells import By, joined_labels, segments_of
+from journeykit.channels.assigning import MADE as CHANNEL_PROPERTIES
 from journeykit.engines import OnDisk, ask, check_questions
 from journeykit.engines.workspace import writing
 from journeykit.errors import ParameterError, UnknownPropertyError, WorkspaceError
@@ -25,7 +26,16 @@ from journeykit.ragged.array import Int64s, Provenance
 from journeykit.sessions import SessionRule
 from journeykit.sharding.bucket_files import Bucket, read_rows
 from journeykit.sharding.partition import About, cut_log
-from journeykit.sharding.whole import Facts, Verb, Whole, labels_of, said, whole_of
+from journeykit.sharding.whole import (
+    Facts,
+    Stitching,
+    Verb,
+    Whole,
+    divided,
+    labels_of,
+    said,
+    whole_of,
+)
 from journeykit.sources.canonical import drop_duplicates
 from journeykit.sources.parquet import first_line
 from journeykit.stages.conditions import looks_at_one_event
@@ -218,12 +228,13 @@ def _sharded(
     source: Any, steps: Sequence[Verb], engine: OnDisk, by: By, every: str | None, folder: Path
 ) -> tuple[ShardedJourneys, pl.DataFrame]:
     """Run a plan into shards on disk; return their labels too."""
-    (_, reading), (_, cutting), *verbs = steps
-    rule: SessionRule = cutting["timeout"]
+    reading, stitches, rule, verbs = divided(steps)
     wanted = None if engine.shards == "auto" else int(engine.shards)
     n_buckets = GROUPS * -(-(wanted or GROUPS) // GROUPS)
-    buckets, about = cut_log(source, reading, rule, folder, n_buckets, engine.memory_bytes, engine.progress)
     tz, duplicates = reading.get("tz") or "UTC", reading.get("duplicates", "keep")
+    stitching = Stitching(stitches)
+    about_log = (rule, folder, n_buckets, engine.memory_bytes, engine.progress, stitching)
+    buckets, about = cut_log(source, reading, *about_log)
     making = _Making(about, duplicates, tz, rule, tuple(verbs), (by, every), folder)
     made = list(engine.map("ordering", making, _tasks(buckets, wanted, _most_events(reading, engine))))
     whole, labels = joined(made, about, tz, verbs)
@@ -255,7 +266,12 @@ def joined(made: Sequence[Made], about: About, tz: str, verbs: Sequence[Verb]) -
         about.last_microsecond,
         first.kept,
         first.stage_names,
-        provenance=Provenance(rows_dropped=about.counts.dropped, rows_left_out=about.counts.rows_left_out),
+        provenance=Provenance(
+            rows_dropped=about.counts.dropped,
+            rows_left_out=about.counts.rows_left_out,
+            rows_moved=about.rows_moved,
+            rows_unmapped=about.rows_unmapped,
+        ),
     )
     full = [each for each in made if each.file.n_events] or made[:1]
     return whole_of(log, [each.facts for each in made], verbs), joined_labels([each.labels for each in full])
@@ -269,12 +285,19 @@ def _most_events(reading: Mapping[str, Any], engine: OnDisk) -> int:
 
 def check_plan(steps: Sequence[Verb], by: By, every: str | None) -> None:
     """Refuse what cannot be measured in shards, before anything is read."""
-    reading = steps[0][1]
+    reading, stitches, _, verbs = divided(steps)
+    if stitches and reading.get("duplicates") == "drop":
+        raise ParameterError(
+            'duplicates="drop" and stitch go together in memory only: equal rows are told by the id that they came '
+            "with, and shards are cut by user. Drop duplicates where the log is made, or collect the plan."
+        )
     kept = [role for role in ("session", "value") if reading.get(role) is not None]
     kept += [*reading.get("keep", ())]
-    for verb, arguments in steps[1:]:
+    for verb, arguments in verbs:
         if verb == "clean" and arguments["cleaning"].collapse_repeats:
             kept.append(RUN_LENGTH)
+        if verb == "assign_channels":
+            kept.extend(CHANNEL_PROPERTIES)
         if verb == "mark":
             kept.append(arguments["name"])
         if verb == "filter" and arguments.get("where") is not None:

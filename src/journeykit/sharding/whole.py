@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,14 +13,70 @@ import polars as pl
 from journeykit.cells import By, make_cells
 from journeykit.errors import UnknownUserError
 from journeykit.events.events import log_provenance
+from journeykit.identity import Stitch
 from journeykit.journeys.journeys import Journeys, staged, unmapped_noted
 from journeykit.journeys.selection import Selection, absent_users, code_flags, noted, spanned, unknown_users
 from journeykit.ragged.array import Int64s, Provenance
+from journeykit.sessions import SessionRule
 from journeykit.support.unknown_names import refuse_unknown
 
 SHOWN_IDS = 1_000
 """Per shard, of which the closest to an unknown one are named."""
 Verb = tuple[str, Mapping[str, Any]]
+
+
+class Steps(NamedTuple):
+    """The verbs of a plan by what they are said to.
+
+    Attributes
+    ----------
+    reading : mapping of str to object
+        The arguments of ``read_events``.
+    stitches : list of Stitch
+        What gives the rows other users, in order.
+    rule : SessionRule
+        How users are cut into sessions.
+    verbs : list of (str, mapping)
+        What is said to journeys.
+    """
+
+    reading: Mapping[str, Any]
+    stitches: list[Stitch]
+    rule: SessionRule
+    verbs: list[Verb]
+
+
+def divided(steps: Sequence[Verb]) -> Steps:
+    """Tell the verbs of a plan apart."""
+    cut = [verb for verb, _ in steps].index("sessionize")
+    stitches = [given["identity"].stitch(given.get("unmapped", "own")) for _, given in steps[1:cut]]
+    return Steps(steps[0][1], stitches, steps[cut][1]["timeout"], [*steps[cut + 1 :]])
+
+
+@dataclass(frozen=True)
+class Stitching:
+    """Gives rows other users, part by part, and counts.
+
+    Attributes
+    ----------
+    stitches : sequence of Stitch
+        In their order.
+    """
+
+    stitches: Sequence[Stitch]
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to do; then users are texts."""
+        return bool(self.stitches)
+
+    def __call__(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
+        """Return the rows that are left, how many have another user, how many were left out."""
+        moved, before = 0, rows.height
+        for stitch in self.stitches:
+            rows, changed = stitch.rows(rows)
+            moved += changed
+        return rows, moved, before - rows.height
 
 
 @dataclass(frozen=True)
@@ -153,7 +209,8 @@ def whole_of(log: Whole, facts: Sequence[Sequence[Facts]], verbs: Sequence[Verb]
         If no shard has a user that a filter names.
     """
     first, *rest = (_sum(each) for each in zip(*facts, strict=True))
-    rows = {name: getattr(log.provenance, name) for name in ("rows_dropped", "rows_left_out")}
+    names = ("rows_dropped", "rows_left_out", "rows_moved", "rows_unmapped")
+    rows = {name: getattr(log.provenance, name) for name in names}
     whole = _with(log, first, log_provenance(replace(first.provenance, **rows)))
     for (verb, arguments), found in zip(verbs, rest, strict=True):
         whole = _after(whole, found, verb, arguments)

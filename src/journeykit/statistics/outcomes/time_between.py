@@ -20,6 +20,7 @@ from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.goals import longest
 from journeykit.statistics.outcomes.time_between_answer import TimeBetweenAnswer, time_between_answer
 from journeykit.support.durations import Duration
+from journeykit.support.precision import known_to_the_day
 from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
@@ -73,6 +74,9 @@ class TimeBetween(Statistic[TimeBetweenAnswer]):
         When half of all have got there, those who are censored taken into account: Kaplan-Meier (D14.1); infinite
         where it is not reached.
 
+    Starts are left out, and counted in a note, if they or the next end are known to the day only (`combine`): their
+    time of day is made up.
+
     `TimeBetweenAnswer` has the whole distribution. One pass, O(n); 25 bytes per start of those counted.
 
     Examples
@@ -124,7 +128,7 @@ class TimeBetween(Statistic[TimeBetweenAnswer]):
         paths = shard.paths(self.unit)
         symbols = symbols_of(shard, self.matches, self.of, self.unit)
         most = paths.n_paths if self.pairing == "first" else int(paths.lengths.sum())
-        path, origin, wait = (np.empty(most, np.int64) for _ in range(3))
+        path, origin, goal, wait = (np.empty(most, np.int64) for _ in range(4))
         closed = np.empty(most, np.uint8)
         stops = np.full(paths.n_paths, shard.observed_until)
         if self.unit == "session":
@@ -132,21 +136,44 @@ class TimeBetween(Statistic[TimeBetweenAnswer]):
         rule = (self.of == "stage", self.pairing == "each", longest(self.within, "within"))
         n = list_waits(
             paths.starts, paths.ends, paths.times, symbols.codes, symbols.masks.astype(np.uint8), stops, rule,
-            path, origin, wait, closed,
+            path, origin, goal, wait, closed,
         )  # fmt: skip
-        path = path[:n]
+        path, timed = path[:n], _timed(shard, self.unit, origin[:n], goal[:n])
         cell = cells.at(cells.segments(paths, self.unit)[path], paths.times[origin[:n]])
         owners = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))
         listed = pl.DataFrame({CELL: cell.astype(np.int32), "closed": closed[:n], "wait": wait[:n]})
-        users = pl.DataFrame({CELL: cell.astype(np.int32), "user": owners[path]})
+        listed = listed.filter(timed)
+        users = pl.DataFrame({CELL: cell.astype(np.int32), "user": owners[path], "timed": timed})
         return {
             "waits": listed.group_by(CELL, "closed", "wait").agg(pl.len().cast(pl.Int64).alias("count")),
-            UNITS_TABLE: users.group_by(CELL).agg(pl.col("user").n_unique().cast(pl.Int64).alias("users")),
+            UNITS_TABLE: users.group_by(CELL).agg(
+                pl.col("user").filter("timed").n_unique().cast(pl.Int64).alias("users"),
+                pl.col("timed").not_().sum().cast(pl.Int64).alias("untimed"),
+            ),
         }
 
     def answer(self, tables: Tables, context: Context) -> TimeBetweenAnswer:
         """Turn counts per wait into shares, means, percentiles and the survival median."""
         notes = [] if self.within else ["No window: an end at any later time counts."]
-        return time_between_answer(
-            self, tables, replace(context, notes=(*context.notes, *notes)), Grouped(tables[UNITS_TABLE], ())
-        )
+        units = Grouped(tables[UNITS_TABLE], ())
+        untimed = int(units.totals["untimed"].sum())
+        if untimed:
+            notes.append(
+                f"{untimed:,} starts are left out: they or the end after them are known to the day only."
+            )
+        return time_between_answer(self, tables, replace(context, notes=(*context.notes, *notes)), units)
+
+
+def _timed(shard: Journeys, unit: Unit, origin: Int64s, goal: Int64s) -> npt.NDArray[np.bool_]:
+    """Mark waits between events whose time of day is known; without an end, those whose start has one."""
+    timed = np.ones(origin.size, np.bool_)
+    marks = known_to_the_day(shard.source)
+    if marks is None:
+        return timed
+    to_the_day = marks[shard.rows]
+    if unit == "user" and shard.time_order is not None:
+        to_the_day = to_the_day[shard.time_order]
+    timed[to_the_day[origin]] = False
+    ended = goal >= 0
+    timed[ended] &= ~to_the_day[goal[ended]]
+    return timed

@@ -1,0 +1,61 @@
+"""Channel rules as TOML: nothing in it is evaluated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from journeykit.channels.rules import ChannelRule, ChannelRules, settings
+from journeykit.errors import ParameterError, suggestion
+
+RULE_KEYS = ("name", "when")
+
+
+def written(rules: ChannelRules) -> str:
+    """Return rules as TOML that `read` gives back."""
+    lines = [f"{name} = {_value(value)}" for name, value in settings(rules).items()]
+    if rules.lists:
+        lines += [
+            "",
+            "[lists]",
+            *(f"{_key(name)} = {_value(list(sites))}" for name, sites in rules.lists.items()),
+        ]
+    for rule in rules.rules:
+        lines += ["", "[[rules]]", f"name = {_value(rule.name)}", "when = ["]
+        for alternative in rule.alternatives:
+            tests = ", ".join(f"{key} = {_value(value)}" for key, value in alternative.items())
+            lines.append(f"    {{ {tests} }},")
+        lines.append("]")
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def read(document: Mapping[str, Any]) -> ChannelRules:
+    """Make rules of what TOML says; refuse keys that they do not have."""
+    known = [each.name for each in fields(ChannelRules)]
+    for key in document:
+        if key not in known:
+            raise ParameterError(f"channel rules have no {key!r}. {suggestion(key, known)}")
+    given = dict(document)
+    found = []
+    for rule in given.pop("rules", []):
+        if not isinstance(rule, Mapping) or set(rule) != set(RULE_KEYS):
+            raise ParameterError(f"a rule of channels has 'name' and 'when', and this one is {rule!r}.")
+        found.append(ChannelRule(rule["name"], rule["when"]))
+    absent = {name: value or None for name, value in given.items() if value == ""}
+    return ChannelRules(found, **{**given, **absent})
+
+
+def _value(value: Any) -> str:
+    """Write a text, a truth or a list; None, which TOML does not have, as an empty text."""
+    if value is None:
+        return '""'
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    # A basic string of TOML is one of JSON, but for the character DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
