@@ -67,14 +67,14 @@ class PainPoints(Statistic[PainPointsAnswer]):
 
     with w_f the share of its visits of class f, a_f their exit rate, and a_clean that of visits without friction (a_i
     if there are none). The sum is exact. Parts, and the whole, may be negative: better than elsewhere. ``regained`` is
-    the exact what-if, the exit rate set to its level and the other moves scaled up (D10.3), for the 200 touchpoints of
+    the exact what-if, the exit rate set to its level and the other moves scaled up (D10.3), for the 100 touchpoints of
     the largest excess. Visits after which a path may still go on count in no rate. Where nobody converts after a
     touchpoint, or nobody stays, c_i is P(convert) of its peers (``from_peers``). The stage of a touchpoint is where
     most of its visits are. Intervals by the delete-a-group jackknife (D12.3), stages held fixed.
 
     These are associations: who meets an error may be in trouble for other reasons. See :doc:`/explanation/pain-points`.
 
-    Five passes, O(n); one sparse factorisation, and at most 200 solves, per jackknife group and segment.
+    Five passes, O(n); two sparse factorisations and at most 100 solves, per jackknife group and segment.
 
     References
     ----------

@@ -22,7 +22,7 @@ from journeykit.statistics.friction.flags import CLASSES
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 CLEAN_CLASS = len(CLASSES) - 1
-WHAT_IFS = 200
+WHAT_IFS = 100
 ENDLESS = 1e-12
 """Closer to 1 than this, paths would come back forever."""
 
