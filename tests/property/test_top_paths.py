@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import journeykit as jk
+from journeykit.statistics.paths.stretches import Stretches
+from journeykit.statistics.paths.table import HASHED
 from tests import oracle
 from tests.logs import MINUTE, logs
 from tests.measuring import assert_close, journeys_of, many_users, paths_of, table
@@ -272,15 +274,13 @@ def test_colliding_keys_are_told_apart(monkeypatch, n):
     journeys = journeys_of(rows)
     statistic = jk.TopPaths(n, quantiles=(0.5,))
     wanted = journeys.measure(statistic)
-    from journeykit.statistics.paths import top_paths
+    made = Stretches._frame
 
-    made = top_paths._Stretches._frame
+    def collided(self, counted):
+        keys = np.where(counted.keys >= HASHED, np.uint64(HASHED), counted.keys)
+        return made(self, counted._replace(keys=keys))
 
-    def collided(self, keys, *others):
-        keys = np.where(keys & top_paths.HASHED, top_paths.HASHED, keys)
-        return made(self, keys, *others)
-
-    monkeypatch.setattr(top_paths._Stretches, "_frame", collided)
+    monkeypatch.setattr(Stretches, "_frame", collided)
     # The second pass looks keys up by their hash, which stays what it is: only the first can be made to collide.
     found = journeys.measure(jk.TopPaths(n))
     assert found.frame.equals(wanted.frame.select(found.frame.columns))

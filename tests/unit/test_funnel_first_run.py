@@ -73,3 +73,19 @@ def test_ties_after_a_complete_run_change_nothing_and_others_are_told():
     answer = journeys.measure(jk.Funnel(["a", "b"], within="3s"))
     assert answer.frame["reached"].to_list() == [2, 1]
     assert answer.tie_sensitive == 1
+
+
+def test_a_name_that_comes_back_in_a_tick_makes_no_second_step():
+    """It is dropped before anything is counted, though nothing ties."""
+    events = [(100, "a"), (200, "a")]
+    assert counted(events, steps=("a", "a"), until=9 * S)[0] == [1, 1]
+    assert counted(events, steps=("a", "a"), resolution="1s", until=9 * S)[0] == [1, 0]
+
+
+def test_the_best_of_later_runs_is_the_earliest_and_matures_by_itself():
+    """The first run makes one step; one that has passed makes two, an open one three."""
+    events = [(0, "a"), (4 * S, "a"), (6 * S, "b"), (9 * S, "a"), (10 * S, "b"), (11 * S, "c")]
+    steps = ("a", "b", "c")
+    assert counted(events, steps=steps, until=11 * S) == ([1, 1, 1], 0, 1, 0)
+    assert counted(events, steps=steps, until=12 * S) == ([1, 1, 1], 0, 1, 1)
+    assert counted(events[:-1], steps=steps, until=11 * S) == ([1, 1, 0], 0, 1, 0)

@@ -10,6 +10,7 @@ import pytest
 
 import journeykit as jk
 from journeykit.errors import ParameterError, UnknownNameError
+from journeykit.kernels import path_parts
 from journeykit.kernels import paths as kernels
 from journeykit.kernels.ends import mark_ends
 from journeykit.statistics.paths.table import unpacked
@@ -105,6 +106,47 @@ def test_one_stretch_in_many_cells():
     assert rows == list(range(7))
 
 
+def test_paths_are_counted_by_key_cell_and_what_a_hash_hides():
+    """Random short paths whose hashes clash with each other, empty ones among them, against a dictionary."""
+    rng, n, size = np.random.default_rng(5), 400, 1200
+    codes, times = rng.integers(0, 2, size).astype(np.uint8), rng.integers(0, 1 << 40, size).cumsum()
+    firsts = rng.integers(0, size - 3, n)
+    lasts = firsts + rng.integers(0, 4, n)
+    user_paths = np.concatenate([[0], np.sort(rng.integers(0, n + 1, 60)), [n]])
+    cells, won = rng.integers(0, 3, n).astype(np.int32), rng.random(n) < 0.5
+    keys = rng.choice(np.array([7, 8, int(kernels.HASHED) | 7, int(kernels.HASHED) | 8], np.uint64), n)
+    bounds, parted = np.empty(65, np.int64), np.empty((n, 4), np.int64)
+    path_parts.part_paths(user_paths, (firsts, lasts), times, cells, keys, bounds, parted)
+    assert bounds[-1] == np.count_nonzero(lasts > firsts) < n
+    found = tuple(np.empty(n, kind) for kind in (np.uint64, np.int32, np.int64, np.int32, np.int32))
+    sums = tuple(np.zeros(n, np.int64) for _ in range(4))
+    rows = path_parts.count_parted(
+        bounds, parted, (firsts, lasts), codes, won, np.empty(1024, np.int32), found, sums
+    )
+    wanted: dict[tuple[object, ...], list[int]] = {}
+    for user, (begin, end) in enumerate(pairwise(user_paths.tolist())):
+        for path in range(begin, end):
+            first, last = int(firsts[path]), int(lasts[path])
+            if first < last:
+                text = tuple(codes[first:last].tolist()) if keys[path] >= kernels.HASHED else ()
+                wanted.setdefault((int(keys[path]), int(cells[path]), text), []).append(path + n * user)
+    expected = {
+        row: (
+            len(own), len({path // n for path in own}),
+            sum(int(times[lasts[path % n] - 1] - times[firsts[path % n]]) for path in own),
+            sum(bool(won[path % n]) for path in own),
+        )
+        for row, own in wanted.items()
+    }  # fmt: skip
+    counted = {}
+    for row in range(rows):
+        key, cell, start, length = (int(column[row]) for column in found[:4])
+        text = tuple(codes[start : start + length].tolist()) if key >= int(kernels.HASHED) else ()
+        counted[key, cell, text] = tuple(int(column[row]) for column in sums)
+    assert counted == expected
+    assert len(counted) == rows > 50
+
+
 def test_keys_of_all_paths_at_once_are_those_of_each():
     """Lengths on both sides of what a key holds: 20 codes of three bits are packed, 21 are hashed."""
     lengths = np.array([1, 20, 21, 2, 22, 20, 1])
@@ -138,14 +180,14 @@ def test_counts_are_added_by_key_and_cell():
     given = rng.integers(1, 40, 500).astype(np.uint64), rng.integers(0, 3, 500).astype(np.int32)
     counts, bounds = rng.integers(1, 9, 500), np.zeros(65, np.int64)
     keys, cells, sums, merged = (np.empty(500, kind) for kind in (np.uint64, np.int32, np.int64, np.int32))
-    kernels.part_keys(*given, counts, bounds, keys, cells, sums)
+    path_parts.part_keys(*given, counts, bounds, keys, cells, sums)
     assert bounds[-1] == 500
     wanted: dict[tuple[int, int], list[int]] = {}
     for key, cell, count in zip(*given, counts, strict=True):
         wanted.setdefault((int(key), int(cell)), []).append(int(count))
     found = {}
     for first, last in pairwise(bounds.tolist()):
-        end = kernels.add_keys(first, last, keys, cells, sums, merged, np.empty(1024, np.int32))
+        end = path_parts.add_keys(first, last, keys, cells, sums, merged, np.empty(1024, np.int32))
         for row in range(first, end):
             found[int(keys[row]), int(cells[row])] = (int(sums[row]), int(merged[row]))
     assert found == {pair: (sum(counts), len(counts)) for pair, counts in wanted.items()}

@@ -13,7 +13,6 @@ from journeykit.kernels.compiling import kernel
 MIX = np.uint64(0x9E3779B97F4A7C15)
 HASHED = np.uint64(1 << 63)
 PACKED_BITS = 63
-PART_BITS = 6
 KEY, CELL, COUNT, PATHS, USERS, LAST_PATH, TIME_SUM, FIRST = np.arange(8, dtype=np.uint64)
 
 
@@ -87,28 +86,6 @@ def find_stretch(codes, start, length, key, cell, lengths, places, table):
 
 
 @kernel
-def count_whole_paths(user_paths, room, codes, times, path_cells, keys, won, known, places, table):
-    """Count paths by their keys. `room` is (first, last) per path, already cut by anchors; empty ones do not count.
-
-    `known` = (lengths, converted) per row; `won` marks the paths with a goal, or is empty.
-    """
-    firsts, lasts = room
-    lengths, converted = known
-    for user in range(user_paths.size - 1):
-        for path in range(np.uint64(user_paths[user]), np.uint64(user_paths[user + 1])):
-            start, length = firsts[path], lasts[path] - firsts[path]
-            if length == 0:
-                continue
-            row = find_stretch(codes, start, length, keys[path], path_cells[path], lengths, places, table)
-            table[row, COUNT] += 1
-            table[row, USERS] += table[row, LAST_PATH] <= user_paths[user]
-            table[row, LAST_PATH] = np.int64(path) + 1
-            table[row, TIME_SUM] += times[np.uint64(start + length - 1)] - times[np.uint64(start)]
-            if won.size > 0:
-                converted[row] += won[path]
-
-
-@kernel
 def next_window(codes, start, size, bits, key):
     """Return the key of a window from that of the window before it."""
     if size * bits >= PACKED_BITS:
@@ -119,7 +96,11 @@ def next_window(codes, start, size, bits, key):
 
 @kernel
 def count_windows(user_paths, room, codes, times, path_cells, rule, won, known, places, table):
-    """Count the windows of every path as above; `rule` = (events of a window, bits per code)."""
+    """Count the windows of every path; `rule` = (events of a window, bits per code).
+
+    `room` is (first, last) per path, already cut by anchors. `known` = (lengths, converted) per row; `won` marks the
+    paths with a goal, or is empty.
+    """
     size, bits = rule
     firsts, lasts = room
     lengths, converted = known
@@ -140,51 +121,6 @@ def count_windows(user_paths, room, codes, times, path_cells, rule, won, known, 
                 table[row, TIME_SUM] += times[start + size - 1] - times[start]
                 if won.size > 0:
                     converted[row] += new & won[path]
-
-
-@kernel
-def part_keys(keys, cells, counts, bounds, found, found_cells, sums):
-    """Sort rows into parts by the top bits of their mixed key; `bounds` gets where each part begins, and the end."""
-    shift = np.uint64(64 - PART_BITS)
-    bounds[:] = 0
-    for i in range(np.uint64(keys.size)):
-        bounds[(((keys[i] ^ np.uint64(cells[i])) * MIX) >> shift) + np.uint64(1)] += 1
-    for part in range(1, bounds.size):
-        bounds[part] += bounds[part - 1]
-    places = bounds.copy()
-    for i in range(np.uint64(keys.size)):
-        part = ((keys[i] ^ np.uint64(cells[i])) * MIX) >> shift
-        place = np.uint64(places[part])
-        found[place], found_cells[place], sums[place] = keys[i], cells[i], counts[i]
-        places[part] += 1
-
-
-@kernel
-def add_keys(first, last, keys, cells, sums, merged, places):
-    """Add the counts of equal (key, cell) from `first` to `last`, in place from `first` on; return where they end.
-
-    `merged` counts how many rows were added. `places` is a power of two, more than the rows.
-    """
-    mask = np.uint64(places.size - 1)
-    known = first
-    places[:] = 0
-    for i in range(np.uint64(first), np.uint64(last)):
-        key, cell, count = keys[i], cells[i], sums[i]
-        place = (((key ^ np.uint64(cell)) * MIX) >> np.uint64(32)) & mask
-        while places[place] > 0:
-            row = np.uint64(first + places[place] - 1)
-            if keys[row] == key and cells[row] == cell:
-                break
-            place = (place + np.uint64(1)) & mask
-        if places[place] == 0:
-            row = np.uint64(known)
-            keys[row], cells[row], sums[row], merged[row] = key, cell, 0, 0
-            known += 1
-            places[place] = known - first
-        row = np.uint64(first + places[place] - 1)
-        sums[row] += count
-        merged[row] += 1
-    return known
 
 
 @kernel

@@ -78,16 +78,17 @@ def is_enough(machine: Machine, cells: int) -> bool:
     return not (again or cut) and cells * len(funnel.made) <= MOST_PLACES
 
 
-def first_run_says_all(machine: Machine, runner: Runner) -> bool:
-    """Tell whether a unit counts by its first run, unless events are near to each other or come after its deadline."""
+def is_plain(machine: Machine, runner: Runner) -> bool:
+    """Tell whether a step only has to come later than the one before it, unless events are near to each other."""
     from journeykit.kernels.funnel import GREEDY, LINEAR
 
     funnel, method = machine.funnel, machine.method(runner.overlap)
     plain = method == LINEAR or (method == GREEDY and not runner.overlap)
+    dropped = runner.overlap and machine.tick > 1
     asks = funnel.excluded or funnel.rules.open_entry or any(step.min_gap is not None for step in funnel.made)
     chosen = funnel.rules.pick == "latest" or funnel.entry_between is not None or runner.periods.size
     counted_again = funnel.rules.entry == "all" or not funnel.counts_users_once
-    return plain and not (asks or chosen or counted_again or runner.walk.by_run)
+    return plain and not (asks or chosen or counted_again or dropped or runner.walk.by_run)
 
 
 def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
@@ -100,13 +101,15 @@ def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
     counts = room_for_counts(cells, k, counts_users=rules.entry == ALL or not funnel.counts_users_once)
     most = walk.n_events if rules.entry == ALL or runner.periods.size else paths.n_paths
     times = room_for_times((2 * k - 3) * most if funnel.keeps_times and k > 1 else 0)
-    n, rest = 0, None
-    if first_run_says_all(machine, runner):
-        n, rest = count_first_runs(runner, segments, rules, counts, times)
     whose, which, gaps = times
-    left = (whose[n:], which[n:], gaps[n:])
-    n_left, tied = count_runs(runner, segments, rules, counts, left, rest)
-    n += n_left
+    if not is_plain(machine, runner):
+        n, tied = count_runs(runner, segments, rules, counts, times, None)
+    else:
+        n, rest, tied = count_first_runs(runner, segments, rules, counts, times)
+        if rest.size:
+            left = (whose[n:], which[n:], gaps[n:])
+            n_left, more = count_runs(runner, segments, rules, counts, left, rest)
+            n, tied = n + n_left, np.concatenate([tied, more])
     sums = counts[4].reshape(5, 2, cells, k)
     sums[:, 1, :, 1:2] = sums[:, 0, :, 1:2]
     levels, matured, users, _, _ = counts
@@ -115,21 +118,34 @@ def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
 
 def count_first_runs(
     runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times
-) -> tuple[int, Int64s]:
-    """Count the paths whose first run says all; return how many times were kept, and which paths are left."""
+) -> tuple[int, Int64s, Int64s]:
+    """Count the paths in which ties do not decide.
+
+    Return how many times were kept, which paths are left, and which of the others have ties.
+    """
     from journeykit.kernels.funnel import FIRST
+    from journeykit.kernels.funnel_first import Plain
     from journeykit.kernels.funnel_first import count_first_runs as count
 
     paths, machine = runner.walk.paths, runner.machine
-    wanted, rest = machine.steps(rules.method)[:, 0].copy(), np.empty(paths.n_paths, np.int64)
+    wanted = machine.steps(rules.method)[:, 0].copy()
     wanted[0] = START
-    near = max(machine.grace, machine.tick - 1)
-    rule = (near, machine.tick, machine.window, rules.entry == FIRST, rules.until)
-    n, n_rest = count(
-        (paths.starts, paths.ends), (runner.symbols.codes, paths.times), runner.masks, segments, wanted, rule,
-        counts, times, rest,
+    rest, tied = np.empty(paths.n_paths, np.int64), np.empty(paths.n_paths, np.int64)
+    rule = Plain(
+        near=max(machine.grace, machine.tick - 1),
+        by_position=machine.ties == "input" and machine.tick == 1,
+        tick=machine.tick,
+        window=machine.window,
+        only_first=rules.entry == FIRST,
+        until=rules.until,
+    )
+    longest = int((paths.ends - paths.starts).max(initial=0)) + 1
+    room = (np.empty(longest, np.int64), np.empty(longest, np.int64))
+    n, n_rest, n_tied = count(
+        (paths.starts, paths.ends), (runner.symbols.codes, paths.times, runner.masks), segments, wanted, tuple(rule),
+        counts, times, room, rest, tied,
     )  # fmt: skip
-    return n, rest[:n_rest]
+    return n, rest[:n_rest], tied[:n_tied]
 
 
 def count_runs(

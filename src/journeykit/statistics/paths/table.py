@@ -71,6 +71,11 @@ def bits_per_code(names: int) -> int:
     return max(1, (names - 1).bit_length())
 
 
+def table_places(rows: int) -> int:
+    """Return how many places a hash table of so many rows has: a power of two, at least twice as many."""
+    return 1 << max(4, (2 * rows).bit_length())
+
+
 @dataclass(frozen=True)
 class Shown:
     """What is shown of all that was counted.
@@ -110,17 +115,17 @@ def shown_paths(statistic: TopPaths, counted: pl.DataFrame, context: Context) ->
 
 def _by_key(counted: pl.DataFrame) -> pl.DataFrame:
     """Add up the counts of every key, cell and cut, and count its rows: part by part, each in the cache."""
-    from journeykit.kernels.paths import PART_BITS, add_keys, part_keys
+    from journeykit.kernels.path_parts import PART_BITS, add_keys, part_keys
 
     size, bounds = counted.height, np.zeros((1 << PART_BITS) + 1, np.int64)
     given = (counted[CELL].cast(pl.Int32) * 2 + counted["cut"].cast(pl.Int32)).to_numpy()
     types = (np.uint64, np.int32, np.int64, np.int32)
     keys, cells, sums, merged = (np.empty(size, dtype) for dtype in types)
     part_keys(counted["key"].to_numpy(), given, counted["count"].to_numpy(), bounds, keys, cells, sums)
-    largest = int(np.diff(bounds).max())
+    most = table_places(int(np.diff(bounds).max()))
 
     def add(parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        places = np.empty(1 << max(4, (2 * largest).bit_length()), np.int32)
+        places = np.empty(most, np.int32)
         return [
             (first, int(add_keys(first, last, keys, cells, sums, merged, places))) for first, last in parts
         ]

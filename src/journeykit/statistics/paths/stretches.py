@@ -1,0 +1,250 @@
+"""The stretches of the paths of one shard that a question counts: whole paths, cut ones, windows. D8.5 to D8.7."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from journeykit.journeys.journeys import Journeys
+from journeykit.protocol import CELL, Cells, Tables
+from journeykit.statistics.base import UNITS_TABLE, place_of
+from journeykit.statistics.cleaning import cleaned
+from journeykit.statistics.paths.table import HASHED, bits_per_code, table_places
+from journeykit.statistics.units import count_units
+from journeykit.support.exchange import cut_bytes
+
+if TYPE_CHECKING:
+    from journeykit.statistics.paths.top_paths import TopPaths
+
+Int64s = npt.NDArray[np.int64]
+
+
+class Counted(NamedTuple):
+    """What a shard has of every stretch, cell by cell.
+
+    Attributes
+    ----------
+    keys, cells : numpy.ndarray
+        Which stretch, of which cell.
+    starts, sizes : numpy.ndarray
+        Where one of them is, and how many events it has; of whole paths, only if the key is a hash.
+    counts, paths, users : numpy.ndarray of int64
+        How often it is there, in how many paths, of how many users.
+    took : numpy.ndarray of int64
+        The microseconds of all of them.
+    converted : numpy.ndarray of int64
+        The paths with it that have a goal; empty without goals.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    cells: npt.NDArray[np.integer[Any]]
+    starts: Int64s
+    sizes: npt.NDArray[np.int32]
+    counts: Int64s
+    paths: Int64s
+    users: Int64s
+    took: Int64s
+    converted: Int64s
+
+
+class Stretches:
+    """The stretches of one shard, and the room to count them in."""
+
+    def __init__(self, statistic: TopPaths, shard: Journeys, cells: Cells) -> None:
+        self.statistic = statistic
+        paths = shard.paths(statistic.unit)
+        codes = shard.states(statistic.of, statistic.unit)
+        staged = statistic.of == "stage"
+        self.path_cells = cells.of(paths, statistic.unit)
+        self.bounds = np.array([0, paths.n_users]) if cells.groups is None else cells.groups.bounds
+        if staged or statistic.collapse_repeats:
+            none = np.empty(0, np.int32)
+            paths, codes, _ = cleaned(
+                paths, codes, none, skip_zero=staged, collapse=statistic.collapse_repeats
+            )
+        self.paths, self.codes = paths, codes
+        names = ["", *shard.stage_names] if staged else shard.names.to_list()
+        self.bits = bits_per_code(len(names))
+        self.marks = {role: _marks(names, getattr(statistic, role)) for role in ("start", "end", "goal")}
+        self.firsts, self.lasts = self._cut()
+        self.size = statistic.length or 0
+
+    def _cut(self) -> tuple[Any, Any]:
+        """Return where the stretch of every path begins and ends."""
+        paths = self.paths
+        if not (self.marks["start"].size or self.marks["end"].size or self.statistic.max_length):
+            return paths.starts, paths.ends
+        firsts, lasts = paths.starts.copy(), paths.ends.copy()
+        if self.marks["start"].size or self.marks["end"].size:
+            from journeykit.kernels.paths import anchor_paths
+
+            last_start = self.statistic.occurrence == "last"
+            anchor_paths(
+                paths.starts,
+                paths.ends,
+                self.codes,
+                self.marks["start"],
+                self.marks["end"],
+                last_start,
+                firsts,
+                lasts,
+            )
+        if self.statistic.max_length is not None:
+            longest = firsts + self.statistic.max_length
+            if not self.statistic.prefix:
+                self.path_cells = self.path_cells * 2 + (lasts > longest)
+            lasts = np.minimum(lasts, longest)
+        return firsts, lasts
+
+    @property
+    def doubled(self) -> bool:
+        """Whether cells also tell cut paths from whole ones."""
+        return self.statistic.max_length is not None and not self.statistic.prefix
+
+    def tables(self) -> Tables:
+        """Count the stretches, and the units that they are of."""
+        from journeykit.kernels.paths import mark_paths
+
+        won = np.zeros(self.paths.n_paths if self.marks["goal"].size else 0, np.bool_)
+        if won.size:
+            mark_paths(self.paths.starts, self.paths.ends, self.codes, self.marks["goal"], won)
+        counted = self._windows(won) if self.size else self._whole_paths(won)
+        return {"paths": self._frame(counted), UNITS_TABLE: self._units()}
+
+    def _whole_paths(self, won: npt.NDArray[np.bool_]) -> Counted:
+        """Count paths part by part, so that what is at work stays in the cache."""
+        from journeykit.kernels.path_parts import PART_BITS, count_parted, part_paths
+
+        paths, n, room = self.paths, self.paths.n_paths, (self.firsts, self.lasts)
+        bounds, parted = np.empty((1 << PART_BITS) + 1, np.int64), np.empty((n, 4), np.int64)
+        part_paths(paths.user_paths, room, paths.times, self.path_cells, self._keys(), bounds, parted)
+        places = np.empty(table_places(int(np.diff(bounds).max())), np.int32)
+        keys, cells, starts, counts, users, took = (
+            np.empty(n, kind) for kind in (np.uint64, np.int32, *[np.int64] * 4)
+        )
+        sizes, owners = np.empty(n, np.int32), np.empty(n, np.int32)
+        converted = np.zeros(n if self.statistic.goal else 0, np.int64)
+        found, sums = (keys, cells, starts, sizes, owners), (counts, users, took, converted)
+        rows = count_parted(bounds, parted, room, self.codes, won, places, found, sums)
+        columns = (keys, cells, starts, sizes, counts, counts, users, took, converted)
+        return Counted(*(column[:rows] for column in columns))
+
+    def _windows(self, won: npt.NDArray[np.bool_]) -> Counted:
+        """Count windows group by group, so that what is at work stays in the cache."""
+        from journeykit.kernels import paths as kernels
+
+        paths, windows = self.paths, np.maximum(self.lasts - self.firsts - self.size + 1, 0)
+        before = np.concatenate([[0], windows.cumsum(dtype=np.int64)])[paths.user_paths[self.bounds]]
+        most = int(before[-1])
+        places = np.zeros(table_places(int(np.diff(before).max(initial=0))) + 1, np.int32)
+        table, sizes = np.empty((most, 8), np.int64), np.empty(most, np.int32)
+        converted = np.zeros(most if self.statistic.goal else 0, np.int64)
+        for first, last in pairwise(self.bounds.tolist()):
+            places[:-1] = 0
+            kernels.count_windows(
+                paths.user_paths[first : last + 1], (self.firsts, self.lasts), self.codes, paths.times,
+                self.path_cells, (self.size, self.bits), won, (sizes, converted), places, table,
+            )  # fmt: skip
+        rows = int(places[-1])
+        wanted = (kernels.FIRST, kernels.COUNT, kernels.PATHS, kernels.USERS, kernels.TIME_SUM)
+        starts, *sums = (table[:rows, column] for column in wanted)
+        keys, cells = table[:rows, kernels.KEY].astype(np.uint64), table[:rows, kernels.CELL].copy()
+        return Counted(keys, cells, starts, sizes[:rows], *sums, converted[:rows])
+
+    def _keys(self) -> npt.NDArray[np.uint64]:
+        """Return the key of every path."""
+        from journeykit.kernels import paths as kernels
+        from journeykit.kernels.ends import mark_ends
+
+        paths, keys = self.paths, np.empty(self.paths.n_paths + 1, np.uint64)
+        if self.firsts is not paths.starts or not paths.gapless:
+            kernels.key_paths(self.firsts, self.lasts, self.codes, self.bits, keys)
+            return keys
+        marks = np.empty(paths.events.stop - paths.events.start, np.uint8)
+        mark_ends(paths.user_paths, paths.ends, paths.events.start, marks)
+        kernels.key_whole_paths(marks, paths.starts, paths.ends, self.codes, self.bits, keys)
+        return keys
+
+    def _frame(self, counted: Counted) -> pl.DataFrame:
+        cells, count = counted.cells, pl.Series("count", counted.counts)
+        cut = cells % 2 == 1 if self.doubled else np.zeros(cells.size, np.bool_)
+        columns = {
+            CELL: (cells // 2 if self.doubled else cells).astype(np.int32, copy=False),
+            "key": counted.keys,
+            "codes": self._texts(counted.keys >= HASHED, counted.starts, counted.sizes),
+            "cut": cut,
+            "count": count,
+            "paths": count if counted.paths is counted.counts else counted.paths,
+            "users": counted.users,
+            "time_sum": counted.took,
+        }
+        return pl.DataFrame(columns | ({"converted": counted.converted} if self.statistic.goal else {}))
+
+    def _texts(self, hashed: Any, starts: Any, sizes: Any) -> pl.Series:
+        """Return the codes of hashed stretches as bytes, four per code; null for the others."""
+        if not hashed.any():
+            return pl.Series("codes", [None], dtype=pl.Binary).new_from_index(0, hashed.size)
+        begins = np.concatenate([[0], np.where(hashed, sizes, 0).cumsum(dtype=np.int64)])
+        events = np.repeat(starts[hashed] - begins[:-1][hashed], sizes[hashed]) + np.arange(begins[-1])
+        codes = self.codes[events].astype(np.uint32)
+        texts = cut_bytes(codes.tobytes(), begins * 4).alias("codes")
+        return texts.zip_with(pl.Series(hashed), pl.Series([None], dtype=pl.Binary))
+
+    def _units(self) -> pl.DataFrame:
+        cells = self.path_cells // 2 if self.doubled else self.path_cells
+        counted = self.lasts > self.firsts
+        units = count_units(self.paths, cells, counted)
+        if self.firsts is self.paths.starts:
+            return units.with_columns(lost=pl.lit(0, pl.Int64))
+        lost = count_units(self.paths, cells, (self.paths.lengths > 0) & ~counted)
+        joined = units.join(lost.select(CELL, lost="paths"), on=CELL, how="full", coalesce=True)
+        return joined.with_columns(pl.exclude(CELL).fill_null(0)).sort(CELL)
+
+    def durations(self, shown: pl.DataFrame, per_group: int) -> pl.DataFrame:
+        """Count the durations of the shown stretches: the row shown, a duration, how often.
+
+        A row has its own cell, so that the first cell of its group stands for all of them.
+        """
+        from journeykit.kernels.paths import durations_of
+
+        paths = self.paths
+        distinct = shown.select("key", "path").unique(maintain_order=True).sort("key")
+        codes = np.array([code for path in distinct["path"].to_list() for code in path], np.uint32)
+        offsets = np.concatenate([[0], distinct["path"].list.len().to_numpy().cumsum()]).astype(np.int64)
+        rows = np.full((per_group * (2 if self.doubled else 1), distinct.height), -1, np.int32)
+        cells = (
+            shown[CELL].to_numpy() * 2 + shown["cut"].to_numpy() if self.doubled else shown[CELL].to_numpy()
+        )
+        rows[cells, place_of(shown, distinct, ["key", "path"])] = np.arange(shown.height)
+        most = int(np.maximum(self.lasts - self.firsts, 1).sum()) if self.size else paths.n_paths
+        found, durations = np.empty(most, np.int64), np.empty(most, np.int64)
+        known = (distinct["key"].to_numpy(), offsets, codes, rows, shown.height)
+        room = (self.firsts, self.lasts)
+        n = durations_of(
+            paths.user_paths,
+            self.codes,
+            paths.times,
+            self.path_cells,
+            self.size,
+            self.bits,
+            room,
+            known,
+            found,
+            durations,
+        )
+        listed = pl.DataFrame({"row": found[:n], "duration": durations[:n]})
+        counted = listed.group_by("row", "duration").agg(pl.len().cast(pl.Int64).alias("count"))
+        group, row = pl.col("row") // shown.height, pl.col("row") % shown.height
+        return counted.select((group * per_group).cast(pl.Int32).alias(CELL), row, pl.exclude("row"))
+
+
+def _marks(names: Sequence[str], wanted: Sequence[str] | None) -> npt.NDArray[np.bool_]:
+    """Mark the codes of wanted names; empty if none are wanted."""
+    if wanted is None:
+        return np.empty(0, np.bool_)
+    return np.isin(np.array(names, dtype=object), list(wanted))
