@@ -39,6 +39,11 @@ def shifted(values):
     return values + 1
 
 
+def hold(size, by, out):
+    """Write the size of an array that is made for it, divided."""
+    out[0] = np.empty(size, np.int64).size // by
+
+
 def folder(monkeypatch, path):
     monkeypatch.setattr(machine_code, "_folder", lambda: path)
     return path
@@ -73,6 +78,28 @@ def test_leaves_to_numba_what_it_cannot_call(monkeypatch, tmp_path):
     compiled = kernel(shifted)
     assert compiled(np.array([1, 2])).tolist() == [2, 3]
     assert compiled(np.array([1, 2])).tolist() == [2, 3]
+
+
+@native
+@pytest.mark.parametrize(
+    ("size", "by", "kind", "message"),
+    [
+        (1, 0, RuntimeError, "the kernel hold failed: ZeroDivisionError: integer division by zero"),
+        (-1, 1, RuntimeError, "the kernel hold failed: ValueError: negative dimensions not allowed"),
+        (
+            1 << 45,
+            1,
+            MemoryError,
+            "the kernel hold failed: MemoryError: Allocation failed (probably too large).",
+        ),
+    ],
+)
+def test_says_what_failed(monkeypatch, tmp_path, size, by, kind, message):
+    folder(monkeypatch, tmp_path)
+    for _ in range(2):
+        with pytest.raises(kind) as failed:
+            kernel(hold)(size, by, np.zeros(1, np.int64))
+        assert str(failed.value) == message
 
 
 @native

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.kernels.compiling import inlined, kernel
-from journeykit.kernels.funnel import FIRST_STEP, LEVEL, MATURED, OPEN
+from journeykit.kernels.funnel_rules import FIRST_STEP, LEVEL, MATURED, OPEN
 
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -204,4 +204,4 @@ def count_first_runs(
             levels[own, 0, level, 1 if is_open else 0] += 1
             matured[own, complete] += 1
             n = add_times(made, np.int64(0), level, own, counts[4], times, n)
-    return n, n_rest, n_tied
+    return int(n), int(n_rest), int(n_tied)

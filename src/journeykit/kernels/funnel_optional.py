@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.kernels.compiling import kernel
-from journeykit.kernels.funnel import EXCLUDED, FIRST_STEP, LEVEL, UNIT, deadline_of
 from journeykit.kernels.funnel_lists import HELD, LOW, MASK, SESSION, TIME, How
+from journeykit.kernels.funnel_rules import EXCLUDED, FIRST_STEP, LEVEL, UNIT, deadline_of
 
 Int64s = npt.NDArray[np.int64]
 

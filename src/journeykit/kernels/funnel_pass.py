@@ -12,20 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.kernels.compiling import inlined, kernel
-from journeykit.kernels.funnel import (
-    FIRST_STEP,
-    LEVEL,
-    MATURED,
-    OPEN,
-    Rules,
-    chosen_run,
-    counted_row,
-    end_of_group,
-    next_group,
-    next_start,
-)
+from journeykit.kernels.funnel import chosen_run, counted_row, end_of_group, next_group, next_start, period_of
 from journeykit.kernels.funnel_counts import Times, add_times
 from journeykit.kernels.funnel_lists import COLUMNS, TIME, Columns, How, Listing, order_list, relevant_events
+from journeykit.kernels.funnel_rules import FIRST_STEP, LEVEL, MATURED, OPEN, Method, Rules
 
 Int64s = npt.NDArray[np.int64]
 Block = tuple[Int64s, Int64s, Int64s, Int64s]
@@ -77,23 +67,23 @@ def count_one(run: Int64s, own: int, owner: int, counts: Counts) -> None:
 
 @inlined
 def count_unit(
-    lo: int, hi: int, events: Int64s, steps: Int64s, exclusions: Int64s, how: How, rules: Rules, path: int, owner: int,
-    cells: Cells, state: State, counts: Counts, times: Times, n: int,
+    span: tuple[int, int], events: Int64s, steps: Int64s, exclusions: Int64s, how: How, method: Method, rules: Rules,
+    path: int, owner: int, cells: Cells, state: State, counts: Counts, times: Times, n: int,
 ) -> int:  # fmt: skip
-    """Count the runs of one path, whose events are listed from `lo` to `hi`; return the next row of times."""
-    reach, chain, scratch, states = state
+    """Count the runs of one path, whose events are listed in `span`; return the next row of times."""
+    (lo, hi), (reach, chain, scratch, states) = span, state
     segments, periods, apart = cells
     first = next_start(events, lo, hi)
     while first < hi:
         stop = end_of_group(events, rules, apart, first, hi)
         start = chosen_run(
-            events, steps, how, rules, exclusions, first, stop, lo, hi, reach, chain, scratch, states
+            events, steps, how, method, rules, exclusions, first, stop, lo, hi, reach, chain, scratch, states
         )
         row = counted_row(rules, start, states)
         if row >= 0:
             run, own = states[row], int(segments[path])
             if periods.size > 0:
-                own += np.searchsorted(periods, events[max(start, first), TIME], side="right") - 1
+                own += period_of(periods, events[max(start, first), TIME]) - 1
             count_one(run, own, owner, counts)
             if run[LEVEL] > run[FIRST_STEP] + 1:
                 for step in range(run[FIRST_STEP], run[LEVEL]):
@@ -106,17 +96,18 @@ def count_unit(
 
 @kernel
 def count_paths(
-    ragged: tuple[Int64s, Int64s, Int64s], columns: Columns, masks: Int64s, listed: tuple[Any, ...], cells: Cells,
-    steps: Int64s, exclusions: Int64s, follow: tuple[Any, ...], choice: tuple[Any, ...], block: Block, state: State,
-    counts: Counts, times: Times, tied: Int64s,
+    ragged: tuple[Int64s, Int64s, Int64s], columns: Columns, masks: Int64s, cells: Cells, steps: Int64s,
+    exclusions: Int64s, method: Method, given: tuple[tuple[Any, ...], ...], block: Block, state: State, counts: Counts,
+    times: Times, tied: Int64s,
 ) -> tuple[int, int]:  # fmt: skip
     """Count the runs of all paths; return how many times were kept, and how many paths have ties.
 
-    `ragged` = (whose a path is, its start, its end).
+    `ragged` = (whose a path is, its start, its end); `given` are the values of `Listing`, `How` and `Rules`.
     """
+    listed, follow, choice = given
     (owners, starts, ends), (offsets, at, events, spare) = ragged, block
     reorder, how, rules = Listing(*listed).reorder, How(*follow), Rules(*choice)
-    n, n_tied, path = 0, 0, 0
+    n, n_tied, path = np.int64(0), np.int64(0), np.int64(0)
     while path < starts.size:
         stop, known = end_of_block(starts, ends, path, offsets.size - 1), n_tied
         n_tied = relevant_events(
@@ -129,8 +120,8 @@ def count_paths(
             lo, hi = offsets[own], offsets[own + 1]
             if lo < hi:
                 n = count_unit(
-                    lo, hi, events, steps, exclusions, how, rules, path + own, owners[path + own], cells, state,
-                    counts, times, n,
+                    (lo, hi), events, steps, exclusions, how, method, rules, path + own, owners[path + own], cells,
+                    state, counts, times, n,
                 )  # fmt: skip
         path = stop
-    return n, n_tied
+    return int(n), int(n_tied)

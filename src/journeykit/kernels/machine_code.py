@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import json
 import os
+import pickle
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -86,7 +87,7 @@ def prepare(kernel: Any, kinds: tuple[Any, ...], arguments: tuple[Any, ...]) -> 
         if place:
             _keep(place, origin, *found)
     about, code = found
-    return _callable(about, code, arguments) if code else None
+    return _callable(kernel.function.__name__, about, code, arguments) if code else None
 
 
 def _make(dispatcher: Any, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], bytes]:
@@ -124,7 +125,9 @@ def _result(result: Any) -> list[str] | None:
     return (["*"] if several else []) + names if all(name in NUMBERS for name in names) else None
 
 
-def _callable(about: dict[str, Any], code: bytes, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+def _callable(
+    name: str, about: dict[str, Any], code: bytes, arguments: tuple[Any, ...]
+) -> Callable[..., Any]:
     """Put machine code into this process, as a function of Python."""
     import llvmlite.binding as llvm
 
@@ -134,20 +137,35 @@ def _callable(about: dict[str, Any], code: bytes, arguments: tuple[Any, ...]) ->
     kinds = [ctypes.c_void_p, ctypes.c_void_p, *_flat_kinds(arguments)]
     function = ctypes.CFUNCTYPE(ctypes.c_int32, *kinds)(engine.get_function_address(about["symbol"]))
     several = about["result"][:1] == ["*"]
-    names = about["result"][several:]
-    fields = [(f"_{i}", NUMBERS[name]) for i, name in enumerate(names)]
+    fields = [(f"_{i}", NUMBERS[kind]) for i, kind in enumerate(about["result"][several:])]
     results = type("Results", (ctypes.Structure,), {"_fields_": fields or [("_0", ctypes.c_void_p)]})
 
     def call(*arguments: Any) -> Any:
         result, error = results(), ctypes.c_void_p()
         status = function(ctypes.addressof(result), ctypes.addressof(error), *_flat(arguments))
         if status not in (OK, NONE):
-            raise MemoryError("a kernel could not get the memory that it needs")
+            raise _failure(name, error.value)
         if several:
-            return tuple(getattr(result, name) for name, _ in fields)
+            return tuple(getattr(result, field) for field, _ in fields)
         return result._0 if fields else None
 
     return call
+
+
+class _Error(ctypes.Structure):
+    """What the address of an error leads to: the pickled class, arguments and place of the exception."""
+
+    _fields_ = [("pickled", ctypes.c_void_p), ("size", ctypes.c_int32)]
+
+
+def _failure(name: str, address: int | None) -> Exception:
+    """Return what a kernel raised, with its name."""
+    if not address:
+        return RuntimeError(f"the kernel {name} failed and does not say why")
+    error = _Error.from_address(address)
+    kind, arguments, _ = pickle.loads(ctypes.string_at(error.pickled, error.size))
+    why = ": ".join([kind.__name__, *map(str, arguments or ())])
+    return (MemoryError if kind is MemoryError else RuntimeError)(f"the kernel {name} failed: {why}")
 
 
 def _flat_kinds(arguments: Sequence[Any]) -> list[Any]:

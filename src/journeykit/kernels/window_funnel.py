@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from journeykit.kernels.compiling import kernel
+from journeykit.kernels.matching import grow
 
 NEVER = np.iinfo(np.int64).min
 ONE = np.uint64(1)
@@ -23,7 +24,7 @@ def window_levels(user_paths, starts, ends, codes, masks, times, rule, levels):
     """
     count, once, in_order = rule[0], rule[3], rule[5]
     first, last = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
-    owner, fresh = np.empty(count, np.uint64), np.empty(count + 1, np.int64)
+    owner, fresh = np.empty(count, np.int64), np.empty(count + 1, np.int64)
     for path in range(user_paths[0], user_paths[-1]):
         first[:] = NEVER
         i, end, going = starts[path], ends[path], True
@@ -132,37 +133,9 @@ def can_make(codes, masks, begin, after, level, needed, event, owner):
     wanted = (ONE << np.uint64(needed)) - ONE
     made = 0
     for i in range(begin, after):
-        fits = (masks[codes[i]] >> np.uint64(level)) & wanted
+        fits = np.int64((masks[codes[i]] >> np.uint64(level)) & wanted)
         if i != event and fits != 0 and grow(owner[:needed], fits):
             made += 1
         if made == needed:
             return True
-    return False
-
-
-@kernel
-def grow(owner, mask):
-    """Give one more event, which fits the levels of `mask`, a level of its own by moving others, if that is possible.
-
-    ``owner[k]`` is the mask of the event that has level k; 0 if none has.
-    """
-    waiting, parent = np.empty(owner.size, np.int64), np.full(owner.size, -2, np.int64)
-    found, done = 0, 0
-    for k in range(owner.size):
-        if (mask >> np.uint64(k)) & ONE:
-            waiting[found], parent[k] = k, -1
-            found += 1
-    while done < found:
-        level = waiting[done]
-        done += 1
-        if owner[level] == 0:
-            while parent[level] >= 0:
-                owner[level] = owner[parent[level]]
-                level = parent[level]
-            owner[level] = mask
-            return True
-        for k in range(owner.size):
-            if parent[k] == -2 and (owner[level] >> np.uint64(k)) & ONE:
-                waiting[found], parent[k] = k, level
-                found += 1
     return False

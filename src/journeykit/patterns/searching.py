@@ -114,7 +114,7 @@ class Search:
         numpy.ndarray of int64, events x 4
             The path, the number of the match in it from 1, the position of the event, its state.
         """
-        from journeykit.kernels.pattern import list_matches
+        from journeykit.kernels.pattern_matches import list_matches
 
         automaton = self.automaton if prefix is None else self.automaton.prefix(prefix)
         among = np.arange(self.paths.starts.size) if among is None else among

@@ -13,9 +13,9 @@ from journeykit.statistics.funnels.runs import Runner
 from journeykit.statistics.goals import NEVER, Int64s
 
 if TYPE_CHECKING:
-    from journeykit.kernels.funnel import Rules
     from journeykit.kernels.funnel_counts import Times
     from journeykit.kernels.funnel_pass import Block, Counts, State
+    from journeykit.kernels.funnel_rules import Rules
 
 MOST_PLACES = 1 << 18
 """Of cells x steps, whose counts are all held."""
@@ -80,7 +80,7 @@ def is_enough(machine: Machine, cells: int) -> bool:
 
 def is_plain(machine: Machine, runner: Runner) -> bool:
     """Tell whether a step only has to come later than the one before it, unless events are near to each other."""
-    from journeykit.kernels.funnel import GREEDY, LINEAR
+    from journeykit.kernels.funnel_rules import GREEDY, LINEAR
 
     funnel, method = machine.funnel, machine.method(runner.overlap)
     plain = method == LINEAR or (method == GREEDY and not runner.overlap)
@@ -93,7 +93,7 @@ def is_plain(machine: Machine, runner: Runner) -> bool:
 
 def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
     """Count the runs of a shard; `segments` is the cell of the first period of every path."""
-    from journeykit.kernels.funnel import ALL
+    from journeykit.kernels.funnel_rules import ALL
 
     walk, machine, funnel = runner.walk, runner.machine, runner.machine.funnel
     paths, k, method = walk.paths, len(funnel.made), machine.method(runner.overlap)
@@ -123,9 +123,9 @@ def count_first_runs(
 
     Return how many times were kept, which paths are left, and which of the others have ties.
     """
-    from journeykit.kernels.funnel import FIRST
     from journeykit.kernels.funnel_first import Plain
     from journeykit.kernels.funnel_first import count_first_runs as count
+    from journeykit.kernels.funnel_rules import FIRST
 
     paths, machine = runner.walk.paths, runner.machine
     wanted = machine.steps(rules.method)[:, 0].copy()
@@ -152,8 +152,8 @@ def count_runs(
     runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times, chosen: Int64s | None
 ) -> tuple[int, Int64s]:
     """Count the runs of some paths, or of all; return how many times were kept, and the paths that have ties."""
-    from journeykit.kernels.funnel import ANY
     from journeykit.kernels.funnel_pass import count_paths
+    from journeykit.kernels.funnel_rules import ANY
 
     walk, machine, periods, method = runner.walk, runner.machine, runner.periods, rules.method
     paths = walk.paths
@@ -161,10 +161,11 @@ def count_runs(
     if chosen is not None:
         owners, starts, ends, segments = owners[chosen], starts[chosen], ends[chosen], segments[chosen]
     tied = np.empty(starts.size, np.int64)
+    given = (machine.listing(method, walk.by_run), machine.how(method, runner.overlap), rules)
     n, n_tied = count_paths(
         (owners, starts, ends), (runner.symbols.codes, walk.states, paths.times), runner.masks,
-        tuple(machine.listing(method, walk.by_run)), (segments, periods, periods[: None if rules.entry == ANY else 0]),
-        machine.steps(method), machine.exclusions, tuple(machine.how(method, runner.overlap)), tuple(rules),
+        (segments, periods, periods[: None if rules.entry == ANY else 0]), machine.steps(method), machine.exclusions,
+        (0,) * method, tuple(tuple(one) for one in given),
         *room_for_paths(int((ends - starts).max(initial=0)), len(machine.funnel.made), method), counts, times, tied,
     )  # fmt: skip
     return n, tied[:n_tied] if chosen is None else chosen[tied[:n_tied]]
@@ -191,8 +192,8 @@ def room_for_times(most: int) -> Times:
 
 def room_for_paths(longest: int, k: int, method: int) -> tuple[Block, State]:
     """Return where the events of a block of paths are listed, and what their machine works with."""
-    from journeykit.kernels.funnel import COLUMNS, EXACT
     from journeykit.kernels.funnel_lists import COLUMNS as OF_EVENT
+    from journeykit.kernels.funnel_rules import COLUMNS, EXACT
 
     most = max(longest, BLOCK_EVENTS)
     offsets, at = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)

@@ -60,7 +60,7 @@ class Runs:
     path, value : numpy.ndarray of int64, runs
         Whose run it is; the number of its breakdown value, empty without one.
     rows : numpy.ndarray of int64, runs x 7
-        As `journeykit.kernels.funnel` writes them.
+        As `journeykit.kernels.funnel_rules` describes them.
     start_times : numpy.ndarray of int64, runs
         When each started.
     at, times : numpy.ndarray of int64, runs x steps
@@ -95,7 +95,7 @@ class Runs:
 
     def longest_of_units(self) -> tuple[Runs, Int64s]:
         """Return all runs as long as the one of their unit that counts, and which one that is. D7.11."""
-        from journeykit.kernels.funnel import FIRST_STEP, LEVEL, UNIT
+        from journeykit.kernels.funnel_rules import FIRST_STEP, LEVEL, UNIT
 
         assert self.every is not None
         every, size = self.every, int(self.periods_of(self.every).max(initial=0)) + 1
@@ -246,8 +246,8 @@ class Runner:
 
     def chosen(self, units: Units, every_run: bool) -> Runs:
         """Choose the runs of some units."""
-        from journeykit.kernels.funnel import EXCLUDED, START_EVENT, UNIT
         from journeykit.kernels.funnel_lists import TIME
+        from journeykit.kernels.funnel_rules import EXCLUDED, START_EVENT, UNIT
 
         rows, chains, listed = self.choose(self.machine, units, every_run)
         unit = rows[:, UNIT]
@@ -262,7 +262,8 @@ class Runner:
 
     def choose(self, machine: Machine, units: Units, every_run: bool) -> tuple[Int64s, Int64s, Units]:
         """Return the runs, the places of their steps in the list, and the list, whose ticks may be reordered."""
-        from journeykit.kernels import funnel as kernels
+        from journeykit.kernels import funnel_rules as kernels
+        from journeykit.kernels.funnel import choose_runs
         from journeykit.kernels.funnel_lists import MASK
         from journeykit.kernels.funnel_optional import fill_optional
 
@@ -278,13 +279,14 @@ class Runner:
             np.empty((most, machine.required.size), np.int64),
         )
         periods = self.periods if rules.entry == kernels.ANY else np.empty(0, np.int64)
-        n = kernels.choose_runs(
+        n = choose_runs(
             units.offsets,
             events,
             steps,
             machine.exclusions,
             periods,
             how,
+            (0,) * method,
             tuple(rules),
             rows,
             required,
@@ -313,7 +315,7 @@ class Runner:
 
     def _level_of(self, paths: Int64s, machine: Machine) -> tuple[Int64s, Int64s]:
         """Return of every unit of some paths its path and how many steps it makes."""
-        from journeykit.kernels.funnel import FIRST_STEP, LEVEL, UNIT
+        from journeykit.kernels.funnel_rules import FIRST_STEP, LEVEL, UNIT
 
         units = self.units(paths, machine)
         rows, _, _ = self.choose(machine, units, every_run=False)

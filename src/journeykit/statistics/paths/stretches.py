@@ -51,6 +51,10 @@ class Counted(NamedTuple):
     took: Int64s
     converted: Int64s
 
+    def head(self, rows: int) -> Counted:
+        """Return the first rows."""
+        return Counted._make(column[:rows] for column in self)
+
 
 class Stretches:
     """The stretches of one shard, and the room to count them in."""
@@ -131,8 +135,7 @@ class Stretches:
         converted = np.zeros(n if self.statistic.goal else 0, np.int64)
         found, sums = (keys, cells, starts, sizes, owners), (counts, users, took, converted)
         rows = count_parted(bounds, parted, room, self.codes, won, places, found, sums)
-        columns = (keys, cells, starts, sizes, counts, counts, users, took, converted)
-        return Counted(*(column[:rows] for column in columns))
+        return Counted(keys, cells, starts, sizes, counts, counts, users, took, converted).head(rows)
 
     def _windows(self, won: npt.NDArray[np.bool_]) -> Counted:
         """Count windows group by group, so that what is at work stays in the cache."""
@@ -152,9 +155,9 @@ class Stretches:
             )  # fmt: skip
         rows = int(places[-1])
         wanted = (kernels.FIRST, kernels.COUNT, kernels.PATHS, kernels.USERS, kernels.TIME_SUM)
-        starts, *sums = (table[:rows, column] for column in wanted)
+        starts, counts, in_paths, users, took = (table[:, column] for column in wanted)
         keys, cells = table[:rows, kernels.KEY].astype(np.uint64), table[:rows, kernels.CELL].copy()
-        return Counted(keys, cells, starts, sizes[:rows], *sums, converted[:rows])
+        return Counted(keys, cells, starts, sizes, counts, in_paths, users, took, converted).head(rows)
 
     def _keys(self) -> npt.NDArray[np.uint64]:
         """Return the key of every path."""
@@ -171,15 +174,15 @@ class Stretches:
         return keys
 
     def _frame(self, counted: Counted) -> pl.DataFrame:
-        cells, count = counted.cells, pl.Series("count", counted.counts)
+        cells = counted.cells
         cut = cells % 2 == 1 if self.doubled else np.zeros(cells.size, np.bool_)
         columns = {
             CELL: (cells // 2 if self.doubled else cells).astype(np.int32, copy=False),
             "key": counted.keys,
             "codes": self._texts(counted.keys >= HASHED, counted.starts, counted.sizes),
             "cut": cut,
-            "count": count,
-            "paths": count if counted.paths is counted.counts else counted.paths,
+            "count": counted.counts,
+            "paths": counted.paths,
             "users": counted.users,
             "time_sum": counted.took,
         }
