@@ -45,12 +45,11 @@ def ga4(folder: Path, n: int) -> Path:
         size = min(500_000, n - number * 500_000)
         whole = np.tile(np.isin(np.arange(6), [0, 1, 4]), size)
         ints = pa.array(draw.integers(1, 9, size * 6) + np.where(whole, T, 0), mask=~whole)
-        pages = np.array([f"https://shop.example/{page}" for page in range(500)])[
-            draw.integers(0, 500, size * 6)
-        ]
+        names = pa.array([f"https://shop.example/{page}" for page in range(500)])
+        pages = names.take(pa.array(draw.integers(0, 500, size * 6), mask=whole))
         values = pa.StructArray.from_arrays(
             [
-                pa.array(pages, mask=whole),
+                pages,
                 ints,
                 pa.nulls(size * 6, pa.float64()),
                 pa.nulls(size * 6, pa.float64()),
@@ -126,11 +125,12 @@ def xes(folder: Path, n: int) -> Path:
 
 
 def timed(name: str, folder: Path, n: int) -> str:
-    """Make an export of `n` events, read it to journeys, and say how long that took."""
+    """Make an export of `n` events, read it to journeys, and say how long that took; kernels are compiled before."""
     path = {"ga4": ga4, "ndjson": mixpanel, "log": access_log, "xes": xes}[name](folder, n)
     read = {"ga4": jk.read_ga4, "ndjson": jk.read_mixpanel, "log": jk.read_access_log, "xes": jk.read_xes}[
         name
     ]
+    jk.read_mixpanel([{"event": "x", "properties": {"distinct_id": "u", "time": T}}]).sessionize("30m")
     to_events = seconds(lambda: read(path))
     journeys: list[Any] = []
     to_journeys = seconds(lambda: journeys.append(read(path).sessionize("30m")))
