@@ -161,6 +161,7 @@ def statistics():
         jk.TimeToConvert("buy", "view", horizon="5h", quantiles=(0.25, 0.5)),
         jk.TimeToConvert("buy", unit="session", by="step"),
         jk.Attribution("buy", "device", order=2),
+        jk.Attribution("buy", "device", ["linear", "markov"], horizon="2h"),
         jk.Attribution(
             ["buy", "cart"],
             "device",
