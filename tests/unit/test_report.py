@@ -149,6 +149,22 @@ def test_hostile_names_are_text():
     assert "{{ event }}" in made.html
 
 
+def test_who_has_not_left_and_who_is_all_alike():
+    """Eight of ten users never leave the first stage; both segments convert alike."""
+    rows = [
+        (user, 60 * step, event, "ab"[user % 2])
+        for user in range(10)
+        for step, event in enumerate("xy"[: 2 - (user > 1)])
+    ]
+    log = pl.DataFrame(rows, schema=["user", "time", "event", "side"], orient="row")
+    events = jk.read_events(log, user="user", time="time", event="event", unit="s", keep=["side"])
+    model = jk.StageModel([jk.Stage("look", "x"), jk.Stage("own", "y")])
+    made = jk.report(events.sessionize("30m").assign_stages(model), "y", by="side", personas=0, suppress=0)
+    said = Page(made.html).texts
+    assert "half have not left yet" in said["map"]
+    assert "the highest rate" not in said["summary"]
+
+
 def test_small_cells_are_withheld(journeys):
     few = journeys.sample(40, rng=3)
     open_, closed = (

@@ -15,7 +15,7 @@ from journeykit.journey_map.measured import MeasuredMap
 from journeykit.privacy.suppression import Sensitive
 from journeykit.reports.drawings import curve
 from journeykit.reports.notes import WORDS, MapNotes
-from journeykit.reports.shown import NOTHING, Shown, amount, score, time
+from journeykit.reports.shown import ENDLESS, NOTHING, Shown, amount, score, time
 from journeykit.reports.wording import Wording
 
 OTHER = "<OTHER>"
@@ -192,14 +192,13 @@ class MapTable:
         return MapRow(name, self.wording(f"row_{name}"), cells)
 
     def _times(self, row: int) -> list[str]:
-        median, active = (
-            self.numbers.text(row, "dwell_median", time),
-            self.numbers.text(row, "active_dwell_mean", time),
-        )
-        return [
-            self.wording("time_median", time=median),
-            *([] if active == NOTHING else [self.wording("time_active", time=active)]),
-        ] if median != NOTHING else []  # fmt: skip
+        """Say how long visits last, and how much of it is spent in sessions."""
+        median = self.numbers.text(row, "dwell_median", time)
+        active = self.numbers.text(row, "active_dwell_mean", time)
+        if median == NOTHING:
+            return []
+        said = self.wording("time_endless") if median == ENDLESS else self.wording("time_median", time=median)
+        return [said] if active == NOTHING else [said, self.wording("time_active", time=active)]
 
     def _emotions(self, row: int) -> list[str]:
         if not self.numbers.known(row, "emotion"):

@@ -13,7 +13,7 @@ from journeykit.privacy.suppression import Sensitive, suppress
 from journeykit.reports.wording import Wording
 
 Write = Callable[[float | None], str]
-NOTHING = "\u2013"
+NOTHING, ENDLESS = "\u2013", "\u221e"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ class Shown:
 
 def time(seconds: float | None) -> str:
     """Write a duration; infinite where fewer than half ever end."""
-    return NOTHING if seconds is None else "\u221e" if seconds == float("inf") else duration(seconds)
+    if seconds is None:
+        return NOTHING
+    return ENDLESS if seconds == float("inf") else duration(seconds)
 
 
 def score(value: float | None) -> str:

@@ -98,6 +98,8 @@ def _segments(tables: Tables, shown: Shown) -> Iterator[str]:
     if len(known) < 2:
         return
     best, worst = (pick(known, key=lambda row: shown.value(row, rate)) for pick in (max, min))
+    if shown.value(best, rate) == shown.value(worst, rate):
+        return
     key = shown.frame.columns[0]
     apart = shown.value(best, f"{rate}_low") > shown.value(worst, f"{rate}_high")
     yield tables.wording(
