@@ -43,6 +43,14 @@ def test_rates_go_with_what_they_are_made_of():
     assert found.withheld.row(3) == (False,) * 5
 
 
+@pytest.mark.parametrize(("x", "shown"), [(4, False), (5, True), (95, True), (96, False)])
+def test_the_limit_of_a_rate(x, shown):
+    """With k = 5, four are too few, in the numerator and in what is left; five are not."""
+    frame = pl.DataFrame({"n": [100], "x": [x], "rate": [x / 100]})
+    found = suppress(frame, Sensitive({"n": "n", "x": "x"}, rates={"rate": ("x", "n")})).frame
+    assert [found[name][0] is not None for name in ("x", "rate")] == [shown, shown]
+
+
 def test_times_and_counts_by_the_users_behind_them():
     frame = pl.DataFrame({"users": [2, 9], "events": [50, 60], "median": [1.5, 2.5], "name": ["a", "b"]})
     found = suppress(frame, Sensitive({"users": "users", "events": "users"}, values={"median": "users"}))
