@@ -66,6 +66,7 @@ class Canvas:
         panels: Sequence[Panel],
         *,
         legend: bool = False,
+        key: Mapping[str, str] | None = None,
         bottom: int = BOTTOM,
         **layout: Any,
     ) -> Chart:
@@ -81,6 +82,8 @@ class Canvas:
             At least one.
         legend : bool
             Whether there is a legend, under the subtitle.
+        key : mapping of str to str, optional
+            What colours mean, by their names, where there can be no legend.
         bottom : int
             Room under the last panel, in pixels.
         **layout
@@ -99,6 +102,8 @@ class Canvas:
         inner = sum(panel.height for panel in panels) + sum(above) + GAP * (len(panels) - 1)
         traces: list[dict[str, Any]] = []
         own: dict[str, Any] = {"annotations": []}
+        if key:
+            own["annotations"].append(_key(key))
         used = 0
         for i, panel in enumerate(panels):
             used += above[i]
@@ -130,6 +135,7 @@ class Canvas:
         return {
             "text": "<br>".join(escaped(line) for line in lines(title, TITLE)),
             "subtitle": {"text": paragraph(notes, SUBTITLE)},
+            "pad": {"l": 16, "t": 14 + TITLE_LINE * (len(lines(title, TITLE)) - 1)},
         }
 
     def _heading(self, title: str, at: float) -> dict[str, Any]:
@@ -166,3 +172,14 @@ class Canvas:
         hidden = {"visible": False}
         panel = Panel([], 120, xaxis=hidden, yaxis=hidden, annotations=[nothing])
         return self.chart(title, notes, [panel])
+
+
+def _key(colours: Mapping[str, str]) -> dict[str, Any]:
+    """Say under the drawing what colours mean."""
+    marks = (
+        f'<span style="color:{colour}">&#9632;</span> {escaped(name)}' for name, colour in colours.items()
+    )
+    return {
+        "text": "   ".join(marks), "x": 0, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "left",
+        "yanchor": "top", "yshift": -14, "showarrow": False,
+    }  # fmt: skip

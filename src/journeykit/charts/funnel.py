@@ -9,11 +9,10 @@ import polars as pl
 
 from journeykit.charts.canvas import Canvas, Panel
 from journeykit.charts.chart import Chart
-from journeykit.charts.general import source_of
+from journeykit.charts.general import question_of, source_of
 from journeykit.charts.parts import PERIOD, Part, Segment, parts_of
 from journeykit.charts.series import Estimate, Series, bars, hovers, lines
 from journeykit.charts.text import count, duration, label, percent, plain, written
-from journeykit.statistics.base import described
 from journeykit.statistics.funnels.answer import FunnelAnswer
 from journeykit.statistics.funnels.window_funnel import WindowFunnelAnswer
 
@@ -129,10 +128,10 @@ def _head(row: Mapping[str, Any], place: int) -> str:
     optional = " (optional)" if row["optional"] else ""
     said = [f"{count(row['reached'])}", percent(row["total_rate"])]
     if place:
-        said.append(f"{percent(row['step_rate'])} of the step before")
+        said.append(f"{percent(row['step_rate'])} of step before")
     if row.get("time_median") is not None:
         said.append(f"median {duration(row['time_median'])}")
-    return f"<b>{label(row['name'], 28)}</b>{optional}: {', '.join(said)}"
+    return f"<b>{label(row['name'], 22)}</b>{optional}: {', '.join(said)}"
 
 
 def _beside(
@@ -195,7 +194,7 @@ def window_funnel(answer: WindowFunnelAnswer, canvas: Canvas, *, segment: Segmen
     parts = parts_of(answer, segment, MOST_GROUPS)
     levels = answer.frame.filter(pl.col("level") > 0)
     title = "Window funnel: share of units that get to each level"
-    notes = [f"{described(answer.statistic)}.", source_of(answer.context), parts.note]
+    notes = [question_of(answer), source_of(answer.context), parts.note]
     if levels.is_empty():
         return canvas.empty(title, notes)
     rows = levels.unique("level", keep="first", maintain_order=True).sort("level")

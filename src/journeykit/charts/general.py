@@ -17,7 +17,7 @@ from journeykit.errors import ParameterError
 from journeykit.protocol import Context
 from journeykit.statistics.base import Answer, described
 
-MOST_SERIES = 6
+MOST_SERIES, LONGEST_QUESTION = 6, 110
 WHERE = ("units", "users", "sessions", "events")
 
 
@@ -45,7 +45,7 @@ def answer(
     chosen = chosen_value(numbers, value)
     by = ", ".join(words(key) for key in keys_of(answer))
     title = (words(chosen.column).capitalize() if chosen else "Rows") + (f" by {by}" if by else "")
-    notes = [f"{described(answer.statistic)}.", source_of(answer.context)]
+    notes = [question_of(answer), source_of(answer.context)]
     if chosen is None or answer.frame.is_empty():
         return canvas.empty(title, notes)
     times = [name for name, dtype in answer.frame.schema.items() if isinstance(dtype, pl.Datetime | pl.Date)]
@@ -72,17 +72,26 @@ def chosen_value(numbers: Sequence[Estimate], value: str | None) -> Estimate | N
         return found
     with_interval = (each for each in numbers if each.low is not None)
     floats = (each for each in numbers if each.kind != "count")
-    return next((*with_interval, *floats, *numbers).__iter__(), None)
+    return next(iter((*with_interval, *floats, *numbers)), None)
 
 
 def keys_of(answer: Answer) -> list[str]:
-    """Return the columns that say what a row is about: texts, but for segments."""
+    """Return the first texts that tell rows apart, segments aside."""
     labels = answer.context.labels.columns
     schema = answer.frame.schema
-    return [
+    texts = [
         name for name, dtype in schema.items()
         if name not in labels and isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
     ]  # fmt: skip
+    rows = answer.frame.select(texts).n_unique() if texts else 0
+    enough = (i + 1 for i in range(len(texts)) if answer.frame.select(texts[: i + 1]).n_unique() == rows)
+    return texts[: next(enough, 0)]
+
+
+def question_of(answer: Answer) -> str:
+    """Write the question of an answer, as much of it as two lines hold."""
+    question = described(answer.statistic)
+    return f"{question}." if len(question) <= LONGEST_QUESTION else f"{question[: LONGEST_QUESTION - 3]}..."
 
 
 def source_of(context: Context) -> str:

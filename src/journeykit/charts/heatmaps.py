@@ -10,12 +10,11 @@ import polars as pl
 
 from journeykit.charts.canvas import Canvas, Panel
 from journeykit.charts.chart import Chart
-from journeykit.charts.general import source_of
+from journeykit.charts.general import question_of, source_of
 from journeykit.charts.parts import Segment, parts_of
 from journeykit.charts.series import hovers
 from journeykit.charts.text import labels, plain, written
 from journeykit.errors import ParameterError
-from journeykit.statistics.base import described
 from journeykit.statistics.friction.answer import FrictionAnswer
 from journeykit.statistics.paths.eventually_follows import FollowingTable
 from journeykit.statistics.paths.step_matrix import StepTable
@@ -158,7 +157,7 @@ def steps(answer: StepTable, canvas: Canvas, *, top: int = 15, segment: Segment 
     title = f"Share of paths in each {_of(answer)} at every step"
     most: Any = answer.frame["paths_total"].max()
     paths = f"{most or 0:,} paths at most in a step."
-    notes = [f"{described(answer.statistic)}.", "Each column adds up to 100 % of the paths.", paths]
+    notes = [question_of(answer), "Each column adds up to 100 % of the paths.", paths]
     said = f"{others:,} states are added up as {OTHER}." if others else ""
     return canvas.chart(title, [*notes, said, parts.note], panels) if panels else canvas.empty(title, notes)
 
@@ -227,7 +226,7 @@ def retention(
             grid(canvas, table, part.name, "periods after the first", "cohort (users)", 1.0, not panels)
         )
     title = "Retention: share of each cohort that came back"
-    notes = [f"{described(answer.statistic)}.", "Of the users of the cohort, whose number stands beside it."]
+    notes = [question_of(answer), "Of the users of the cohort, whose number stands beside it."]
     notes += ["A dot marks cells whose period is not over for all of the cohort."] * marked
     notes += [f"The last {top:,} cohorts; {left:,} earlier ones are left out."] * (left > 0)
     return canvas.chart(title, [*notes, parts.note], panels) if panels else canvas.empty(title, notes)
@@ -266,7 +265,7 @@ def following(
         Which segments or periods to show; the first four by default.
     """
     title = "Share of paths with another event later"
-    notes = [f"{described(answer.statistic)}.", "Of the paths with the event of the row."]
+    notes = [question_of(answer), "Of the paths with the event of the row."]
     columns = ("source", "target", "share", "source_paths")
     return _square(answer, canvas, columns, ("later event", "event"), title, notes, top, segment)
 
@@ -288,7 +287,7 @@ def friction(
         Which segments or periods to show; the first four by default.
     """
     title = "Signs of friction: share of users who had them"
-    notes = [f"{described(answer.statistic)}.", "Of the users with the event of the row."]
+    notes = [question_of(answer), "Of the users with the event of the row."]
     return _square(
         answer, canvas, ("event", "flag", "user_rate", "users"), ("sign", ""), title, notes, top, segment
     )

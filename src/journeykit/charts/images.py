@@ -90,7 +90,7 @@ def drawer(path: Path, browser: str | Path | None) -> Drawer:
     BrowserError
         If the browser does not exist; if none is named, and there is neither one nor kaleido.
     """
-    program = find_browser() if browser is None else shutil.which(browser)
+    program = find_browser() if browser is None else shutil.which(str(browser))
     if program is not None:
         return lambda chart, format_, size: by_browser(program, chart, format_, size)
     if browser is not None:
@@ -131,7 +131,11 @@ def by_browser(program: str, chart: Any, format_: str, size: Size) -> bytes:
 
 def _page(chart: Any, format_: str, size: Size) -> str:
     """Write the page that draws the chart; but for a PDF it then holds the address of the image alone."""
-    then = "0" if format_ == "pdf" else IMAGE.format(format=format_, scale=size.scale)
+    then = (
+        "0"
+        if format_ == "pdf"
+        else IMAGE.format(format=format_, scale=size.scale if format_ == "png" else 1.0)
+    )
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     figure = chart.to_json().replace("<", "\\u003c")
     return PAGE.format(width=size.width, height=size.height, plotly=script.as_uri(), figure=figure, then=then)

@@ -11,14 +11,14 @@ import polars as pl
 
 from journeykit.charts.canvas import Canvas, Panel
 from journeykit.charts.chart import Chart
-from journeykit.charts.general import source_of
+from journeykit.charts.general import question_of, source_of
 from journeykit.charts.layered import layered
 from journeykit.charts.parts import Part, Segment, parts_of
 from journeykit.charts.text import count, duration, interval, labels, percent, whole
 from journeykit.charts.theme import Theme
 from journeykit.errors import ParameterError, UnknownNameError
 from journeykit.models.chain_answer import ChainAnswer
-from journeykit.statistics.base import described
+from journeykit.statistics.base import Answer
 from journeykit.statistics.transitions.graph import END, START, TransitionGraph
 
 OTHER = "<OTHER>"
@@ -84,21 +84,21 @@ def graph(
     """
     _check(answer, top, edges, focus)
     parts = parts_of(answer, segment, MOST_PANELS)
-    panels, notes = [], set()
+    panels, merged, left_out = [], 0, 0
     for part in parts.shown:
         made = _network(answer, part, top, focus)
         made = _thinned(made, edges, min_count, min_probability)
         if not made.edges.is_empty():
             panels.append(draw(canvas, made, part.name))
-            notes.add(_said(made, top))
+            merged, left_out = max(merged, made.merged), left_out + made.left_out
     title = f"{'Moves' if isinstance(answer, ChainAnswer) else 'Transitions'} between states" + (
         f" at {focus}" if focus else ""
     )
-    said = [f"{described(answer.statistic)}.", source_of(answer.context)]
+    said = [question_of(answer), source_of(answer.context)]
     if not panels:
         return canvas.empty(title, said, "No transition is left to show.")
     look = "Width: transitions. Colour: probability of the target after the source."
-    return canvas.chart(title, [*said, look, *sorted(notes), parts.note], panels, bottom=70)
+    return canvas.chart(title, [*said, look, _said(merged, left_out, top), parts.note], panels, bottom=70)
 
 
 def _check(answer: TransitionGraph | ChainAnswer, top: int, edges: int, focus: str | None) -> None:
@@ -109,15 +109,13 @@ def _check(answer: TransitionGraph | ChainAnswer, top: int, edges: int, focus: s
         raise UnknownNameError("state", [focus], sorted(known), advice="")
 
 
-def _said(made: Network, top: int) -> str:
+def _said(merged: int, left_out: int, top: int) -> str:
     """Say what is not shown by itself."""
-    merged = (
-        f"The {top:,} most visited states by themselves; {made.merged:,} others are {OTHER}."
-        if made.merged
-        else ""
+    others = (
+        f"The {top:,} most visited states by themselves; {merged:,} others are {OTHER}." if merged else ""
     )
-    left = f"{made.left_out:,} rarer edges are left out." if made.left_out else ""
-    return " ".join(filter(None, (merged, left)))
+    left = f"{left_out:,} rarer edges are left out." if left_out else ""
+    return " ".join(filter(None, (others, left)))
 
 
 def _network(answer: TransitionGraph | ChainAnswer, part: Part, top: int, focus: str | None) -> Network:
@@ -197,9 +195,11 @@ def _edge_hovers(frame: pl.DataFrame) -> pl.Series:
     return pl.Series("hover", told, dtype=pl.String)
 
 
-def _thinned(made: Network, edges: int, min_count: int, min_probability: float) -> Network:
-    enough = (pl.col("transitions") >= min_count) & (pl.col("probability").fill_null(0) >= min_probability)
-    kept = made.edges.filter(enough).sort("transitions", descending=True, maintain_order=True).head(edges)
+def _thinned(made: Network, edges: int, min_count: int, min_probability: float | None) -> Network:
+    enough = [pl.col("transitions") >= min_count]
+    if min_probability is not None:
+        enough.append(pl.col("probability").fill_null(0) >= min_probability)
+    kept = made.edges.filter(*enough).sort("transitions", descending=True, maintain_order=True).head(edges)
     names = pl.concat([kept["source"], kept["target"]])
     states = made.states.filter(pl.col("state").is_in(names.implode()))
     return Network(kept, states, made.merged, made.edges.height - kept.height)
@@ -320,3 +320,56 @@ def _scale(theme: Theme, colour: Colour, values: pl.Series) -> dict[str, Any]:
             },
         },
     }  # fmt: skip
+
+
+def contrasted(
+    answer: Answer,
+    found: TransitionGraph,
+    rows: pl.DataFrame,
+    canvas: Canvas,
+    sides: tuple[str, str],
+    top: int,
+) -> Chart:
+    """Draw the graph of two segments together, coloured by how their probabilities differ.
+
+    Parameters
+    ----------
+    answer : Comparison
+        Gives the question.
+    found : TransitionGraph
+        Of both segments.
+    rows : polars.DataFrame
+        ``source``, ``target``, ``a``, ``b``, ``difference`` and its interval.
+    canvas : Canvas
+        Where.
+    sides : tuple of str
+        What a and b are called.
+    top : int
+        How many states to show; edges of others are left out.
+    """
+    moves = found.frame.group_by("source", "target", maintain_order=True).agg(pl.col("transitions").sum())
+    visits = found.states.group_by("state", maintain_order=True).agg(pl.col("visits").sum())
+    inner = visits.filter(~pl.col("state").is_in([START, *ENDS])).sort(
+        "visits", descending=True, maintain_order=True
+    )
+    shown = pl.Series([START, *ENDS, *inner["state"].head(top)])
+    edges = rows.join(moves, on=["source", "target"], how="inner", maintain_order="left").filter(
+        pl.col("source").is_in(shown.implode()), pl.col("target").is_in(shown.implode())
+    )
+    title = f"Transitions: {sides[0]} less {sides[1]}"
+    notes = [question_of(answer), source_of(answer.context)]
+    if edges.is_empty():
+        return canvas.empty(title, notes)
+    told = [
+        f"<b>{whole(row['source'])}</b> to <b>{whole(row['target'])}</b><br>transitions: {count(row['transitions'])}"
+        f"<br>{whole(sides[0])}: {percent(row['a'])}<br>{whole(sides[1])}: {percent(row['b'])}<br>difference: "
+        f"{percent(row['difference'])}{interval(row['difference_low'], row['difference_high'])}"
+        for row in edges.iter_rows(named=True)
+    ]
+    edges = edges.with_columns(pl.Series("hover", told, dtype=pl.String))
+    made = _thinned(Network(edges, _states(edges, visits, 0)), 40, 1, None)
+    left = f"{inner.height - top:,} rarer states are left out." if inner.height > top else ""
+    look = (
+        "Width: transitions of both. Colour: difference of the probabilities of the target after the source."
+    )
+    return canvas.chart(title, [*notes, look, left], [draw(canvas, made, "", "difference")], bottom=70)

@@ -35,7 +35,7 @@ SECONDS = (
 )
 ROW, BAR = 30, 22
 """Height of a row of dots, and of each bar of a row, in pixels."""
-LONGEST_HOVER = 14
+LONGEST_HOVER, MOST_BANDS = 14, 3
 
 
 @dataclass(frozen=True)
@@ -186,14 +186,9 @@ def _divided(series: Series, by: float) -> Series:
 
 
 def bars(
-    canvas: Canvas,
-    names: Sequence[str],
-    series: Sequence[Series],
-    kind: Kind,
-    title: str,
-    *,
-    stacked: bool = False,
-) -> Panel:
+    canvas: Canvas, names: Sequence[str], series: Sequence[Series], kind: Kind, title: str, *, stacked: bool = False,
+    width: int = LABEL,
+) -> Panel:  # fmt: skip
     """Draw rows of bars, the first on top; `at` of the series counts rows.
 
     Parameters
@@ -210,6 +205,8 @@ def bars(
         Of their axis.
     stacked : bool
         Whether the bars of a row stand one after the other.
+    width : int
+        Of the longest name, in characters.
 
     Returns
     -------
@@ -228,7 +225,7 @@ def bars(
     ]  # fmt: skip
     per_row = 1 if stacked else max(1, len(series))
     height = max(90, len(names) * (BAR * per_row + 10))
-    return Panel(traces, height, xaxis=axis, yaxis=rows_axis(names))
+    return Panel(traces, height, xaxis=axis, yaxis=rows_axis(names, width))
 
 
 def dots(canvas: Canvas, names: Sequence[str], series: Sequence[Series], kind: Kind, title: str) -> Panel:
@@ -257,7 +254,7 @@ def rows_axis(names: Sequence[str], width: int = LABEL) -> dict[str, Any]:
 
 
 def lines(canvas: Canvas, series: Sequence[Series], kind: Kind, title: str, time: str = "") -> Panel:
-    """Draw numbers over time, or another number, with the bands of their intervals.
+    """Draw numbers over time, or another number; with the bands of their intervals, of up to three.
 
     Parameters
     ----------
@@ -280,7 +277,8 @@ def lines(canvas: Canvas, series: Sequence[Series], kind: Kind, title: str, time
     traces: list[dict[str, Any]] = []
     for i, each in enumerate(_divided(each, by) for each in series):
         colour = theme.colour(i)
-        traces += band(each, theme.faint(colour, 0.18 if len(series) <= 2 else 0.08))
+        if len(series) <= MOST_BANDS:
+            traces += band(each, theme.faint(colour, 0.16))
         traces.append(
             {
                 "type": "scatter", "mode": "lines+markers" if len(each.at) <= 60 else "lines", "x": each.at,

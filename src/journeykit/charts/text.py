@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
@@ -10,29 +9,29 @@ from datetime import datetime
 from math import isnan
 from typing import Any
 
+from journeykit.support.escaping import visible
+
 LABEL = 26
 """The longest name beside a mark, in characters; the whole one is shown on hover."""
 WHOLE = 300
 TITLE, SUBTITLE, HOVER = 54, 84, 60
 """Characters in a line, so that a chart of 600 pixels has room for it."""
 
-ISOLATE, END_ISOLATE = "\u2068", "\u2069"
-DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+LEFT_TO_RIGHT = "\u200e"
+"""Ends a text that runs from right to left, so that what follows does not join it."""
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "%": "&#37;"}
 """What plotly would take for markup, for mathematics or, in a template, for a number to be filled in."""
 UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
 def plain(name: object) -> str:
-    """Return a name in one line, without control characters, and with its direction kept to itself."""
+    """Return a name in one line: control characters by their escapes, its direction kept to itself."""
     if name is None:
         return "(none)"
-    text = DIRECTIONS.sub("", name if isinstance(name, str) else written(name))
-    text = "".join(" " if unicodedata.category(each) in {"Cc", "Zl", "Zp"} else each for each in text)
-    text = " ".join(text.split())
+    text = visible(name if isinstance(name, str) else written(name))
     if any(unicodedata.bidirectional(each) in {"R", "AL"} for each in text):
-        return f"{ISOLATE}{text}{END_ISOLATE}"
-    return text or "(empty)"
+        return f"{text.rstrip(LEFT_TO_RIGHT)}{LEFT_TO_RIGHT}"
+    return text if text.strip() else "(empty)"
 
 
 def escaped(text: str) -> str:
@@ -57,11 +56,8 @@ def _shortened(text: str, width: int) -> str:
     """Leave out the middle of a long text: names of one family often differ at their ends."""
     if len(text) <= width:
         return text
-    isolated = text.startswith(ISOLATE)
-    text = text.strip(ISOLATE + END_ISOLATE)
     last = max(1, (width - 3) // 4)
-    short = f"{text[: width - 3 - last]}...{text[-last:]}"
-    return f"{ISOLATE}{short}{END_ISOLATE}" if isolated else short
+    return f"{text[: width - 3 - last]}...{text[-last:]}"
 
 
 def labels(names: Sequence[object], width: int = LABEL) -> list[str]:
@@ -78,11 +74,16 @@ def labels(names: Sequence[object], width: int = LABEL) -> list[str]:
         long = sorted({text for text in texts if len(text) > width})
         ahead = _alike(long)
         behind = _alike([text[len(ahead) :][::-1] for text in long])[::-1]
-        cut = {
-            text: f"...{text[len(ahead) : len(text) - len(behind)]}{'...' * bool(behind)}" for text in long
-        }
-        short = [_shortened(cut.get(text, text), width) for text in texts]
+        cut = {text: _between(text, len(ahead), len(behind), width) for text in long}
+        short = [cut.get(text, text) for text in texts]
     return [escaped(text) for text in short]
+
+
+def _between(text: str, ahead: int, behind: int, width: int) -> str:
+    """Return what is left of a text without its beginning and its end."""
+    inner = text[ahead : len(text) - behind]
+    end = "..." if behind or len(inner) > width - 6 else ""
+    return f"...{inner[: width - 6]}{end}"
 
 
 def _alike(texts: Sequence[str]) -> str:
@@ -153,7 +154,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None or isnan(seconds):
         return "unknown"
     if seconds == float("inf"):
-        return "never for half"
+        return "never"
     length, unit = next((each for each in UNITS if abs(seconds) >= each[0]), UNITS[-1])
     return f"{seconds / length:.3g} {unit}"
 

@@ -22,6 +22,7 @@ from journeykit.protocol import Cells, Context, Statistic, Tables
 from journeykit.ragged import views
 from journeykit.ragged.array import Provenance, Ragged, Staged
 from journeykit.store import shard_files
+from journeykit.support.drawing import Drawn, draw
 from journeykit.support.unknown_names import Missing
 
 if TYPE_CHECKING:
@@ -186,6 +187,27 @@ class Journeys(Ragged):
         cells = make_cells(self, by, every)
         context = self.context(cells.labels, level, every)
         return ask(statistics, context, lambda asked: engine.run(self, asked, cells))
+
+    def chart(self, **options: Any) -> Drawn:
+        """Draw sample journeys, a row each, an event per cell.
+
+        Parameters
+        ----------
+        **options
+            ``theme``; ``of`` and ``unit``, what a cell and a row is; ``n`` rows, ``steps`` cells, and how many events,
+            ``top``, have colours of their own. See `the guide <../how-to/draw-a-chart.html>`_.
+
+        Returns
+        -------
+        Chart
+            A plotly figure with ``save``. No user is named in it.
+
+        Raises
+        ------
+        ParameterError
+            If an option does not exist, or has a value it cannot take.
+        """
+        return draw(self, options)
 
     def count(
         self, statistic: Statistic[Any, Any], cells: Cells, context: Context, engine: Engine | None = None

@@ -23,11 +23,11 @@ from journeykit.models.segments import (
 )
 from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import (
-    Answer,
     Grouped,
     groups_per_cell,
     with_rate,
 )
+from journeykit.statistics.graph_files import GraphAnswer
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ChainAnswer(Answer):
+class ChainAnswer(GraphAnswer):
     """A Markov chain of journeys, for every segment.
 
     Attributes

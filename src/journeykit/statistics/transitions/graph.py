@@ -13,13 +13,13 @@ from journeykit.errors import ParameterError, UnknownNameError
 from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import (
     UNITS_TABLE,
-    Answer,
     groups_of_rows,
     groups_per_cell,
     place_of,
     with_floats,
 )
 from journeykit.statistics.distribution import Distribution
+from journeykit.statistics.graph_files import GraphAnswer
 from journeykit.statistics.transitions.numbers import Coded, Numbers
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ LARGEST_MATRIX = 2_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TransitionGraph(Answer):
+class TransitionGraph(GraphAnswer):
     """Transitions between states, with START and END.
 
     Attributes
