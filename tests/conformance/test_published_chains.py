@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import journeykit as jk
-from journeykit.models.hypotheses import homogeneity, memory
+from journeykit.models.hypotheses import goodness_of_fit, homogeneity, memory
 
 pytestmark = pytest.mark.conformance
 
@@ -105,6 +105,15 @@ def test_rain_has_a_memory(case, rain):
     codes = np.unique(rain, return_inverse=True)[1]
     found = memory(codes[:-2], codes[1:-1], codes[2:], np.ones(codes.size - 2))
     assert found.statistic == pytest.approx(expected["chi2"], abs=1e-8)
+    assert found.degrees_of_freedom == expected["df"]
+    assert found.p_value == pytest.approx(expected["p"], abs=1e-9)
+
+
+def test_rain_fits_its_chain(case, rain):
+    """The peer fits to all days, and tests on as many as are a multiple of three."""
+    expected = case("C05_rain")["expected"]["verifyMarkovProperty"]
+    found = goodness_of_fit([rain[: len(rain) // 3 * 3]], jk.MarkovChain.fit([rain]))
+    assert found.statistic == pytest.approx(expected["chi2"], abs=1e-9)
     assert found.degrees_of_freedom == expected["df"]
     assert found.p_value == pytest.approx(expected["p"], abs=1e-9)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.errors import ParameterError
+from journeykit.errors import ParameterError, UnknownNameError
 from journeykit.models.fitted import Fit
 
 if TYPE_CHECKING:
@@ -125,6 +127,59 @@ def memory(
     table = np.zeros((rows.size, pasts.size))
     np.add.at(table, (row, column), np.asarray(count, np.float64))
     return _independent(table, rows // size)
+
+
+def goodness_of_fit(paths: Sequence[Sequence[str]], chain: MarkovChain) -> ChiSquare:
+    """Test whether three states in a row are as frequent as a chain of order 1 lets expect.
+
+    Parameters
+    ----------
+    paths : sequence of sequences of str
+        Of states that the chain has.
+    chain : MarkovChain
+        Fitted to these paths, or to others.
+
+    Returns
+    -------
+    ChiSquare
+        Sum over triples of (n_abc - n_ab p_bc)^2 / (n_ab p_bc), infinite if a move is met that the chain takes for
+        impossible. Degrees of freedom: distinct triples - their distinct first two states + their distinct middle
+        states - 1.
+
+    Raises
+    ------
+    UnknownNameError
+        If the chain does not have a state of the paths.
+
+    Notes
+    -----
+    Takes triples as independent. Those of one path and one user overlap: p-values are too small then.
+
+    References
+    ----------
+    Polansky 2007, Communications in Statistics 36.
+
+    Examples
+    --------
+    >>> from journeykit import MarkovChain
+    >>> path = ["a", "b", "a", "b", "a", "a", "b"]
+    >>> goodness_of_fit([path], MarkovChain.fit([path])).degrees_of_freedom
+    2
+    """
+    if unknown := {state for path in paths for state in path} - set(chain.names):
+        raise UnknownNameError("state", sorted(unknown), chain.names, advice="")
+    edges = chain.edges().select("source", "target", "probability")
+    probability = {(source, target): p for source, target, p in edges.iter_rows()}
+    triples = Counter(triple for path in paths for triple in zip(path, path[1:], path[2:], strict=False))
+    pairs: Counter[tuple[str, str]] = Counter()
+    for (past, present, _), count in triples.items():
+        pairs[past, present] += count
+    statistic = -float(triples.total())
+    for (past, present, future), count in triples.items():
+        p = probability.get((present, future), 0.0)
+        statistic += count**2 / (pairs[past, present] * p) if p else math.inf
+    degrees = len(triples) - len(pairs) + len({present for _, present in pairs}) - 1
+    return ChiSquare.of(statistic, max(degrees, 0))
 
 
 def symmetry(fitted: Fit, start: int | None) -> ChiSquare:
