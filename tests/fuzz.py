@@ -151,7 +151,7 @@ def fuzz(name: str, inputs: int, seed: int = 0) -> tuple[Counter[str], float]:
     AssertionError
         If a reader takes too long or too much memory.
     """
-    draw, results, slowest = random.Random(seed), Counter[str](), 0.0
+    draw, results, slowest, before = random.Random(seed), Counter[str](), 0.0, peak_bytes()
     whole = seeds()[name]
     with TemporaryDirectory() as folder:
         for number in range(inputs):
@@ -165,7 +165,8 @@ def fuzz(name: str, inputs: int, seed: int = 0) -> tuple[Counter[str], float]:
                 raise
             slowest = max(slowest, time.perf_counter() - started)
     assert slowest < SLOWEST, f"read_{name} took {slowest:.1f} s"
-    assert peak_bytes() < LARGEST, f"read_{name} took {peak_bytes():,} bytes"
+    grown = peak_bytes() - before
+    assert grown < LARGEST, f"read_{name} took {grown:,} bytes"
     return results, slowest
 
 

@@ -278,14 +278,14 @@ def test_tallies_of_any_split_add_up(statistic, options, journeys):
         draw.shuffle(parts)
         assert_same(answer_of(journeys, statistic, parts, **options), wanted)
     by_group = [journeys._shard(a, b) for a, b in itertools.pairwise(journeys.group_offsets.tolist())]
-    for shards in ([journeys], journeys.shards(64), by_group):
+    for shards in ([journeys], by_group):
         assert_same(answer_of(journeys, statistic, shards, **options), wanted)
 
 
 @pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
 def test_stores_answer_like_journeys(options, journeys, tmp_path):
     """Shards of a store lack some segments and periods of the others."""
-    store = jk.open_store(journeys.write(tmp_path / "store"))
+    store = jk.open_store(journeys.write(tmp_path / "store", shards=5))
     wanted = journeys.measure(*ALL, **options)
     for _ in range(2):
         for found, expected in zip(store.measure(*ALL, **options), wanted, strict=True):
@@ -293,7 +293,7 @@ def test_stores_answer_like_journeys(options, journeys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "shards"), [({}, 3), ({"by": "device"}, 1), ({"every": "1d"}, 64)], ids=str
+    ("options", "shards"), [({}, 3), ({"by": "device"}, 1), ({"every": "1d"}, 16)], ids=str
 )
 def test_stores_that_grew_answer_like_journeys(options, shards, rows, tmp_path, monkeypatch):
     """What users added is taken away, and what they add now is added: once, twice, and what was not asked between."""

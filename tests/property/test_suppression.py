@@ -80,8 +80,7 @@ def test_nothing_withheld_can_be_computed_from_its_row_or_column(frame, k):
             assert values["reached"] >= k
         # Two shown of numerator, denominator and what is left give the third.
         if 0 < values["reached"] - values["converted"] < k:
-            assert masks["converted"]
-            assert masks["reached"] or values["converted"]
+            assert masks["reached"] or (masks["converted"] and values["converted"])
     lonely = hidden["reached"].sum() == 1
     assert not lonely or frame["reached"].filter(~hidden["reached"]).sum() == 0
     for name in frame.columns:

@@ -290,7 +290,8 @@ class Events:
         --------
         >>> import journeykit as jk
         >>> log = pl.DataFrame({"id": ["c1", "ann"], "time": [0, 9], "event": ["see", "buy"]})
-        >>> identity = jk.Identity.of(pl.DataFrame({"cookie": ["c1"], "login": ["ann"]}), ["cookie", "login"])
+        >>> pairs, rules = pl.DataFrame({"cookie": ["c1"], "login": ["ann"]}), jk.IdentityRules(strong="login")
+        >>> identity = jk.Identity.of(pairs, ["cookie", "login"], rules=rules)
         >>> events = jk.read_events(log, user="id", time="time", event="event", unit="s")
         >>> events.stitch(identity).frame["user"].to_list()
         ['ann', 'ann']

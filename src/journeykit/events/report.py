@@ -123,9 +123,10 @@ def check(events: Events, expectations: Expectations | QualityRules | None = Non
     >>> log = pl.DataFrame({"user": ["ada", "qa-1"], "time": [0, 7200], "event": ["view", "view"]})
     >>> events = jk.read_events(log, user="user", time="time", event="event", unit="s")
     >>> events.check()
-    Check of 2 events of 2 users: 2 findings
-      gap        no event for 2.0 hours after 1970-01-01 00:00:00 UTC
-      test_user  1 user with 50.0 % of the events
+    Check of 2 events of 2 users: 3 findings
+      gap           no event for 2.0 hours after 1970-01-01 00:00:00 UTC
+      clock_broken  2 times are before 1990 or in the future
+      test_user     1 user with 50.0 % of the events
     """
     expected = (
         expectations

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import StoreError
-from journeykit.ragged.array import Int64s
+from journeykit.ragged.array import Int64s, Provenance
 from journeykit.sessions import SessionRule
 from journeykit.store.manifest import (
     EVENTS,
@@ -125,6 +125,7 @@ def read_shards(manifest: Manifest, only: Sequence[Shard] | None = None) -> Stor
         "tie_breaks": StoredColumns(manifest.folder, files, breaks),
     }
     _check_together(manifest.folder, parts)
+    _check_options(about, "provenance", Provenance)
     given = about["provenance"]
     provenance = {**given, "notes": tuple(given["notes"]), "verbs": tuple(given["verbs"])}
     stages = [_stored(each, order) for each in columns.stages]
@@ -236,11 +237,15 @@ def _stored(values: npt.NDArray[Any], order: Int64s | None) -> npt.NDArray[Any]:
 
 def stored_rule(manifest: Mapping[str, Any]) -> SessionRule:
     """Give the session rule of a store."""
-    about = manifest["session_rule"]
-    known = {each.name for each in fields(SessionRule)}
-    if unknown := sorted(set(about) - known):
-        raise ValueError(f"session_rule has the unknown option {unknown[0]!r}")
-    return SessionRule(**about)
+    _check_options(manifest, "session_rule", SessionRule)
+    return SessionRule(**manifest["session_rule"])
+
+
+def _check_options(manifest: Mapping[str, Any], name: str, kind: type) -> None:
+    """Refuse an entry with options that what is made of it does not have."""
+    known = {each.name for each in fields(kind)}
+    if unknown := sorted(set(manifest[name]) - known):
+        raise ValueError(f"{name} has the unknown option {unknown[0]!r}")
 
 
 def parquet(

@@ -59,6 +59,7 @@ class TopPaths(Statistic[PathTable]):
 
     Examples
     --------
+    >>> import polars as pl
     >>> import journeykit as jk
     >>> log = pl.DataFrame({"user": [1, 1, 2, 2, 3], "time": [0, 9, 0, 9, 0], "event": ["a", "b", "a", "b", "a"]})
     >>> journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30m")
