@@ -16,7 +16,7 @@ import pytest
 import journeykit as jk
 from journeykit.sharding import distributed
 from tests.logs import frame
-from tests.property.test_law import ALL, MODEL, assert_same, rows_of
+from tests.property.test_law import EACH, MODEL, assert_same, rows_of
 
 pytestmark = [
     pytest.mark.spark,
@@ -114,7 +114,9 @@ def test_every_statistic_of_a_generated_log(session, log, monkeypatch):
     monkeypatch.setattr(distributed, "FAN", 2)
     source, engine = in_spark(session, log), jk.Spark(session, partitions=5)
     verbs, options = [("assign_stages", {"model": MODEL})], {"by": "device", "every": "1w"}
-    assert_same_everywhere(log, source, engine, ALL, verbs=verbs, options=options, keep=["device"], **ROLES)
+    assert_same_everywhere(
+        log, source, engine, EACH, verbs=verbs, options=options, keep=["device", "score"], **ROLES
+    )
 
 
 def test_the_shop(session, shared_data, tmp_path):

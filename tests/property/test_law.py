@@ -196,6 +196,8 @@ def statistics():
 
 
 ALL = list(statistics())
+EACH = list({type(statistic): statistic for statistic in ALL}.values())
+"""One of each kind, for engines whose ways are slow."""
 
 
 def rows_of(seed, users=45):

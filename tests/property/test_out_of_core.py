@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import journeykit as jk
 from tests.logs import DAY, frame, logs
-from tests.property.test_law import ALL, MODEL, assert_same, rows_of
+from tests.property.test_law import ALL, EACH, MODEL, assert_same, rows_of
 
 pytestmark = pytest.mark.property
 
@@ -60,9 +60,9 @@ def test_every_statistic_in_a_pool(rows, tmp_path):
     plan = plan_of(rows).assign_stages(MODEL)
     with ThreadPoolExecutor(3) as executor:
         engine = jk.Pool(executor, shards=70, directory=tmp_path)
-        assert_same_everywhere(plan, engine, *ALL, by="device", every="1w")
+        assert_same_everywhere(plan, engine, *EACH, by="device", every="1w")
         journeys = plan.collect()
-        found, wanted = (journeys.measure(*ALL, by="device", engine=each) for each in (engine, None))
+        found, wanted = (journeys.measure(*EACH, by="device", engine=each) for each in (engine, None))
     for one, other in zip(found, wanted, strict=True):
         assert_same(one, other)
     assert not [*tmp_path.iterdir()]
