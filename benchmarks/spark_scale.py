@@ -113,7 +113,10 @@ def pack(table: Any, n_buckets: int) -> dict[str, float]:
     from journeykit.sharding import distributed
     from journeykit.sources.canonical import Roles
 
-    cutting = distributed.Cutting(Roles("user_id", "ts", "event"), n_buckets, keep=False, sized=True)
+    stitching = distributed.Stitching([])
+    cutting = distributed.Cutting(
+        Roles("user_id", "ts", "event"), n_buckets, stitching, keep=False, sized=True
+    )
     cut, cut_seconds = timed(lambda: list(cutting(iter(table.to_batches(SPARK_BATCH)), 0)))
     rows = [each for each in cut if each.kind == distributed.ROWS]
     found = pickle.loads(cut[-1].content)
