@@ -105,7 +105,7 @@ def _made(
     """Cut and order the log; its shards stay on the cluster until the end of `kept`."""
     reading, stitches, rule, verbs = divided(steps)
     tz, duplicates = reading.get("tz") or "UTC", reading.get("duplicates", "keep")
-    stitching = Stitching(stitches)
+    stitching = Stitching.of(stitches)
     with ExitStack() as cut:
         packets, about, places = _cut(source, reading, rule, engine, stitching, cut)
         of = max(places) + 1

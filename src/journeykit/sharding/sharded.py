@@ -232,7 +232,7 @@ def _sharded(
     wanted = None if engine.shards == "auto" else int(engine.shards)
     n_buckets = GROUPS * -(-(wanted or GROUPS) // GROUPS)
     tz, duplicates = reading.get("tz") or "UTC", reading.get("duplicates", "keep")
-    stitching = Stitching(stitches)
+    stitching = Stitching.of(stitches)
     about_log = (rule, folder, n_buckets, engine.memory_bytes, engine.progress, stitching)
     buckets, about = cut_log(source, reading, *about_log)
     making = _Making(about, duplicates, tz, rule, tuple(verbs), (by, every), folder)

@@ -32,8 +32,8 @@ class Steps(NamedTuple):
     ----------
     reading : mapping of str to object
         The arguments of ``read_events``.
-    stitches : list of Stitch
-        What gives the rows other users, in order.
+    stitches : list of (str, mapping)
+        What is said to events, in order: what gives the rows other users.
     rule : SessionRule
         How users are cut into sessions.
     verbs : list of (str, mapping)
@@ -41,7 +41,7 @@ class Steps(NamedTuple):
     """
 
     reading: Mapping[str, Any]
-    stitches: list[Stitch]
+    stitches: list[Verb]
     rule: SessionRule
     verbs: list[Verb]
 
@@ -49,8 +49,7 @@ class Steps(NamedTuple):
 def divided(steps: Sequence[Verb]) -> Steps:
     """Tell the verbs of a plan apart."""
     cut = [verb for verb, _ in steps].index("sessionize")
-    stitches = [given["identity"].stitch(given.get("unmapped", "own")) for _, given in steps[1:cut]]
-    return Steps(steps[0][1], stitches, steps[cut][1]["timeout"], [*steps[cut + 1 :]])
+    return Steps(steps[0][1], [*steps[1:cut]], steps[cut][1]["timeout"], [*steps[cut + 1 :]])
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,11 @@ class Stitching:
     """
 
     stitches: Sequence[Stitch]
+
+    @classmethod
+    def of(cls, verbs: Sequence[Verb]) -> Stitching:
+        """Make it of what is said to events; all of it is ``stitch``."""
+        return cls([given["identity"].stitch(given.get("unmapped", "own")) for _, given in verbs])
 
     @property
     def any(self) -> bool:
