@@ -121,12 +121,11 @@ def prepared(adapter: Adapter, source: Any, options: Mapping[str, Any]) -> tuple
         _reason(asked, reasons).alias(LEFT_OUT),
     )
     with engine_errors(f"preparing the {adapter.title}"):
-        schema = selected.collect_schema()
+        selected.collect_schema()
     arguments: dict[str, Any] = {name: options[name] for name in PASSED_ON if options.get(name) is not None}
     arguments |= {role: role for role in ROLES if role in expressions}
     arguments["keep"] = [name for name in expressions if name not in ROLES]
-    arguments.setdefault("tz", adapter.tz)
-    if "time" not in options and (schema["time"].is_numeric() or adapter.unit):
+    if "time" not in options and adapter.unit:
         arguments.setdefault("unit", adapter.unit)
     title = f"{adapter.title} {opened.files[0]!r}" if opened.files else adapter.title
     more = f" and {len(opened.files) - 1:,} more files" if len(opened.files) > 1 else ""
