@@ -84,6 +84,13 @@ class _Plan:
         lines = [f"{type(self).__name__} of {_shown(self.source)}, not run yet", *map(repr, self.steps)]
         return "\n  ".join(lines)
 
+    def _run(self) -> Any:
+        """Read the source and say every verb, in memory."""
+        value: Any = read_events(self.source, **self.steps[0].arguments)
+        for step in self.steps[1:]:
+            value = getattr(value, step.verb)(**step.arguments)
+        return value
+
 
 class EventsPlan(_Plan):
     """A log that will be read. Made by `scan_events`."""
@@ -116,9 +123,8 @@ class EventsPlan(_Plan):
 
     def collect(self) -> Events:
         """Read the log into memory; the same as ``read_events`` with these arguments, and the verbs after it."""
-        events = read_events(self.source, **self.steps[0].arguments)
-        for step in self.steps[1:]:
-            events = getattr(events, step.verb)(**step.arguments)
+        events = self._run()
+        assert isinstance(events, Events)
         return events
 
 
@@ -284,21 +290,18 @@ class JourneysPlan(_Plan):
         ``engine=jk.OutOfCore(...)`` or ``jk.Pool(...)`` in shards on disk, or with
         ``jk.Spark(...)`` on a cluster; the log is read once for all statistics.
         """
+        steps = [(step.verb, step.arguments) for step in self.steps]
         if isinstance(engine, OnDisk):
-            steps = [(step.verb, step.arguments) for step in self.steps]
             return measure_in_shards(self.source, steps, statistics, engine, by, every, level)
         if isinstance(engine, Spark):
-            steps = [(step.verb, step.arguments) for step in self.steps]
             return measure_on_cluster(self.source, steps, statistics, engine, by, every, level)
         return self.collect().measure(*statistics, by=by, every=every, engine=engine, level=level)
 
     def collect(self) -> Journeys:
         """Run the plan in memory."""
-        value: Any = EventsPlan(self.source, self.steps[:1]).collect()
-        for step in self.steps[1:]:
-            value = getattr(value, step.verb)(**step.arguments)
-        assert isinstance(value, Journeys)
-        return value
+        journeys = self._run()
+        assert isinstance(journeys, Journeys)
+        return journeys
 
     def _then(self, verb: str, arguments: dict[str, Any], defaults: dict[str, Any]) -> JourneysPlan:
         given = {name: value for name, value in arguments.items() if not _same(value, defaults.get(name))}
