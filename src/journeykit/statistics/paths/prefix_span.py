@@ -74,9 +74,11 @@ def patterns(log: Sequences, limits: Limits) -> Iterator[Found]:
     heapq.heapify(heap)
     while heap:
         found = heapq.heappop(heap)
-        if not limits.closed or not insertions.anywhere(found):
+        held = limits.closed and insertions.anywhere(found)
+        if not held:
             yield found
-        if len(found.pattern) < limits.most_states and not (limits.closed and insertions.before_end(found)):
+        # A pattern into which nothing fits anywhere has no room before its end either.
+        if len(found.pattern) < limits.most_states and not (held and insertions.before_end(found)):
             for child in growing.children(found):
                 heapq.heappush(heap, child)
 
