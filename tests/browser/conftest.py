@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 AXE = ROOT / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -21,7 +22,7 @@ def browser():
         pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is on the path")
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: journeykit[test]")
     with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        launched = started.chromium.launch(executable_path=found, args=FLAGS)
         yield launched
         launched.close()
 

@@ -150,12 +150,13 @@ def test_a_page_stands_alone(chart, tmp_path):
 
 
 def test_a_notebook_gets_numbers_and_no_script(chart, hostile):
+    from IPython.core.formatters import IPythonDisplayFormatter
+
     bundle = chart._repr_mimebundle_()
     assert set(bundle) == {MIMETYPE, "text/plain"}
     assert len(json.dumps(bundle)) < 200_000
     assert chart._repr_html_() is None
-    shown = pytest.importorskip("IPython.core.formatters")
-    formatter = shown.IPythonDisplayFormatter()
+    formatter = IPythonDisplayFormatter()
     with pytest.MonkeyPatch.context() as patch:
         display = []
         patch.setattr("IPython.display.display", lambda *things: display.extend(things))
