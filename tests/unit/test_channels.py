@@ -285,6 +285,46 @@ MESSAGES = {
         lambda: jk.ChannelRules.loads("[[rules]]\nname = 'X'"),
         "a rule of channels has 'name' and 'when', and this one is {'name': 'X'}.",
     ),
+    "rules that are no list": (
+        lambda: jk.ChannelRules.loads("rules = 5"),
+        "rules of channels are a list, and this is 5. Write [[rules]] before each.",
+    ),
+    "conditions that are none": (
+        lambda: jk.ChannelRules.loads("[[rules]]\nname = 'X'\nwhen = 5"),
+        "the channel 'X' has no conditions. Give mappings such as {'medium_is': 'email'}.",
+    ),
+    "one rule": (
+        lambda: jk.ChannelRules(rule(medium_is="x")),
+        "rules must be a list of ChannelRule values, not ChannelRule(name='X', when=({'medium_is': 'x'},)).",
+    ),
+    "lists that are none": (
+        lambda: jk.ChannelRules.loads("lists = 5"),
+        "lists must give every list of sites a name, not 5. Give {'search': ['google']}, say.",
+    ),
+    "a list that is one text": (
+        lambda: jk.ChannelRules.loads("lists = {search = 'google'}"),
+        "the list 'search' must be a list of texts such as ['google'], not 'google'.",
+    ),
+    "hosts that are none": (
+        lambda: jk.ChannelRules.loads("own_hosts = 5"),
+        "own_hosts must be a list of texts such as ['shop.example'], not 5.",
+    ),
+    "one host": (
+        lambda: jk.ChannelRules([], own_hosts="shop.eu"),
+        "own_hosts must be a list of texts such as ['shop.example'], not 'shop.eu'.",
+    ),
+    "a host that is no text": (
+        lambda: jk.ChannelRules.loads("own_hosts = ['a', 5]"),
+        "own_hosts must be a list of texts such as ['shop.example'], not ['a', 5].",
+    ),
+    "a property that is no name": (
+        lambda: jk.ChannelRules.loads("medium = ['a']"),
+        "medium must be a name or None, not ['a'].",
+    ),
+    "no channel for the rest": (
+        lambda: jk.ChannelRules.loads("otherwise = ''"),
+        "otherwise must be a name, not ''.",
+    ),
     "no file": (
         lambda: jk.ChannelRules.load("absent.toml"),
         "the channel rules at 'absent.toml' cannot be read: No such file or directory.",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from journeykit.channels.rules import ChannelRule, ChannelRules, settings
+from journeykit.channels.rules import FIELDS, ChannelRule, ChannelRules, settings
 from journeykit.errors import ParameterError, suggestion
 
 RULE_KEYS = ("name", "when")
@@ -38,12 +38,16 @@ def read(document: Mapping[str, Any]) -> ChannelRules:
         if key not in known:
             raise ParameterError(f"channel rules have no {key!r}. {suggestion(key, known)}")
     given = dict(document)
-    found = []
-    for rule in given.pop("rules", []):
+    rules, found = given.pop("rules", []), []
+    if not isinstance(rules, list):
+        raise ParameterError(
+            f"rules of channels are a list, and this is {rules!r}. Write [[rules]] before each."
+        )
+    for rule in rules:
         if not isinstance(rule, Mapping) or set(rule) != set(RULE_KEYS):
             raise ParameterError(f"a rule of channels has 'name' and 'when', and this one is {rule!r}.")
         found.append(ChannelRule(rule["name"], rule["when"]))
-    absent = {name: value or None for name, value in given.items() if value == ""}
+    absent = {name: None for name in FIELDS if given.get(name) == ""}
     return ChannelRules(found, **{**given, **absent})
 
 

@@ -52,7 +52,7 @@ class ChannelRule:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ParameterError(f"a channel cannot be called {self.name!r}. Give it a name.")
-        when = self.alternatives
+        when = self.alternatives if isinstance(self.when, Mapping | Sequence) else ()
         if not when or not all(isinstance(each, Mapping) and each for each in when):
             raise ParameterError(
                 f"the channel {self.name!r} has no conditions. Give mappings such as {{'medium_is': 'email'}}."
@@ -100,7 +100,8 @@ class ChannelRules:
     Raises
     ------
     ParameterError
-        If a rule names a list that is not there, or nothing tells where touches come from.
+        If a rule names a list that is not there, a parameter has a value it cannot take, or nothing tells where touches
+        come from.
 
     Notes
     -----
@@ -126,9 +127,12 @@ class ChannelRules:
     untouched: str = "Direct"
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
+        lists = {
+            name: _texts(f"the list {name!r}", sites, "google") for name, sites in (self.lists or {}).items()
+        }
         object.__setattr__(self, "rules", tuple(self.rules))
-        object.__setattr__(self, "own_hosts", tuple(self.own_hosts))
-        lists = {name: tuple(sites) for name, sites in (self.lists or {}).items()}
+        object.__setattr__(self, "own_hosts", _texts("own_hosts", self.own_hosts, "shop.example"))
         object.__setattr__(self, "lists", lists)
         if not self.columns:
             raise ParameterError(
@@ -256,6 +260,31 @@ def settings(rules: ChannelRules) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _check_kinds(rules: ChannelRules) -> None:
+    """Refuse parameters of a wrong type."""
+    if isinstance(rules.rules, str) or not isinstance(rules.rules, Sequence):
+        raise ParameterError(f"rules must be a list of ChannelRule values, not {rules.rules!r}.")
+    if not isinstance(rules.lists, Mapping | None):
+        raise ParameterError(
+            f"lists must give every list of sites a name, not {rules.lists!r}. Give {{'search': ['google']}}, say."
+        )
+    for name in (*FIELDS, "otherwise", "untouched"):
+        value, optional = getattr(rules, name), name in FIELDS
+        if not (value is None and optional) and not (isinstance(value, str) and value):
+            raise ParameterError(f"{name} must be a name{' or None' if optional else ''}, not {value!r}.")
+
+
+def _texts(parameter: str, value: object, such_as: str) -> tuple[str, ...]:
+    """Return a list of texts, and refuse anything else: one text alone is no list of its characters."""
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Sequence)
+        or not all(isinstance(each, str) for each in value)
+    ):
+        raise ParameterError(f"{parameter} must be a list of texts such as [{such_as!r}], not {value!r}.")
+    return tuple(value)
 
 
 def _compared(column: pl.Expr, operator: str, texts: Sequence[str]) -> pl.Expr:
