@@ -1,8 +1,9 @@
 """Presets of `Source` for exports that many have: CRM, support, e-mail, advertising, social media, tills, surveys.
 
 Each names the columns that such an export commonly has, and each can be told others: what is passed by name replaces
-what the preset says. Where one row tells of two things, such as a case that was opened and closed, a preset is two
-sources.
+what the preset says. `where` alone is added: rows have to fit the preset's own condition, such as that a case is
+closed, and the one passed. Where one row tells of two things, such as a case that was opened and closed, a preset is
+two sources.
 
 >>> import polars as pl
 >>> tickets = pl.DataFrame({"requester": ["ann"], "opened_at": ["2026-01-05 10:00"], "closed_at": [None]})
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import and_
 from typing import Any, Literal, TypeAlias, get_args
 
 import polars as pl
@@ -47,7 +50,7 @@ def salesforce_contacts(log: Any, user: str = "Email", **changes: Any) -> Source
         log=log, source="salesforce", user=user, time="CreatedDate", event=pl.lit("contact created"), channel="crm",
         optional=("Id", "AccountId", "LeadSource"),
     )  # fmt: skip
-    return replace(source, **changes)
+    return _changed(source, changes)
 
 
 def salesforce_opportunities(log: Any, user: str = "AccountId", **changes: Any) -> tuple[Source, Source]:
@@ -72,7 +75,7 @@ def salesforce_opportunities(log: Any, user: str = "AccountId", **changes: Any) 
         value=pl.when(won).then(pl.col("Amount").cast(pl.Float64)), where=_truth("IsClosed"),
         precision="day", day_order="after",
     )  # fmt: skip
-    return replace(created, **changes), replace(closed, **changes)
+    return _changed(created, changes), _changed(closed, changes)
 
 
 def salesforce_cases(log: Any, user: str = "ContactId", **changes: Any) -> tuple[Source, Source]:
@@ -110,7 +113,7 @@ def support_tickets(
         optional=("subject", "status", "priority", "tags", "satisfaction_score"),
     )  # fmt: skip
     if closed is None:
-        return (replace(first, **changes),)
+        return (_changed(first, changes),)
     return _opened_and_closed(first, closed, "ticket solved", changes)
 
 
@@ -126,7 +129,7 @@ def email(
         log=log, source="email", user=user, time=time, event=named, channel="email",
         optional=("campaign", "subject", "url"),
     )  # fmt: skip
-    return replace(source, **changes)
+    return _changed(source, changes)
 
 
 def ads(log: Any, user: str = "user_id", event: str = "event", time: str = "time", **changes: Any) -> Source:
@@ -136,7 +139,7 @@ def ads(log: Any, user: str = "user_id", event: str = "event", time: str = "time
         log=log, source="ads", user=user, time=time, event=named, channel="ads",
         optional=("campaign", "network", "creative", "cost"),
     )  # fmt: skip
-    return replace(source, **changes)
+    return _changed(source, changes)
 
 
 def social(
@@ -148,7 +151,7 @@ def social(
         log=log, source="social", user=user, time=time, event=named, channel="social",
         optional=("network", "text", "sentiment", "url"),
     )  # fmt: skip
-    return replace(source, **changes)
+    return _changed(source, changes)
 
 
 def till(
@@ -159,7 +162,7 @@ def till(
         log=log, source="till", user=user, time=time, event=pl.lit("bought in the shop"), channel="shop", value=value,
         optional=("store", "receipt", "items"),
     )  # fmt: skip
-    return replace(source, **changes)
+    return _changed(source, changes)
 
 
 def survey(
@@ -183,7 +186,7 @@ def survey(
         log=log, source=f"survey {kind}", user=user, time=time, event=pl.lit(f"survey {kind}"), channel="survey",
         value=None if kind == "text" else score, optional=("comment", "touchpoint"),
     )  # fmt: skip
-    return replace(source, **changes)
+    return _changed(source, changes)
 
 
 def _opened_and_closed(
@@ -191,7 +194,13 @@ def _opened_and_closed(
 ) -> tuple[Source, Source]:
     """Return a source of what was opened, and one of those that were closed."""
     after = replace(opened, time=closed, event=pl.lit(name), where=pl.col(closed).is_not_null())
-    return replace(opened, **changes), replace(after, **changes)
+    return _changed(opened, changes), _changed(after, changes)
+
+
+def _changed(source: Source, changes: Mapping[str, Any]) -> Source:
+    """Return a source with what was passed by name; its own condition holds beside the one passed."""
+    conditions = [each for each in (source.where, changes.get("where")) if each is not None]
+    return replace(source, **{**changes, "where": reduce(and_, conditions) if conditions else None})
 
 
 def _truth(column: str) -> pl.Expr:

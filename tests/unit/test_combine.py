@@ -319,6 +319,34 @@ def test_what_is_refused_and_how(name):
         act()
 
 
+def test_a_condition_that_is_passed_is_added_to_that_of_a_preset():
+    log = pl.DataFrame(
+        {
+            "ContactId": ["ann", "ann", "bob"],
+            "CreatedDate": ["2026-01-05 10:00"] * 3,
+            "ClosedDate": ["2026-01-06 10:00", None, "2026-01-06 10:00"],
+            "Origin": ["Web"] * 3,
+        }
+    )
+    cases = touchpoint_sources.salesforce_cases(log, where=pl.col("ContactId") == "ann")
+    assert jk.combine(cases).frame["event"].cast(pl.String).to_list() == [
+        "case opened",
+        "case opened",
+        "case closed",
+    ]
+
+    deals = pl.DataFrame(
+        {
+            "AccountId": ["a", "a", "b"], "CreatedDate": ["2026-01-05"] * 3, "CloseDate": ["2026-01-06"] * 3,
+            "IsClosed": ["true", "false", "true"], "IsWon": ["true", "false", "true"], "Amount": [1.0] * 3,
+        }
+    )  # fmt: skip
+    _, closed = touchpoint_sources.salesforce_opportunities(deals, where=pl.col("AccountId") == "a")
+    assert jk.combine([closed]).frame["event"].cast(pl.String).to_list() == ["opportunity won"]
+    _, every = touchpoint_sources.salesforce_opportunities(deals, where=None)
+    assert jk.combine([every]).frame.height == 2
+
+
 def test_rows_without_a_user_are_refused_or_dropped():
     log = pl.DataFrame({"user": ["a", None], "time": [0, 1], "event": ["x", "y"]})
     source = jk.Source(log=log, source="crm", unit="s", prefix="crm:")
