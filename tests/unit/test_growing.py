@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import journeykit as jk
@@ -92,3 +93,32 @@ def test_filtered_journeys_are_not_added_to(store: jk.Store) -> None:
         f"left, and new events have not gone that way. Append to a store of the whole log, open it, and apply the "
         f"verbs to the journeys."
     )
+
+
+def test_what_was_read_is_counted_through_appends_and_erasures(tmp_path: Path) -> None:
+    """Rows moved to another user, rows of unknown ids, and times that are known to the day only."""
+    web = pl.DataFrame(
+        {"user": ["c1", "ann", "bob", "eve"], "time": [0, 60, 120, 180], "event": ["view"] * 4}
+    )
+    calls = pl.DataFrame({"user": ["ann", "bob", "c1"], "time": [5, 65, 125], "event": ["call"] * 3})
+    pairs = pl.DataFrame({"cookie": ["c1", "c2"], "login": ["ann", "bob"]})
+    identity = jk.Identity.of(pairs, ["cookie", "login"], rules=jk.IdentityRules(strong="login"))
+
+    def read(first: int, last: int) -> jk.Events:
+        sources = [
+            jk.Source(log=web[first:last], source="web", unit="s"),
+            jk.Source(log=calls[first:last], source="calls", unit="s", precision="day"),
+        ]
+        return jk.combine(sources).stitch(identity, unmapped="drop")
+
+    whole = read(0, 4).sessionize("30m")
+    assert whole.provenance.rows_moved == 2
+    assert whole.provenance.rows_unmapped == 1
+    assert whole.provenance.day_events == 3
+    store = jk.open_store(read(0, 2).sessionize("30m").write(tmp_path / "store"))
+    store.append(read(2, 4))
+    assert store.journeys().provenance == whole.provenance
+    store.erase("ann")
+    found = store.journeys().provenance
+    assert found.day_events == 1
+    assert "1 events are known to the day only: their times of day are made up." in found.notes

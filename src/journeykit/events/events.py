@@ -30,7 +30,7 @@ from journeykit.ragged.array import Provenance
 from journeykit.sessions import SessionRule, cut
 from journeykit.sources.canonical import InvalidCounts
 from journeykit.support.durations import Duration
-from journeykit.support.precision import known_to_the_day
+from journeykit.support.precision import day_events
 
 Int64s = npt.NDArray[np.int64]
 COLUMNS = ("time", "event", "order")
@@ -421,7 +421,7 @@ def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Jour
         codes, times, rows = codes[found.order], times[found.order], rows[found.order]
         time_order = np.empty(found.order.size, np.int64)
         time_order[found.order] = np.arange(found.order.size)
-    outside, to_the_day = 0, known_to_the_day(events.columns)
+    outside = 0
     if found.inside is not None:
         outside = int(np.diff(found.session_offsets)[~found.inside].sum())
     return Journeys(
@@ -454,7 +454,7 @@ def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Jour
                 duplicates_dropped=events.duplicates_dropped,
                 rows_moved=events.rows_moved,
                 rows_unmapped=events.rows_unmapped,
-                day_events=0 if to_the_day is None else int(to_the_day.sum()),
+                day_events=day_events(events.columns),
             )
         ),
     )

@@ -38,6 +38,7 @@ from journeykit.store import (
     write_shard,
 )
 from journeykit.support.files import READ_ERRORS
+from journeykit.support.precision import day_events
 from journeykit.support.threads import on_all_cores
 
 SHARD = "__shard"
@@ -246,10 +247,16 @@ def _about(
         for name in SHARD_COUNTS
     }
     counts["out_of_order"] = given["out_of_order"] + sum(each.out_of_order for each in rewritten)
-    counts["rows_dropped"] = given["rows_dropped"] + events.counts.dropped
-    # Stores of earlier versions do not say it.
-    counts["rows_left_out"] = given.get("rows_left_out", 0) + events.counts.rows_left_out
-    counts["duplicates_dropped"] = given["duplicates_dropped"] + events.duplicates_dropped
+    added = {
+        "rows_dropped": events.counts.dropped,
+        "rows_left_out": events.counts.rows_left_out,
+        "duplicates_dropped": events.duplicates_dropped,
+        "rows_moved": events.rows_moved,
+        "rows_unmapped": events.rows_unmapped,
+        "day_events": day_events(events.columns),
+    }
+    # Stores of earlier versions do not say all of it.
+    counts |= {name: given.get(name, 0) + count for name, count in added.items()}
     unmapped = Counter(about["unmapped"])
     for each in rewritten:
         unmapped.update(each.unmapped)

@@ -34,6 +34,7 @@ from journeykit.store import (
     write_shard,
 )
 from journeykit.store.reading import parquet
+from journeykit.support.precision import day_events
 from journeykit.support.unknown_names import Missing, check_missing, refuse_unknown
 
 
@@ -114,8 +115,8 @@ def _about(manifest: Manifest, erased: list[_Erased]) -> dict[str, Any]:
     about, given = manifest.about, manifest.about["provenance"]
     model = None if about["stages"] is None else StageModel.loads(about["stages"])
     unmapped = Counter[str](about["unmapped"])
-    for each in erased if model is not None else ():
-        log = log_of(manifest, each.tables)
+    logs = [log_of(manifest, each.tables) for each in erased]
+    for log in logs if model is not None else ():
         names = pl.Enum(sorted(set(log["event"].cast(pl.String))))
         unmapped.subtract(
             journeys_of_log(about, log.with_columns(pl.col("event").cast(pl.String).cast(names)), model)[1]
@@ -125,6 +126,8 @@ def _about(manifest: Manifest, erased: list[_Erased]) -> dict[str, Any]:
         for name in SHARD_COUNTS
     }
     known = {name: value for name, value in given.items() if name not in ("notes", "verbs")}
+    # Stores of earlier versions do not say it.
+    counts["day_events"] = max(0, given.get("day_events", 0) - sum(map(day_events, logs)))
     shards = _shards(manifest, erased)
     gone = _unused(manifest, shards, frozenset().union(*(each.names for each in erased)))
     return {

@@ -39,3 +39,9 @@ def known_to_the_day(columns: Any) -> npt.NDArray[np.bool_] | None:
     if found.dtype != PRECISIONS:
         return None
     return (found == DAY).fill_null(value=False).to_numpy()
+
+
+def day_events(columns: Any) -> int:
+    """Count the rows whose time is known to the day only; see `known_to_the_day`."""
+    marks = known_to_the_day(columns)
+    return 0 if marks is None else int(marks.sum())
