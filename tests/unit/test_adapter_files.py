@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import journeykit as jk
@@ -198,6 +199,18 @@ REQUESTS = [
 ]
 
 
+def test_half_an_access_log_is_named_whatever_its_name_tells(tmp_path):
+    path = tmp_path / "access.log.1.zst"
+    whole = pa.compress("".join(LINE.format(*row) for row in REQUESTS * 5_000).encode(), "zstd", asbytes=True)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnreadableFileError) as caught:
+        jk.read_access_log(path)
+    assert str(caught.value) == (
+        f"{str(path)!r} cannot be read as access_log: Truncated compressed stream. "
+        f"Check that it may be read and was written to its end."
+    )
+
+
 def test_access_logs_are_read_as_pages_of_people(tmp_path):
     path = tmp_path / "access.log.1"
     path.write_text("".join(LINE.format(*row) for row in REQUESTS))
@@ -305,6 +318,11 @@ OUTSIDE = """<log><trace><string key="concept:name" value="1"/></trace><event><s
         ("<log><event><string value='x'/></event></log>", MissingColumnError, "for the role 'user'"),
         (OUTSIDE, InvalidRowsError, "user 1"),
         ("\x00\x01", BrokenRowError, "is not XML"),
+        (
+            XES.replace("UTF-8", "x-klingon"),
+            UnreadableFileError,
+            "cannot be read as xes: unknown encoding: x-klingon. Write it in UTF-8.",
+        ),
     ],
 )
 def test_what_is_no_log_of_cases_is_refused(content, error, message, tmp_path):
@@ -370,6 +388,22 @@ def test_bombs_are_refused_before_they_fill_anything(kind, tmp_path, monkeypatch
         archive_of(path, {"a.json": content}, kind)
     with pytest.raises(UnreadableFileError, match="which no log does. If you trust it, unpack it yourself"):
         jk.read_mixpanel(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_archives_of_too_many_files_are_refused_and_none_is_cut(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("journeykit.adapters.archives.MOST_MEMBERS", 3)
+    # What is no log does not count.
+    full = {f"{number}.md": b"x" for number in range(9)} | {f"{number}.json": ROW for number in range(3)}
+    path = archive_of(tmp_path / f"full.{kind}", full, kind)
+    assert jk.read_mixpanel(path).columns.height == 3
+    path = archive_of(tmp_path / f"more.{kind}", full | {"z.json": ROW}, kind)
+    with pytest.raises(UnreadableFileError) as caught:
+        jk.read_mixpanel(path)
+    assert str(caught.value) == (
+        f"{str(path)!r} cannot be read as {'zip' if kind == 'zip' else 'tar'}: it has more than 3 files. "
+        f"If you trust it, unpack it yourself and give the folder."
+    )
 
 
 @pytest.mark.parametrize("kind", ["zip", "tgz"])

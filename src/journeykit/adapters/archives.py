@@ -73,7 +73,7 @@ def unpack_zip(name: str, folder: Path, wanted: Callable[[str], bool]) -> list[s
             members = [each for each in archive.infolist() if not each.is_dir()]
             members = sorted((each for each in members if _is_log(each.filename, wanted)), key=_by_name)
             if len(members) > MOST_MEMBERS:
-                raise UnreadableFileError(name, "zip", f"it has {len(members):,} files", BOMB)
+                raise UnreadableFileError(name, "zip", f"it has more than {MOST_MEMBERS:,} files", BOMB)
             limit = _Limit(name, Path(name).stat().st_size)
             return [_extract(archive, each, folder, number, limit) for number, each in enumerate(members)]
     except JourneykitError:
@@ -88,12 +88,15 @@ def unpack_tar(name: str, folder: Path, wanted: Callable[[str], bool]) -> list[s
     found: list[tuple[str, str]] = []
     try:
         with tarfile.open(name, "r|*") as archive:
-            for number, member in enumerate(archive):
+            for member in archive:
                 content = (
                     archive.extractfile(member) if member.isreg() and _is_log(member.name, wanted) else None
                 )
-                if content is not None and number < MOST_MEMBERS:
-                    found.append((member.name, _write(content, member.name, folder, number, limit)))
+                if content is None:
+                    continue
+                if len(found) == MOST_MEMBERS:
+                    raise UnreadableFileError(name, "tar", f"it has more than {MOST_MEMBERS:,} files", BOMB)
+                found.append((member.name, _write(content, member.name, folder, len(found), limit)))
     except JourneykitError:
         raise
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:

@@ -14,13 +14,15 @@ from journeykit.adapters.adapter import Adapter, Column
 from journeykit.adapters.export_files import ExportFiles, files_of
 from journeykit.adapters.places import find, text_schema
 from journeykit.errors import ParameterError, UnreadableFileError
+from journeykit.sources import FORMATS as SOURCE_FORMATS
 from journeykit.sources import access_log, blaming, is_paths, open_source
 from journeykit.sources.collecting import engine_errors
 from journeykit.sources.csv import SEPARATORS
 from journeykit.sources.paths import is_remote
+from journeykit.sources.prepared import PreparedLog
 from journeykit.sources.texts import open_text
 
-FORMATS = ("parquet", "csv", "tsv", "ndjson", "access_log", "xes")
+FORMATS = (*SOURCE_FORMATS, "xes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +109,16 @@ def open_export(
         return _opened(adapter, [_run(plan, adapter.rows)], columns, ExportFiles([], ""), certain)
     with engine_errors("opening the export"):
         found = files_of(adapter, source, format)
-    with blaming(found.names, format=_known(found.format)), engine_errors("opening the export"):
+    # Names of formats of ours, and of files without an ending, tell nothing: what was found is passed on.
+    files = PreparedLog(adapter.title, pl.LazyFrame(), tuple(found.names), _known(found.format))
+    with blaming(files), engine_errors("opening the export"):
         runs = _runs(adapter, found, columns)
         return _opened(adapter, runs, columns, found, certain)
 
 
 def _known(kind: str) -> str | None:
     """Give the formats of which a broken file can be found."""
-    return kind if kind in ("parquet", "csv", "tsv", "ndjson") else None
+    return kind if kind in SOURCE_FORMATS else None
 
 
 def _runs(adapter: Adapter, found: ExportFiles, columns: Mapping[str, Column]) -> list[Run]:

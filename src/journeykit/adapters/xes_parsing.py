@@ -138,6 +138,8 @@ def _parse(name: str, log: _Log) -> None:
         raise BrokenRowError(name, "xes", error.lineno, reason, ADVICE) from error
     except JourneykitError:
         raise
+    except LookupError as error:
+        raise UnreadableFileError(name, "xes", str(error), "Write it in UTF-8.") from error
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise UnreadableFileError(name, "xes", str(error), ADVICE) from error
     if not log.is_log:
