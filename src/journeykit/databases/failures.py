@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from journeykit.databases.addresses import scrubbed
 from journeykit.errors import DatabaseError, JourneykitError
+from journeykit.support.files import first_line
 
 ADVICE = {
     "28": "Check the user and the password.",
@@ -91,8 +92,7 @@ def _hide(error: BaseException | None, secrets: tuple[str, ...]) -> None:
 
 def _reason(error: BaseException) -> str:
     """Return the first line that the database said, without what its driver puts before it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    first = lines[0].strip()
+    first = first_line(error).strip()
     for before in (
         "FATAL: ",
         "ERROR: ",

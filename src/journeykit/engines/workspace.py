@@ -15,6 +15,7 @@ from typing import IO, Any
 import polars as pl
 
 from journeykit.errors import JourneykitWarning, WorkspaceError
+from journeykit.support.files import first_line
 
 PREFIX, LOCK = "journeykit-", "in-use"
 
@@ -73,8 +74,7 @@ def writing(folder: Path) -> Iterator[None]:
         free = None
         with suppress(OSError):
             free = shutil.disk_usage(folder).free
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise WorkspaceError.unwritable(str(folder.parent), reason[0], free) from error
+        raise WorkspaceError.unwritable(str(folder.parent), first_line(error), free) from error
 
 
 def _hold(file: Path) -> IO[bytes]:

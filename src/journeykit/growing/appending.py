@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from journeykit.errors import StoreError
-from journeykit.events.events import Events, log_provenance
+from journeykit.events.events import Events, log_provenance, micro
 from journeykit.journeys.journeys import Journeys, staged, unmapped_note
 from journeykit.ordering.user_ids import UserIds, group_of
 from journeykit.ragged.array import Provenance
@@ -37,7 +37,7 @@ from journeykit.store import (
     together,
     write_shard,
 )
-from journeykit.support.files import READ_ERRORS
+from journeykit.support.files import READ_ERRORS, first_line
 from journeykit.support.precision import day_events
 from journeykit.support.threads import on_all_cores
 
@@ -58,8 +58,9 @@ def append(folder: Path, events: Events) -> None:
             about, shards = _appended(manifest, events)
             replace_manifest(folder, about, shards)
         except (OSError, pl.exceptions.PolarsError) as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise StoreError.not_appended(str(folder), reason[0], "The store is as it was before.") from error
+            raise StoreError.not_appended(
+                str(folder), first_line(error), "The store is as it was before."
+            ) from error
         finally:
             clear(read_manifest(folder))
 
@@ -260,7 +261,7 @@ def _about(
     unmapped = Counter(about["unmapped"])
     for each in rewritten:
         unmapped.update(each.unmapped)
-    first, last = (_micro(moment) for moment in (events.observed_from, events.observed_until))
+    first, last = (micro(moment) for moment in (events.observed_from, events.observed_until))
     return {
         **about,
         "journeykit": import_module("journeykit").__version__,
@@ -288,10 +289,6 @@ def provenance_of(
     if table.height:
         said.append(unmapped_note(table, n_events))
     return {**counts, "notes": said, "verbs": verbs}
-
-
-def _micro(moment: Any) -> int:
-    return int(pl.Series([moment]).dt.epoch("us")[0])
 
 
 def _listed(names: list[str]) -> str:

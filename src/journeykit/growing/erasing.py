@@ -34,6 +34,7 @@ from journeykit.store import (
     write_shard,
 )
 from journeykit.store.reading import parquet
+from journeykit.support.files import first_line
 from journeykit.support.precision import day_events
 from journeykit.support.unknown_names import Missing, check_missing, refuse_unknown
 
@@ -52,8 +53,7 @@ def erase(folder: Path, users: Sequence[str | int], missing: Missing) -> int:
             if erased:
                 replace_manifest(folder, _about(manifest, erased), _shards(manifest, erased))
         except (OSError, pl.exceptions.PolarsError) as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise StoreError.not_erased(str(folder), reason[0]) from error
+            raise StoreError.not_erased(str(folder), first_line(error)) from error
         finally:
             clear(read_manifest(folder))
             # Whoever asked meanwhile may have kept what was counted before.

@@ -17,6 +17,7 @@ from journeykit.patterns import OTHER_JOURNEYS, Matches, Pattern, match
 from journeykit.ragged.array import Int64s, Ragged
 from journeykit.ragged.taking import Flags, J, taken
 from journeykit.ragged.views import column_names, columns_of
+from journeykit.support.files import first_line
 from journeykit.support.unknown_names import Missing, check_missing, refuse_unknown
 
 Keep: TypeAlias = Literal["events", "sessions", "users"]
@@ -250,8 +251,9 @@ def _evaluated(where: pl.Expr, journeys: Ragged) -> Flags:
     try:
         answer = frame.with_columns(where.alias(MATCH)).get_column(MATCH)
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ParameterError(f"where does not fit the columns of these journeys: {reason}") from error
+        raise ParameterError(
+            f"where does not fit the columns of these journeys: {first_line(error)}"
+        ) from error
     if answer.dtype not in (pl.Boolean, pl.Null):
         raise ParameterError(f"where must be true or false of an event, but gives {answer.dtype}.")
     found = answer.cast(pl.Boolean).fill_null(False).to_numpy()

@@ -37,9 +37,9 @@ from journeykit.sharding.whole import (
     whole_of,
 )
 from journeykit.sources.canonical import drop_duplicates
-from journeykit.sources.parquet import first_line
 from journeykit.stages.conditions import looks_at_one_event
 from journeykit.store.shard_files import ShardFile, save
+from journeykit.support.files import first_line
 
 BYTES_PER_EVENT, BYTES_PER_PROPERTY = 160, 48
 """About what one event of a shard needs while it is read, ordered and tallied."""

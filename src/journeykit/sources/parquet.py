@@ -8,7 +8,7 @@ import polars as pl
 
 from journeykit.errors import UnreadableFileError
 from journeykit.sources.paths import is_remote
-from journeykit.support.files import READ_ERRORS
+from journeykit.support.files import READ_ERRORS, first_line
 
 
 def scan(names: Sequence[str]) -> pl.LazyFrame:
@@ -44,11 +44,3 @@ def diagnose(names: Sequence[str], columns: Sequence[str] | None) -> UnreadableF
             reason = f"its column {column!r} is {found[column]}, in {names[0]!r} it is {schema.get(column)}"
             return UnreadableFileError(name, "parquet", reason, "Cast the columns of all files to one type.")
     return None
-
-
-def first_line(error: BaseException) -> str:
-    """Shorten an engine's message to its first line; what a panic of Rust says is about Rust."""
-    if isinstance(error, pl.exceptions.PanicException):
-        return "its content is damaged"
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -16,6 +16,7 @@ import polars as pl
 from journeykit.errors import StageModelError, UnknownNameError
 from journeykit.stages.rules import Rule, Stage
 from journeykit.support.durations import microseconds
+from journeykit.support.files import first_line
 from journeykit.support.unknown_names import Missing, refuse_unknown
 
 PARALLEL_FROM = 1_000_000
@@ -283,8 +284,9 @@ def _evaluated(rule: Rule, frame: pl.DataFrame) -> Flags:
     try:
         answer = frame.select(rule.predicate().alias("match")).get_column("match")
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise StageModelError([f"the rule {rule!r} does not fit the log's columns: {reason}"]) from error
+        raise StageModelError(
+            [f"the rule {rule!r} does not fit the log's columns: {first_line(error)}"]
+        ) from error
     if answer.dtype not in (pl.Boolean, pl.Null):
         raise StageModelError(
             [f"the rule {rule!r} must be true or false of an event, but gives {answer.dtype}"]

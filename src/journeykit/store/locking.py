@@ -14,7 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from journeykit.errors import JourneykitWarning, StoreError
-from journeykit.store.manifest import MANIFEST, checksum, first_line
+from journeykit.store.manifest import MANIFEST, checksum
+from journeykit.support.files import first_line
 
 LOCK = "writing.lock"
 

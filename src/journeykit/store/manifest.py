@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from journeykit.errors import StoreError
+from journeykit.support.files import first_line
 
 FORMAT, VERSION = "journeykit journeys", 2
 MANIFEST = "manifest.json"
@@ -253,9 +254,3 @@ def checksum(file: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def first_line(error: BaseException) -> str:
-    """Give the first line of what an error says."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -23,12 +23,11 @@ from journeykit.store.manifest import (
     Manifest,
     Shard,
     check_files,
-    first_line,
     read_manifest,
     reading_manifest,
 )
 from journeykit.store.tables import TIE_BREAK, ShardTables
-from journeykit.support.files import READ_ERRORS
+from journeykit.support.files import READ_ERRORS, first_line
 from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.errors import WorkspaceError
 from journeykit.ragged.array import Codes, Provenance, Ragged, Staged
-from journeykit.support.files import READ_ERRORS
+from journeykit.support.files import READ_ERRORS, first_line
 
 ABOUT, USERS, PROPERTIES = "about.pickle", "users.parquet", "properties.parquet"
 STAGES = ("current", "furthest")
@@ -65,7 +65,7 @@ class ShardFile:
             pickle.UnpicklingError,
             *READ_ERRORS,
         ) as error:
-            raise WorkspaceError.unreadable(self.name, _reason(error)) from error
+            raise WorkspaceError.unreadable(self.name, first_line(error)) from error
         if self.observed is None or self.provenance is None:
             return journeys
         first, last = self.observed
@@ -187,8 +187,3 @@ def _gathered(journeys: Ragged, rows: Codes) -> pl.DataFrame:
     """Bring the properties into the order of the events, row by row as these are stored."""
     places, source = pl.Series(rows), journeys.source
     return pl.DataFrame([source[name].gather(places).alias(name) for name in source.columns])
-
-
-def _reason(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

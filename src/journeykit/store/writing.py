@@ -30,12 +30,12 @@ from journeykit.store.manifest import (
     VERSION,
     Shard,
     checksum,
-    first_line,
     read_manifest,
     replace_manifest,
     shard_of_group,
 )
 from journeykit.store.tables import TIE_BREAK, ShardTables, tables_of
+from journeykit.support.files import first_line
 from journeykit.support.threads import on_all_cores
 
 

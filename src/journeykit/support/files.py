@@ -18,6 +18,14 @@ READ_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 WRITERS = (".parquet", ".csv", ".ndjson", ".xlsx")
 
 
+def first_line(error: BaseException) -> str:
+    """Shorten an engine's message to its first line; what a panic of Rust says is about Rust."""
+    if isinstance(error, pl.exceptions.PanicException):
+        return "its content is damaged"
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there if all goes well, else remove it."""
