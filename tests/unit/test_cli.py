@@ -109,6 +109,17 @@ class TestCheck:
         assert absent.exit_code == 1
         assert "it cannot be read: No such file or directory" in absent.stderr
 
+    @pytest.mark.parametrize("option", ["--learn", "--findings"])
+    def test_a_file_that_cannot_be_written_is_named(self, option, log, tmp_path):
+        (tmp_path / "file").write_text("mine")
+        path = tmp_path / "file" / "found.csv"
+        refused(
+            run("check", log, *ROLES, option, path, "--fail-on", "none", "--quiet"),
+            f"{str(path)!r} cannot be written: File exists. Check the folder's permissions and the room on its "
+            f"disk, or name another place with {option}.",
+        )
+        assert files(tmp_path) == ["file"]
+
     def test_the_rules_of_the_help_are_those_of_the_library(self):
         assert FAILING == RULES
 

@@ -50,6 +50,12 @@ def run(*arguments: object):
     return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
+def one_stage(folder: Path) -> Path:
+    path = folder / "stages.toml"
+    path.write_text('[[stages]]\nname = "sale"\nrules = ["buy"]\n')
+    return path
+
+
 class TestReport:
     def test_it_is_one_file(self, log, stages, tmp_path):
         out, notes = tmp_path / "journey.html", tmp_path / "notes.toml"
@@ -96,6 +102,40 @@ class TestReport:
         page = (tmp_path / "journey.html").read_text("utf-8")
         assert 'class="emotion"' in page
         assert "Good &lt;b&gt;!" in page
+
+    @pytest.mark.parametrize("ending", [".csv", ".ndjson"])
+    def test_ratings_of_text_files_have_ids_as_the_log_has_them(self, ending, tmp_path):
+        log = pl.DataFrame(
+            {"user": ["007", "7", "8"], "time": ["2026-01-05 10:00:00"] * 3, "event": ["buy"] * 3}
+        )
+        log.write_csv(tmp_path / "log.csv")
+        ratings = log.select("user", "time", value=pl.lit(5), touchpoint=pl.lit("buy"), comment=pl.lit("12"))
+        path = tmp_path / f"ratings{ending}"
+        ratings.write_csv(path) if ending == ".csv" else ratings.write_ndjson(path)
+        result = run(
+            "map", tmp_path / "log.csv", *ROLES, "--stages", one_stage(tmp_path), "--goal", "buy", "--ratings", path,
+            "--quotes", "3", "--quiet", "--out", tmp_path / "map.json",
+        )  # fmt: skip
+        assert (result.exit_code, result.stderr) == (0, "")
+        rows = json.loads((tmp_path / "map.json").read_text())
+        assert [row["n"] for row in rows if row["row"] == "emotion"] == [3]
+        assert {row["text"] for row in rows if row["row"] == "quote"} == {"12"}
+
+    def test_ratings_that_are_none(self, log, stages, tmp_path):
+        path = tmp_path / "ratings.csv"
+        path.write_text("")
+        options = ("--stages", stages, "--goal", "purchase", "--ratings", path, "--out", tmp_path / "map.csv")
+        result = run("map", log, *ROLES, *options)
+        assert (result.exit_code, result.stderr) == (
+            1,
+            f"error: the file {str(path)!r} is empty: there is no event to read. Check the path and what wrote it.\n",
+        )
+        path.write_text("user,time,value\na,2026-01-05 10:00:00,5\nb,2026-01-05 10:00:00,5,6,7\n")
+        result = run("map", log, *ROLES, *options)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(
+            f"error: {str(path)!r} cannot be read as csv: line 3 has 5 fields, the header has 3."
+        )
 
     @pytest.mark.parametrize(
         ("options", "message", "code"),

@@ -217,6 +217,21 @@ def test_ids_of_another_type():
     )
 
 
+def test_texts_of_a_file_are_the_whole_numbers_of_a_log(tmp_path):
+    rows = [{"user": 7, "time": 1, "event": "view"}, {"user": 8, "time": 1, "event": "view"}]
+    events = jk.read_events(pl.DataFrame(rows), user="user", time="time", event="event", unit="s")
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,time,value\n7,2,5\n9,2,5\n")
+    answer = events.sessionize("30m").measure(jk.Emotion(jk.Ratings("csat", str(path), unit="s")))
+    assert answer.frame["ratings"].to_list() == [1]
+    path.write_text("user,time,value\n007,2,5\n8,2,5\n")
+    with pytest.raises(ParameterError) as error:
+        events.sessionize("30m").measure(jk.Emotion(jk.Ratings("csat", str(path), unit="s")))
+    assert str(error.value) == (
+        "the column 'user' of the ratings holds String, and the users of the log are Int64. Cast it."
+    )
+
+
 def test_values_of_events_outside_the_scale():
     rows = [{**row, "score": 11.0} for row in SHOP]
     with pytest.raises(ParameterError, match="nps ratings are whole numbers from 0 to 10, and 2 are not"):

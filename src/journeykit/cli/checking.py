@@ -6,6 +6,7 @@ import typer
 
 from journeykit.cli.job import read
 from journeykit.cli.options import FAILING, Checking, Reading, listed
+from journeykit.cli.output import explained
 from journeykit.cli.progress import Steps
 from journeykit.cli.tables import Page
 from journeykit.errors import ParameterError
@@ -25,11 +26,13 @@ def check(reading: Reading, checking: Checking, *, quiet: bool) -> None:
         events = read(reading, steps)
         steps.begin("looking at it")
         if checking.learn is not None:
-            Expectations.of(events).save(checking.learn)
+            with explained(checking.learn, "--learn"):
+                Expectations.of(events).save(checking.learn)
             return
         report = events.check(expected)
     if checking.findings is not None:
-        report.write(checking.findings)
+        with explained(checking.findings, "--findings"):
+            report.write(checking.findings)
     if not quiet:
         Page().say(repr(report))
     asked = FAILING if "any" in fail_on else [name for name in fail_on if name != "none"]

@@ -14,7 +14,7 @@ import polars as pl
 from journeykit.errors import ParameterError, UnwritableError
 from journeykit.protocol import GROUP
 from journeykit.statistics.base import Answer
-from journeykit.support.files import write_frame
+from journeykit.support.files import first_line, write_frame
 
 FORMATS = {"parquet": (".parquet",), "csv": (".csv",), "both": (".parquet", ".csv")}
 COMPUTED = ("curve",)
@@ -57,6 +57,27 @@ def frames_of(answers: Mapping[str, Answer]) -> dict[str, pl.DataFrame]:
 
 
 @contextmanager
+def explained(path: Path, option: str = "--out") -> Iterator[None]:
+    """Say what could not be written, and which option names another place.
+
+    Raises
+    ------
+    UnwritableError
+        In place of what the system says.
+    """
+    try:
+        yield
+    except UnwritableError:
+        raise
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise UnwritableError(
+            f"{str(path)!r} cannot be written: {reason}. Check the folder's permissions and the room on its disk, or "
+            f"name another place with {option}."
+        ) from error
+
+
+@contextmanager
 def all_or_nothing(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write into; what is in it moves to `folder` if all goes well.
 
@@ -70,7 +91,7 @@ def all_or_nothing(folder: Path) -> Iterator[Path]:
     UnwritableError
         If it cannot be written to: before any work, as far as that can be known.
     """
-    with _explained(folder):
+    with explained(folder):
         if folder.exists() and not folder.is_dir():
             raise UnwritableError(
                 f"the answers cannot be written to {str(folder)!r}: it is a file. Name a folder."
@@ -80,7 +101,7 @@ def all_or_nothing(folder: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=".journeykit-", dir=near))
     try:
         yield temporary
-        with _explained(folder):
+        with explained(folder):
             _move(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -89,7 +110,7 @@ def all_or_nothing(folder: Path) -> Iterator[Path]:
 def write_frames(frames: Mapping[str, pl.DataFrame], folder: Path, endings: tuple[str, ...]) -> list[Path]:
     """Write every frame in every format, as ``folder/<name><ending>``."""
     paths = [(frame, folder / f"{name}{ending}") for name, frame in frames.items() for ending in endings]
-    with _explained(folder):
+    with explained(folder):
         return [write_frame(frame, path) for frame, path in paths]
 
 
@@ -100,18 +121,3 @@ def _move(source: Path, target: Path) -> None:
             _move(each, target / each.name)
         else:
             each.replace(target / each.name)
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Say where writing failed."""
-    try:
-        yield
-    except UnwritableError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UnwritableError(
-            f"the answers cannot be written to {str(folder)!r}: {reason}. Check the folder's permissions and the "
-            f"room on its disk, or name another one with --out."
-        ) from error

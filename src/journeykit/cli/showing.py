@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from shlex import join
 from typing import Any
@@ -14,15 +12,16 @@ import typer
 
 from journeykit.cli.job import described, ordered, questions, session_rule, summary
 from journeykit.cli.options import Asking, Comparing, Cutting, Mapping, Reading, Telling, Writing, listed
-from journeykit.cli.output import all_or_nothing, check_format, frames_of, write_frames
+from journeykit.cli.output import all_or_nothing, check_format, explained, frames_of, write_frames
 from journeykit.cli.progress import Reporting, Steps
 from journeykit.cli.tables import Page
 from journeykit.comparisons.compare import compare as compared
-from journeykit.errors import MissingFileError, ParameterError, UnwritableError
+from journeykit.errors import MissingFileError, ParameterError
 from journeykit.journey_map.journey_map import JourneyMap
 from journeykit.reports.notes import edited
 from journeykit.reports.report import report as reported
 from journeykit.reports.wording import LANGUAGES, wording
+from journeykit.sources import open_source
 from journeykit.stages import StageModel
 from journeykit.statistics.emotion.ratings import Ratings
 from journeykit.statistics.friction.friction import Friction
@@ -49,7 +48,7 @@ def report(reading: Reading, telling: Telling, out: Path, *, quiet: bool) -> Non
             suppress=telling.suppress, log=events, recipe=join(["journeykit", *sys.argv[1:]]), **on_map,
         )  # fmt: skip
         steps.begin("writing")
-        with _explained(out):
+        with explained(out):
             made.write(out)
     if not quiet:
         page = Page()
@@ -74,7 +73,7 @@ def journey_map(reading: Reading, mapping: Mapping, out: Path, *, quiet: bool) -
         steps.begin("measuring")
         made = journeys.measure(question)
         steps.begin("writing")
-        with _explained(out):
+        with explained(out):
             made.write(out)
     if not quiet:
         page = Page()
@@ -150,16 +149,9 @@ def _on_map(mapping: Mapping) -> dict[str, Any]:
 
 def _ratings(path: Path, kind: str) -> Ratings:
     """Read a table of ratings; touchpoint and comment are taken if they are there."""
-    import polars as pl
-
-    if not path.is_file():
-        raise MissingFileError.path(
-            str(path), str(path.parent), None if not path.parent.is_dir() else _names(path)
-        )
-    lazy = pl.scan_csv(path, try_parse_dates=True) if path.suffix == ".csv" else pl.scan_parquet(path)
-    frame = lazy.collect()
-    further: Any = {name: name for name in ("touchpoint", "comment") if name in frame.columns}
-    return Ratings(kind, frame, **further)  # type: ignore[arg-type]
+    columns = open_source(str(path)).collect_schema()
+    further: Any = {name: name for name in ("touchpoint", "comment") if name in columns}
+    return Ratings(kind, str(path), **further)  # type: ignore[arg-type]
 
 
 def _names(path: Path) -> list[str]:
@@ -180,16 +172,3 @@ def _labels(given: str) -> Any:
         raise ParameterError(f"--labels {given!r} cannot be read as TOML: {error}") from error
     wording(texts)
     return texts
-
-
-@contextmanager
-def _explained(out: Path) -> Iterator[None]:
-    """Say where writing failed."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UnwritableError(
-            f"{str(out)!r} cannot be written: {reason}. Check the folder's permissions and the room on its disk, or "
-            f"name another file with --out."
-        ) from error

@@ -96,15 +96,26 @@ def _of_table(ratings: Ratings, shard: Journeys) -> pl.DataFrame:
     """Return the ratings of the table that are of users of the shard: owner, time, value, touchpoint, comment."""
     first, last = shard.user_range or (0, shard.n_users)
     ids, rows = shard.users[first:last], ratings.rows
-    if rows.height and len(ids) and ids.dtype != rows.schema["user"]:
-        raise ParameterError(
-            f"the column {ratings.user!r} of the ratings holds {rows.schema['user']}, and the users of the log are "
-            f"{ids.dtype}. Cast it."
-        )
+    if rows.height and len(ids):
+        rows = rows.with_columns(_ids_like(ids, rows["user"], ratings.user))
     users = pl.DataFrame({"user": ids.cast(rows.schema["user"])}).with_row_index("owner")
     found = rows.join(users, on="user", how="inner", maintain_order="left")
     return found.sort("owner", "time", maintain_order=True).select(
         pl.col("owner").cast(pl.Int64), "time", "value", "touchpoint", "comment"
+    )
+
+
+def _ids_like(ids: pl.Series, given: pl.Series, column: str) -> pl.Series:
+    """Return the ids of ratings in the type of those of the log; texts may be its whole numbers, if all are."""
+    if given.dtype == ids.dtype:
+        return given
+    if given.dtype == pl.String and ids.dtype == pl.Int64:
+        numbers = given.cast(pl.Int64, strict=False)
+        # "007" and "7" are two ids.
+        if numbers.cast(pl.String).eq_missing(given).all():
+            return numbers
+    raise ParameterError(
+        f"the column {column!r} of the ratings holds {given.dtype}, and the users of the log are {ids.dtype}. Cast it."
     )
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from journeykit.errors import MissingColumnError, ParameterError, UnknownNameError, UnknownPropertyError
 from journeykit.protocol import Context
-from journeykit.sources import open_source
+from journeykit.sources import collect_source, open_source
 from journeykit.sources.collecting import collect
 from journeykit.sources.roles import Roles, TimeUnit, amount, identifier
 from journeykit.sources.times import read_time
@@ -48,7 +48,8 @@ class Ratings:
     kind : {"nps", "csat", "ces", "stars", "sentiment"}
         What the numbers mean.
     table : object, optional
-        A row per rating: a polars frame, or whatever else `read_events` reads.
+        A row per rating: a polars frame, or whatever else `read_events` reads. Ids in files of CSV are texts, which are
+        compared with whole numbers of a log as such.
     event : str or sequence of str, optional
         In place of a table: the events of the log that are ratings. `value`, `touchpoint` and `comment` then name
         properties that were kept; a rating event without a value is none.
@@ -138,8 +139,9 @@ class Ratings:
             return
         named = [self.user, self.time, self.value, self.touchpoint, self.comment]
         columns = [name for name in named if name is not None]
-        plan = open_source(self.table, columns=columns)
-        object.__setattr__(self, "table", collect(plan, "reading the ratings"))
+        texts = [name for name in (self.user, self.touchpoint, self.comment) if name is not None]
+        plan = open_source(self.table, columns=columns, text=texts)
+        object.__setattr__(self, "table", collect_source(plan, self.table, columns=columns))
         _ = self.rows
 
     def _checked_scale(self) -> tuple[float, float]:
