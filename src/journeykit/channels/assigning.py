@@ -64,19 +64,18 @@ def assign_channels(journeys: J, rules: ChannelRules) -> J:
     )
     touched = np.flatnonzero(told["channel"].is_not_null().to_numpy())
     n_runs = journeys.session_offsets.size - 1
-    run = np.repeat(np.arange(n_runs), np.diff(journeys.session_offsets))[touched]
+    run_of_event = np.repeat(np.arange(n_runs), np.diff(journeys.session_offsets))
+    run = run_of_event[touched]
     first, last = np.full(n_runs, -1, np.int64), np.full(n_runs, -1, np.int64)
     last[run], first[run[::-1]] = touched, touched[::-1]
-    untouched = pl.Series([rules.untouched], dtype=told["channel"].dtype)
     made = {
-        CHANNEL: _at(told["channel"], first).fill_null(untouched[0]),
-        LAST_CHANNEL: _at(told["channel"], last).fill_null(untouched[0]),
+        CHANNEL: _at(told["channel"], first).fill_null(rules.untouched),
+        LAST_CHANNEL: _at(told["channel"], last).fill_null(rules.untouched),
         CAMPAIGN: _at(told["campaign"], first),
     }
-    sizes = np.diff(journeys.session_offsets)
     rows = journeys.rows.astype(np.int64)
     run_of_row = np.zeros(int(rows.max(initial=-1)) + 1, np.int64)
-    run_of_row[rows] = np.repeat(np.arange(n_runs), sizes)
+    run_of_row[rows] = run_of_event
     more = {name: values.gather(pl.Series(run_of_row)).alias(name) for name, values in made.items()}
     return replace(journeys, source=MoreColumns(journeys.source, more))
 

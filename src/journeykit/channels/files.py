@@ -20,7 +20,7 @@ def written(rules: ChannelRules) -> str:
         lines += [
             "",
             "[lists]",
-            *(f"{_key(name)} = {_value(list(sites))}" for name, sites in rules.lists.items()),
+            *(f"{_value(name)} = {_value(list(sites))}" for name, sites in rules.lists.items()),
         ]
     for rule in rules.rules:
         lines += ["", "[[rules]]", f"name = {_value(rule.name)}", "when = ["]
@@ -59,7 +59,3 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     # A basic string of TOML is one of JSON, but for the character DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(name: str) -> str:
-    return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -58,7 +58,7 @@ def _completed(rules: ChannelRules, parts: pl.DataFrame) -> pl.DataFrame:
     search = (rules.lists or {}).get("search")
     organic = host.str.contains(site_pattern(search)) if search else pl.lit(value=False)
     unknown = pl.col("source").is_null() & pl.col("medium").is_null()
-    told = parts.with_columns(_first(parts[part], _decoded(raw[part])) for part in TOLD)
+    told = parts.with_columns(pl.coalesce(part, _decoded(raw[part])) for part in TOLD)
     return told.with_columns(
         pl.when(pl.col("medium").is_null() & clicked)
         .then(pl.lit("cpc"))
@@ -70,10 +70,6 @@ def _completed(rules: ChannelRules, parts: pl.DataFrame) -> pl.DataFrame:
         .alias("medium"),
         pl.coalesce("source", host).alias("source"),
     )
-
-
-def _first(told: pl.Series, other: pl.Series) -> pl.Series:
-    return told.to_frame().select(pl.coalesce(told.name, other)).to_series()
 
 
 def _decoded(values: pl.Series) -> pl.Series:
