@@ -215,14 +215,12 @@ class _Counting:
     def _quotes(self, stage: Int64s) -> pl.DataFrame:
         """List what was said, with the hash of the user to choose by."""
         joined = self.joined
-        first, last = self.shard.user_range or (0, self.shard.n_users)
-        hashes = pl.Series("hash", hash_ids(self.shard.users[first:last].rechunk()), dtype=pl.UInt64)
         frame = pl.DataFrame(
             {
                 CELL: self.rating_cells.astype(np.int32),
                 "touchpoint": joined.touchpoint.astype(np.int32),
                 "stage": np.maximum(stage, 0).astype(np.int32),
-                "hash": hashes.gather(pl.Series(joined.owner, dtype=pl.Int64)),
+                "hash": joined.owner,
                 "time": joined.time,
                 "value": joined.value,
                 "emotion": joined.emotion,
@@ -231,4 +229,8 @@ class _Counting:
             }
         )
         wanted = (pl.col("touchpoint") >= 0) & (pl.col("comment").str.strip_chars() != "")
-        return frame.filter(wanted if self.statistic.quotes else pl.lit(value=False))
+        chosen = frame.filter(wanted if self.statistic.quotes else pl.lit(value=False))
+        first, _ = self.shard.user_range or (0, self.shard.n_users)
+        owners = chosen["hash"].unique()
+        hashes = pl.Series(hash_ids(self.shard.users.gather(owners + first)), dtype=pl.UInt64)
+        return chosen.with_columns(pl.col("hash").replace_strict(owners, hashes, return_dtype=pl.UInt64))
