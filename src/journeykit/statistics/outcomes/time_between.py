@@ -166,14 +166,15 @@ class TimeBetween(Statistic[TimeBetweenAnswer]):
 
 def _timed(shard: Journeys, unit: Unit, origin: Int64s, goal: Int64s) -> npt.NDArray[np.bool_]:
     """Mark waits between events whose time of day is known; without an end, those whose start has one."""
-    timed = np.ones(origin.size, np.bool_)
-    marks = known_to_the_day(shard.source)
+    marks = shard.whole.memo.get(("known to the day",), lambda: known_to_the_day(shard.source))
     if marks is None:
-        return timed
-    to_the_day = marks[shard.rows]
-    if unit == "user" and shard.time_order is not None:
-        to_the_day = to_the_day[shard.time_order]
-    timed[to_the_day[origin]] = False
+        return np.ones(origin.size, np.bool_)
+    order = shard.time_order if unit == "user" else None
+
+    def to_the_day(events: Int64s) -> npt.NDArray[np.bool_]:
+        return np.asarray(marks[shard.rows[events if order is None else order[events]]])
+
+    timed = ~to_the_day(origin)
     ended = goal >= 0
-    timed[ended] &= ~to_the_day[goal[ended]]
+    timed[ended] &= ~to_the_day(goal[ended])
     return timed

@@ -188,7 +188,7 @@ class _Counting:
             return pl.Series([], dtype=pl.String), np.empty(0, np.int32)
         found, names = whole.memo.get(("channel", name), lambda: coded(whole.property(name).cast(pl.String)))
         if self.statistic.unit == "user" and self.shard.time_order is not None:
-            found = found[self.shard.time_order]
+            return names.drop_nulls(), found[self.shard.time_order[self.events]]
         return names.drop_nulls(), found[self.events]
 
     def tables(self) -> Tables:
