@@ -20,7 +20,7 @@ from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.counting import CountingRows
-from journeykit.statistics.goals import longest, longest_silence
+from journeykit.statistics.goals import longest
 from journeykit.statistics.transitions.tuples import Tuples
 from journeykit.statistics.units import count_units
 from journeykit.support.durations import Duration
@@ -235,11 +235,9 @@ class ChainTally:
     def still_open(self) -> npt.NDArray[np.bool_]:
         """Mark the paths that may still go on. D3.5."""
         statistic = self.statistic
-        if statistic.open_paths == "end" or (statistic.unit == "user" and statistic.horizon is None):
+        if statistic.open_paths == "end":
             return np.zeros(self.whole.n_paths, np.bool_)
-        last = self.whole.times[self.whole.ends - 1]
-        silence = self.shard.observed_until - last
-        return np.asarray(silence <= longest_silence(self.shard, statistic.unit, statistic.horizon))
+        return self.shard.open_paths(statistic.unit, statistic.horizon)
 
     def _moves(self, counted: CountingRows) -> pl.DataFrame:
         keys, rows = counted.found()

@@ -19,6 +19,7 @@ from journeykit.patterns.matchers import Of
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, Statistic
 from journeykit.statistics.checks import check_choices, check_states
+from journeykit.statistics.goals import state_names
 from journeykit.statistics.transitions.transitions import Transitions
 
 TABLES = ("frame", "multi_order", "accuracy", "calibration")
@@ -160,11 +161,9 @@ class OrderSelection(Statistic[OrderAnswer]):
 
     def answer(self, tables: Tables, context: Context) -> OrderAnswer:
         """Score every order."""
-        names = pl.Series(["", *context.stages], dtype=pl.String) if self.of == "stage" else context.names
+        names = state_names(self.of, context).fill_null("")
         start, end = len(names), len(names) + 1
-        rank = np.append(
-            names.cast(pl.String).rank("ordinal").to_numpy().astype(np.int64), [0, len(names) + 1]
-        )
+        rank = np.append(names.rank("ordinal").to_numpy().astype(np.int64), [0, len(names) + 1])
         moves = tables["moves"].rename({old: f"source_{i}" for i, old in enumerate(self.contexts, start=1)})
         nothing = pl.when(pl.col("^source_.*$") != start).then(pl.col("^source_.*$"))
         moves = moves.with_columns(nothing)

@@ -20,6 +20,7 @@ from journeykit.models.worth import TOP, Worth, estimate_columns, share_in_top
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
 from journeykit.statistics.base import Answer, Grouped, groups_per_cell, with_rate
 from journeykit.statistics.friction.flags import CLASSES
+from journeykit.statistics.goals import state_names
 
 if TYPE_CHECKING:
     from journeykit.models.pain_points import PainPoints
@@ -118,7 +119,7 @@ def _segments(
     notes: list[str],
 ) -> list[_Segment]:
     """Put every segment beside its reference; say which have none."""
-    names = context.names.cast(pl.String)
+    names = state_names("event", context)
     named = {
         table: tables[table].with_columns(pl.lit(names).gather(pl.col("event")).alias("event"))
         for table in ("classes", "places")
@@ -255,7 +256,7 @@ def _stages(tables: Tables, context: Context) -> pl.DataFrame:
         groups_per_cell(tables, "paths"), np.zeros(table.totals.height), context,
     )  # fmt: skip
     order = pl.when(pl.col("stage") > 0).then("stage")
-    names = pl.lit(pl.Series([None, *context.stages], dtype=pl.String))
+    names = pl.lit(state_names("stage", context))
     named = frame.sort(CELL, order, nulls_last=True).with_columns(
         names.gather(pl.col("stage")).alias("stage")
     )
@@ -275,7 +276,7 @@ def _examples(statistic: PainPoints, tables: Tables, context: Context) -> pl.Dat
         return pl.DataFrame(schema=schema)
     rows = tables["examples"].drop(GROUP).sort(CELL, "event", "hash", "path")
     few = rows.filter(pl.int_range(pl.len()).over(CELL, "event") < statistic.examples)
-    names = context.names.cast(pl.String).to_list()
+    names = state_names("event", context).to_list()
     paths = [[names[int(code)] for code in path.split()] for path in few["path"]]
     columns = {
         "touchpoint": pl.Series([names[code] for code in few["event"]], dtype=pl.String),

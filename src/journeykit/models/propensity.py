@@ -28,7 +28,7 @@ from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import Answer, Statistic
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.features import USER, UserRows
-from journeykit.statistics.goals import as_goal
+from journeykit.statistics.goals import as_goal, state_names
 from journeykit.support.durations import Duration, microseconds
 from journeykit.support.unknown_names import Missing
 
@@ -187,7 +187,7 @@ class Propensity(Statistic[PropensityAnswer]):
         frame = people.join(
             pl.concat(found, how="diagonal"), on=[CELL, *SITUATION], how="left", maintain_order="left"
         )
-        names, stages = context.names.cast(pl.String), pl.Series([None, *context.stages], dtype=pl.String)
+        names, stages = state_names("event", context), state_names("stage", context)
         frame = frame.with_columns(
             pl.lit(names).gather(pl.col("state")).alias("state"),
             pl.lit(stages).gather(pl.col("stage")).alias("stage"),

@@ -14,6 +14,7 @@ from journeykit.models.making import ABANDON, START, numbered
 from journeykit.models.markov import MarkovChain
 from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, groups_per_cell
+from journeykit.statistics.goals import state_names
 
 if TYPE_CHECKING:
     from journeykit.models.chain import Chain
@@ -43,7 +44,7 @@ class SegmentChain:
 
 def segment_chains(statistic: Chain, tables: Tables, context: Context) -> list[SegmentChain]:
     """Make the chain of every segment that has paths, in the order of cells."""
-    names = _state_names(statistic, context)
+    names = state_names(statistic.of, context).fill_null("")
     moves = _named_moves(tables["moves"], statistic, names)
     states = _named_states(tables["states"], statistic, names)
     units = counted_paths(tables)
@@ -102,12 +103,6 @@ def _chain(
     )  # fmt: skip
     model = MarkovChain(parts.states, parts.ends, parts.goals, parts.start, parts.fitted)
     return SegmentChain(cell, model, visited, units)
-
-
-def _state_names(statistic: Chain, context: Context) -> pl.Series:
-    if statistic.of == "stage":
-        return pl.Series(["", *context.stages], dtype=pl.String)
-    return context.names.cast(pl.String).rechunk()
 
 
 def _order_of(statistic: Chain, context: Context) -> Mapping[str, int]:

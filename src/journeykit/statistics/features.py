@@ -16,7 +16,7 @@ from journeykit.patterns.matchers import MatchLike, as_match, check_matches, sym
 from journeykit.protocol import CELL, GROUP, Cells, Context, Tables
 from journeykit.statistics.base import Answer, Statistic
 from journeykit.statistics.checks import check_choices
-from journeykit.statistics.goals import as_goal
+from journeykit.statistics.goals import as_goal, state_names
 from journeykit.support.unknown_names import Missing
 
 Int64s = npt.NDArray[np.int64]
@@ -179,7 +179,7 @@ class Features(Statistic[FeaturesAnswer]):
         """Turn counts and times into features."""
         until = pl.lit(context.observed_until, pl.Int64)
         reached = pl.col("goals") > 0
-        stages = pl.Series([None, *context.stages], dtype=pl.String)
+        stages = state_names("stage", context)
         users = tables["users"].sort(CELL, USER)
         moment = pl.Datetime("us", "UTC")
         frame = users.select(
@@ -196,7 +196,7 @@ class Features(Statistic[FeaturesAnswer]):
             pl.lit(stages).gather(pl.col("stage")).alias("stage"),
             pl.lit(stages).gather(pl.col("furthest_stage")).alias("furthest_stage"),
         )  # fmt: skip
-        names = pl.lit(context.names.cast(pl.String))
+        names = pl.lit(state_names("event", context))
         counts = tables["counts"].with_columns(names.gather(pl.col("event")).alias("event"))
         counts = counts.select(CELL, USER, GROUP, "event", "events").sort(CELL, USER, "event")
         return FeaturesAnswer(

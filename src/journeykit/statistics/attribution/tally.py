@@ -20,7 +20,7 @@ from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.funnels.runs import Numbered, numbers_of
 from journeykit.statistics.funnels.tally import floats_of
-from journeykit.statistics.goals import longest, longest_silence
+from journeykit.statistics.goals import longest
 
 if TYPE_CHECKING:
     from journeykit.statistics.attribution.attribution import Attribution
@@ -212,7 +212,7 @@ def _blocks(
     symbols = symbols_of(shard, statistic.matches, "event", unit)
     masks = symbols.masks.astype(np.uint8)
     values = np.empty(0) if statistic.value is None else floats_of(shard, statistic.value, unit)
-    kept, still_open = _first_of_session(statistic, shard), _still_open(statistic, shard)
+    kept, still_open = _first_of_session(statistic, shard), shard.open_paths(unit, statistic.horizon)
     own_cells = cells.segments(paths, unit)
     owners = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))
     before = np.concatenate([[0], paths.lengths.cumsum()])
@@ -239,15 +239,6 @@ def _blocks(
             touches[0], touches[1], firsts[closed], lasts[closed], cell[closed], owners[own][path][closed],
             won.astype(np.float64), (~won).astype(np.float64), earned, cell[~closed],
         )  # fmt: skip
-
-
-def _still_open(statistic: Attribution, shard: Journeys) -> npt.NDArray[np.bool_]:
-    """Mark the units that may still convert. D3.5."""
-    paths = shard.paths(statistic.unit)
-    if statistic.unit == "user" and statistic.horizon is None:
-        return np.zeros(paths.n_paths, np.bool_)
-    silence = shard.observed_until - paths.times[paths.ends - 1]
-    return np.asarray(silence <= longest_silence(shard, statistic.unit, statistic.horizon))
 
 
 def _first_of_session(statistic: Attribution, shard: Journeys) -> npt.NDArray[np.uint8]:

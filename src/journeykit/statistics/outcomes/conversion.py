@@ -41,7 +41,6 @@ from journeykit.statistics.goals import (
     as_goal,
     as_names,
     longest,
-    longest_silence,
     state_names,
 )
 from journeykit.support.durations import Duration
@@ -183,10 +182,7 @@ class Conversion(Statistic[ConversionAnswer]):
         wanted = np.ones(walk.n_states + 1, bool)
         if self.start is not None:
             wanted[:-1], wanted[-1] = walk.marked(self.start), False
-        still_open = np.empty(0, bool)
-        if self.tells_open:
-            silence = shard.observed_until - walk.last_times
-            still_open = silence <= longest_silence(shard, self.unit, self.horizon)
+        still_open = shard.open_paths(self.unit, self.horizon) if self.tells_open else np.empty(0, bool)
         rule = (walk.n_states + 1, walk.by_run, longest(self.within, "within"), shard.observed_until)
         counted = CountingRows.make(walk.cell_count * rule[0], walk.n_events + walk.paths.n_paths)
         paths = walk.paths

@@ -24,6 +24,7 @@ from journeykit.statistics.base import (
     with_rate,
 )
 from journeykit.statistics.distribution import Distribution
+from journeykit.statistics.goals import state_names
 from journeykit.support.exchange import cut_bytes, cut_list
 from journeykit.support.threads import on_all_cores
 
@@ -169,7 +170,7 @@ def _nth_largest(frame: pl.DataFrame, n: int | None) -> pl.DataFrame:
 
 def _first(statistic: TopPaths, rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     """Sort by count, then by the names of the path, and keep the first n of each cell. D0.4."""
-    names = _names(statistic, context)
+    names = state_names(statistic.of, context).fill_null("")
     rows = rows.with_columns(path=unpacked(rows, bits_per_code(len(names))))
     rank = names.rank("ordinal").cast(pl.UInt32).to_numpy()
     rows = rows.sort(CELL, -pl.col("count"), _texts(rows["path"], rank), "cut", maintain_order=True)
@@ -181,12 +182,6 @@ def _texts(paths: pl.Series, rank: npt.NDArray[np.uint32]) -> pl.Series:
     ranks = rank[paths.explode(empty_as_null=False).to_numpy()].astype(">u4")
     offsets = np.concatenate([[0], paths.list.len().cast(pl.Int64).to_numpy().cumsum()]) * 4
     return cut_bytes(ranks.tobytes(), offsets).alias("text")
-
-
-def _names(statistic: TopPaths, context: Context) -> pl.Series:
-    if statistic.of == "event":
-        return context.names.cast(pl.String)
-    return pl.Series(["", *context.stages], dtype=pl.String)
 
 
 def unpacked(rows: pl.DataFrame, bits: int) -> pl.Series:
@@ -213,7 +208,7 @@ def path_table(statistic: TopPaths, shown: Shown, tables: Tables, context: Conte
     frame = _with_share(statistic, shown.rows, tables, context)
     if statistic.quantiles:
         frame = _with_durations(statistic, frame, tables, context)
-    names = _names(statistic, context)
+    names = state_names(statistic.of, context).fill_null("")
     path = frame["path"].list.eval(
         pl.element().replace_strict(_positions(names), names, return_dtype=pl.String)
     )

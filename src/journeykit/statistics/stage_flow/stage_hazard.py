@@ -16,7 +16,7 @@ from journeykit.paths import Unit
 from journeykit.protocol import CELL, Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Answer, Grouped, Statistic, groups_per_cell, with_rate
 from journeykit.statistics.checks import check_choices
-from journeykit.statistics.goals import longest, longest_silence
+from journeykit.statistics.goals import longest, state_names
 from journeykit.statistics.stage_flow.visiting import StageVisits
 from journeykit.statistics.units import count_units
 from journeykit.support.durations import Duration
@@ -130,10 +130,7 @@ class StageHazard(Statistic[StageHazardAnswer]):
         paths, visits = walked.paths, walked.visits
         # One event more than is shown: who comes so far is told in a note.
         own, size, most = cells.of(paths, self.unit), len(shard.stage_names), self.max_events + 1
-        still_open = np.zeros(paths.n_paths, np.bool_)
-        if self.unit == "session" or self.horizon is not None:
-            silence = shard.observed_until - paths.times[paths.ends - 1]
-            still_open = silence <= longest_silence(shard, self.unit, self.horizon)
+        still_open = shard.open_paths(self.unit, self.horizon)
         rows = np.zeros((cells.count * size * most, kernels.COLUMNS), np.int64)
         kernels.count_leaving(
             paths.user_paths, visits.first, visits.starts, visits.ends, visits.stages, walked.kinds, still_open, own,
@@ -155,7 +152,7 @@ class StageHazard(Statistic[StageHazardAnswer]):
                 frame, f"{name}_hazard", counted.sums(name), at_risk, rows, groups, users, context,
                 bounds=(f"{name}_low", f"{name}_high"), once=self.unit == "user",
             )  # fmt: skip
-        names = pl.Series([None, *context.stages], dtype=pl.String)
+        names = state_names("stage", context)
         frame = frame.filter(pl.col("event") <= self.max_events)
         return StageHazardAnswer(
             context.label(frame.with_columns(names.gather(frame["stage"]).alias("stage"))), self, context

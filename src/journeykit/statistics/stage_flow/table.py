@@ -23,6 +23,7 @@ from journeykit.statistics.base import (
     with_rate,
     with_share,
 )
+from journeykit.statistics.goals import state_names
 from journeykit.statistics.waiting import Waits
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class _StageTable:
             frame = frame.with_columns(
                 pl.lit(None).cast(frame.schema[name]).alias(name) for name in ["open", *opened]
             )
-        names = pl.Series(["", *self.context.stages], dtype=pl.String)
+        names = state_names("stage", self.context).fill_null("")
         frame = frame.with_columns(names.gather(frame["stage"]).alias("stage"))
         return frame.select(CELL, *_columns())
 

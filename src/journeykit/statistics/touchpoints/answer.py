@@ -19,6 +19,7 @@ from journeykit.statistics.base import (
     with_rate,
     with_share,
 )
+from journeykit.statistics.goals import state_names
 
 if TYPE_CHECKING:
     from journeykit.statistics.touchpoints.touchpoints import Touchpoints
@@ -145,10 +146,7 @@ class _Tables:
 
     def _touchpoints(self) -> pl.DataFrame:
         frame = self._with_visits(self._reach("touchpoints", "touchpoint"))
-        stages = pl.lit(pl.Series([None, *self.context.stages], dtype=pl.String))
-        stage = self._main("places", "stage", pl.col("stage") > 0).with_columns(
-            stages.gather(pl.col("stage")).alias("stage")
-        )
+        stage = self._staged(self._main("places", "stage", pl.col("stage") > 0))
         known = self.tables["by_channel"].filter(pl.col("channel").is_not_null())
         each = known.group_by(CELL, "touchpoint").agg(
             pl.col("channel").n_unique().cast(pl.Int64).alias("channels")
@@ -195,7 +193,7 @@ class _Tables:
         )
 
     def _staged(self, frame: pl.DataFrame) -> pl.DataFrame:
-        stages = pl.lit(pl.Series([None, *self.context.stages], dtype=pl.String))
+        stages = pl.lit(state_names("stage", self.context))
         return frame.with_columns(stages.gather(pl.col("stage")).alias("stage"))
 
     def _switches(self) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from journeykit.statistics.base import (
     with_floats,
 )
 from journeykit.statistics.distribution import Distribution
+from journeykit.statistics.goals import state_names
 from journeykit.statistics.graph_files import GraphAnswer
 from journeykit.statistics.transitions.numbers import Coded, Numbers
 
@@ -231,8 +232,7 @@ def _named(table: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
 
 def _state_names(statistic: Transitions, context: Context) -> pl.Series:
     """Return the name of every state number, then START and END."""
-    names = pl.Series(["", *context.stages], dtype=pl.String) if statistic.of == "stage" else context.names
-    return pl.concat([names.cast(pl.String).rechunk(), pl.Series([START, END])])
+    return pl.concat([state_names(statistic.of, context).fill_null(""), pl.Series([START, END])])
 
 
 def _labelled(table: pl.DataFrame, statistic: Transitions, names: pl.Series) -> pl.DataFrame:
