@@ -63,24 +63,25 @@ def moments(times: pl.Series) -> pl.Series:
     return times.replace(ALWAYS, None).cast(pl.Datetime("us", "UTC"))
 
 
-def outcomes(rules: IdentityRules, links: Links, found: Found) -> npt.NDArray[np.uint8]:
-    """Return what became of every link: the position in `OUTCOMES`."""
-    ones, others = links.ones, links.others
+def outcomes(rules: IdentityRules, links: Links, found: Found, chosen: Int64s) -> npt.NDArray[np.uint8]:
+    """Return what became of chosen links: the position in `OUTCOMES`."""
+    ones, others = links.ones[chosen], links.others[chosen]
     outcome = np.full(ones.size, OVERSIZE, np.uint8)
-    outcome[_rivals(rules, links, found) != NOBODY] = CONFLICT
+    outcome[_rivals(rules, links, found, chosen) != NOBODY] = CONFLICT
     outcome[found.apart[ones] & found.apart[others]] = OVERSIZE
     outcome[found.shared[ones] | found.shared[others]] = SHARED
     outcome[found.users[ones] == found.users[others]] = JOINED
     return outcome
 
 
-def _rivals(rules: IdentityRules, links: Links, found: Found) -> Int64s:
+def _rivals(rules: IdentityRules, links: Links, found: Found, chosen: Int64s) -> Int64s:
     """Return the strong kind of which the users of both ends of a link have an id, or `NOBODY`."""
-    rival = np.full(links.ones.size, NOBODY, np.int64)
+    ones, others = found.users[links.ones[chosen]], found.users[links.others[chosen]]
+    rival = np.full(chosen.size, NOBODY, np.int64)
     for kind in range(len(rules.strong) - 1, -1, -1):
         named = np.zeros(len(links.ids), np.bool_)
         named[found.users[links.kinds == kind]] = True
-        rival[named[found.users[links.ones]] & named[found.users[links.others]]] = kind
+        rival[named[ones] & named[others]] = kind
     return rival
 
 
@@ -97,7 +98,7 @@ def link_frame(rules: IdentityRules, links: Links, found: Found, chosen: Int64s)
             "first": moments(pl.Series(links.first[chosen])),
             "last": moments(pl.Series(links.last[chosen])),
             "sightings": links.sightings[chosen],
-            "outcome": pl.Series(OUTCOMES).gather(outcomes(rules, links, found)[chosen]),
+            "outcome": pl.Series(OUTCOMES).gather(outcomes(rules, links, found, chosen)),
             "strengths": links.kinds[others].astype(np.int16) - links.kinds[ones],
         }
     )
@@ -133,7 +134,7 @@ def explain(rules: IdentityRules, links: Links, found: Found, user: int) -> Expl
 
 def _reasons(rules: IdentityRules, links: Links, found: Found, chosen: Int64s) -> list[str | None]:
     """Say of links why they were refused; null of those that joined."""
-    rival, outcome = _rivals(rules, links, found)[chosen], outcomes(rules, links, found)[chosen]
+    rival, outcome = _rivals(rules, links, found, chosen), outcomes(rules, links, found, chosen)
     said: list[str | None] = []
     for link, kind, what in zip(chosen.tolist(), rival.tolist(), outcome.tolist(), strict=True):
         if what == JOINED:

@@ -10,6 +10,7 @@ import polars as pl
 
 from journeykit.identity.links import ALWAYS, Int64s, Links
 from journeykit.identity.rules import IdentityRules
+from journeykit.support.slices import places_of
 
 Bools = npt.NDArray[np.bool_]
 NOBODY = -1
@@ -66,6 +67,12 @@ def find_users(links: Links, rules: IdentityRules) -> Found:
     if rules.owner == "current":
         turns = _turns(links, rules, usable[~apart[links.ones[usable]]], users)
     return Found(users, since, shared, apart, turns)
+
+
+def whole_time(found: Found, chosen: Int64s) -> pl.DataFrame:
+    """Return the one turn of ids that have no more than one: ``id``, ``since``, ``user`` as in ``found.turns``."""
+    one = np.setdiff1d(chosen, found.turns["id"].to_numpy())
+    return pl.DataFrame({"id": one, "since": found.since[one], "user": found.users[one]})
 
 
 def strong_links(links: Links, kind: int, strong: int) -> tuple[Int64s, Int64s, Int64s]:
@@ -191,11 +198,10 @@ def _turns_of(links: Links, number: Int64s, weak: Int64s, strong: Int64s, users:
     counts = links.sightings[number]
     if not counts.size:
         return _no_turns()
-    begin = np.repeat(links.offsets[number] - np.concatenate([[0], counts.cumsum()[:-1]]), counts)
     seen = pl.DataFrame(
         {
             "id": np.repeat(weak, counts),
-            "since": links.times[begin + np.arange(begin.size)],
+            "since": links.times[places_of(links.offsets[number], counts)],
             "user": np.repeat(users[strong], counts),
             "name": links.ids.gather(strong).gather(np.repeat(np.arange(strong.size), counts)),
         }

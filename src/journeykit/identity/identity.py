@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.errors import ParameterError, suggestion
 from journeykit.identity.explaining import OUTCOMES, Explanation, explain, link_frame, moments, outcomes
-from journeykit.identity.finding import Found, find_users
+from journeykit.identity.finding import Found, find_users, whole_time
 from journeykit.identity.links import Links, read_links
 from journeykit.identity.rules import IdentityRules
 from journeykit.identity.scoring import StitchingScore, scored
@@ -122,9 +122,7 @@ class Identity:
         another has a row for each; before its first it is a user of its own.
         """
         links, found = self.links, self.found
-        own = np.setdiff1d(np.arange(self.n_ids), found.turns["id"].to_numpy())
-        whole = pl.DataFrame({"id": own, "since": found.since[own], "user": found.users[own]})
-        rows = whole.vstack(found.turns.select("id", "since", "user"))
+        rows = whole_time(found, np.arange(self.n_ids)).vstack(found.turns.select("id", "since", "user"))
         return pl.DataFrame(
             {
                 "id": links.ids.gather(rows["id"]),
@@ -139,7 +137,8 @@ class Identity:
         """What was found and what was refused: ``measure``, ``value``."""
         links, found = self.links, self.found
         sizes = np.bincount(found.users, minlength=1)
-        refused = np.bincount(outcomes(self.rules, links, found), minlength=len(OUTCOMES)).tolist()
+        became = outcomes(self.rules, links, found, np.arange(links.ones.size))
+        refused = np.bincount(became, minlength=len(OUTCOMES)).tolist()
         rows = {
             "ids": self.n_ids,
             "links": links.ones.size,

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.identity.finding import Found
+from journeykit.identity.finding import NOBODY, Found, whole_time
 from journeykit.identity.links import ALWAYS, Int64s, Links
 from journeykit.ordering.user_ids import Words, identities_of, quick_hashes
+from journeykit.support.slices import offsets
 
 Unmapped: TypeAlias = Literal["own", "drop"]
-NOBODY = -1
 
 
 class Stitched(NamedTuple):
@@ -67,14 +67,14 @@ class Stitch:
         moving = found.users != own
         moving[found.turns["id"].to_numpy()] = True
         chosen = own if unmapped == "drop" else np.flatnonzero(moving)
-        turns = found.turns.select("id", "since", "user").vstack(_whole_time(found, chosen))
+        turns = found.turns.select("id", "since", "user").vstack(whole_time(found, chosen))
         late = turns.filter(pl.col("id").is_first_distinct(), pl.col("since") > ALWAYS)
         before = late.select("id", pl.lit(ALWAYS).alias("since"), pl.col("id").alias("user"))
         turns = turns.vstack(before).sort("id", "since")
         sizes = turns.group_by("id", maintain_order=True).len()["len"].to_numpy()
         return cls(
             links.ids.gather(chosen),
-            np.concatenate([[0], sizes.cumsum()]).astype(np.int64),
+            offsets(sizes),
             turns["since"].to_numpy(),
             links.ids.gather(turns["user"]),
             unmapped == "drop",
@@ -117,12 +117,6 @@ class Stitch:
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind what points into memory."""
         return {name: value for name, value in self.__dict__.items() if name != "_known"}
-
-
-def _whole_time(found: Found, chosen: Int64s) -> pl.DataFrame:
-    """Return the one turn of ids that have no more than one."""
-    one = np.setdiff1d(chosen, found.turns["id"].unique().to_numpy())
-    return pl.DataFrame({"id": one, "since": found.since[one], "user": found.users[one]})
 
 
 def _hashed(ids: pl.Series) -> tuple[Words, Words]:
