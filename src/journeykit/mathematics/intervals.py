@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from journeykit.support.slices import places_of
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
 Scale = Literal["identity", "logit", "log"]
@@ -135,8 +137,7 @@ class GroupSums:
             distinct, place = np.unique(wanted, return_inverse=True)
             starts = np.searchsorted(self.row, distinct)
             lengths = np.searchsorted(self.row, distinct, side="right") - starts
-            entries = np.repeat(starts - np.concatenate([[0], lengths.cumsum()[:-1]]), lengths)
-            entries = entries + np.arange(entries.size)
+            entries = places_of(starts, lengths)
             cells = np.repeat(np.arange(distinct.size), lengths) * GROUPS + self.group[entries]
             parts = np.bincount(cells, self.value[entries], distinct.size * GROUPS).astype(np.float64)
             return self.total[wanted], parts.reshape(-1, GROUPS)[place]

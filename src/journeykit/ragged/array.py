@@ -16,6 +16,7 @@ from journeykit.paths import UNITS, Paths, Unit
 from journeykit.protocol import Groups
 from journeykit.sessions import SessionRule, is_open
 from journeykit.support.durations import Duration, microseconds
+from journeykit.support.slices import offsets
 from journeykit.support.threads import Memo
 
 if TYPE_CHECKING:
@@ -173,11 +174,11 @@ class Ragged:
     def groups(self) -> Groups:
         """The jackknife groups of the users, group 0 if there are none. D12.1."""
         first, last = self.user_range or (0, self.n_users)
-        offsets = np.clip(self.group_offsets, first, last) - first
-        numbers = np.flatnonzero(np.diff(offsets))
+        bounds = np.clip(self.group_offsets, first, last) - first
+        numbers = np.flatnonzero(np.diff(bounds))
         if numbers.size == 0:
             return Groups(np.zeros(1, np.uint8), np.zeros(2, np.int64))
-        return Groups(numbers.astype(np.uint8), np.append(offsets[numbers], last - first))
+        return Groups(numbers.astype(np.uint8), np.append(bounds[numbers], last - first))
 
     def property(self, name: str) -> pl.Series:
         """Return a kept property, one value per event in journey order.
@@ -230,7 +231,7 @@ class Ragged:
         starts, ends = self.session_offsets[:-1], self.session_offsets[1:]
         user_paths = self.user_sessions
         if self.sessions_inside is not None:
-            before = np.concatenate([[0], self.sessions_inside.cumsum()]).astype(np.int64)
+            before = offsets(self.sessions_inside)
             starts, ends = starts[self.sessions_inside], ends[self.sessions_inside]
             user_paths = before[self.user_sessions]
         return Paths(user_paths, starts, ends, self.event_codes, self.times)

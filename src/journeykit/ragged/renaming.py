@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from journeykit.ordering.user_ids import GROUPS, group_of
-from journeykit.ragged.array import Int64s, Ragged
-from journeykit.support.slices import places_of
+from journeykit.ragged.array import Ragged
+from journeykit.ragged.taking import in_order
+from journeykit.support.slices import inverse, offsets, places_of
 
 J = TypeVar("J", bound=Ragged)
 
@@ -34,28 +35,12 @@ def with_users(journeys: J, users: pl.Series) -> J:
     order = np.argsort(groups, kind="stable")
     runs = places_of(journeys.user_sessions[:-1][order], np.diff(journeys.user_sessions)[order])
     events = places_of(journeys.user_offsets[:-1][order], np.diff(journeys.user_offsets)[order])
-    time_order, staged = journeys.time_order, journeys.staged
-    if time_order is not None:
-        new_place = np.empty_like(events)
-        new_place[events] = np.arange(events.size)
-        time_order = new_place[time_order[events]]
-    causes, inside = journeys.session_causes, journeys.sessions_inside
+    time_order = journeys.time_order
     return replace(
-        journeys,
+        in_order(journeys, runs, events),
         users=users.gather(pl.Series(order)),
-        user_offsets=_offsets(np.diff(journeys.user_offsets)[order]),
-        session_offsets=_offsets(np.diff(journeys.session_offsets)[runs]),
-        user_sessions=_offsets(np.diff(journeys.user_sessions)[order]),
-        group_offsets=_offsets(np.bincount(groups, minlength=GROUPS)),
-        event_codes=journeys.event_codes[events],
-        times=journeys.times[events],
-        rows=journeys.rows[events],
-        session_causes=None if causes is None else causes[runs],
-        sessions_inside=None if inside is None else inside[runs],
-        time_order=time_order,
-        staged=staged and replace(staged, current=staged.current[events], furthest=staged.furthest[events]),
+        user_offsets=offsets(np.diff(journeys.user_offsets)[order]),
+        user_sessions=offsets(np.diff(journeys.user_sessions)[order]),
+        group_offsets=offsets(np.bincount(groups, minlength=GROUPS)),
+        time_order=None if time_order is None else inverse(events)[time_order[events]],
     )
-
-
-def _offsets(sizes: Int64s) -> Int64s:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])

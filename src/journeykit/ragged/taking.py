@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.ragged.array import Int64s, Ragged
-from journeykit.support.slices import places_of
+from journeykit.support.slices import inverse, offsets, places_of
 
 Flags = npt.NDArray[np.bool_]
 J = TypeVar("J", bound=Ragged)
@@ -20,10 +20,10 @@ def taken(journeys: J, kept: Flags) -> J:
     """Keep some events, in stored order, with everything that hangs on them."""
     if kept.all():
         return journeys
-    before = np.concatenate([[0], np.cumsum(kept)])
+    before = offsets(kept)
     session_ends, user_ends = before[journeys.session_offsets], before[journeys.user_offsets]
     sessions, users = np.diff(session_ends) > 0, np.diff(user_ends) > 0
-    sessions_before = np.concatenate([[0], np.cumsum(sessions)])[journeys.user_sessions]
+    sessions_before = offsets(sessions)[journeys.user_sessions]
     inside = journeys.sessions_inside
     inside = None if inside is None or inside[sessions].all() else inside[sessions]
     causes, staged = journeys.session_causes, journeys.staged
@@ -34,7 +34,7 @@ def taken(journeys: J, kept: Flags) -> J:
         user_offsets=np.concatenate([[0], user_ends[1:][users]]),
         session_offsets=session_offsets,
         user_sessions=np.concatenate([[0], sessions_before[1:][users]]),
-        group_offsets=np.concatenate([[0], np.cumsum(users)])[journeys.group_offsets],
+        group_offsets=offsets(users)[journeys.group_offsets],
         event_codes=journeys.event_codes[kept],
         times=journeys.times[kept],
         rows=journeys.rows[kept],
@@ -64,29 +64,37 @@ def _by_first_event(journeys: J) -> J:
     if journeys.time_order is None:
         return journeys
     starts = journeys.session_offsets[:-1]
-    runs = np.argsort(_inverse(journeys.time_order)[starts])
+    runs = np.argsort(inverse(journeys.time_order)[starts])
     if (np.diff(runs) > 0).all():
         return journeys
-    sizes = np.diff(journeys.session_offsets)[runs]
-    session_offsets = np.concatenate([[0], np.cumsum(sizes)])
-    events = places_of(starts[runs], sizes)
-    time_order = _inverse(events)[journeys.time_order]
+    events = places_of(starts[runs], np.diff(journeys.session_offsets)[runs])
+    time_order = inverse(events)[journeys.time_order]
+    return replace(
+        in_order(journeys, runs, events),
+        time_order=None if (np.diff(time_order) > 0).all() else time_order,
+    )
+
+
+def in_order(journeys: J, runs: Int64s, events: Int64s) -> J:
+    """Store runs and events in another order; where users begin and what was when is left to the caller.
+
+    Parameters
+    ----------
+    journeys : Ragged
+        Not a shard.
+    runs : numpy.ndarray of int64
+        Every session, and run of events outside any, in its new order.
+    events : numpy.ndarray of int64
+        The events of these runs, run after run.
+    """
     causes, inside, staged = journeys.session_causes, journeys.sessions_inside, journeys.staged
     return replace(
         journeys,
-        session_offsets=session_offsets,
+        session_offsets=offsets(np.diff(journeys.session_offsets)[runs]),
         event_codes=journeys.event_codes[events],
         times=journeys.times[events],
         rows=journeys.rows[events],
         session_causes=None if causes is None else causes[runs],
         sessions_inside=None if inside is None else inside[runs],
-        time_order=None if (np.diff(time_order) > 0).all() else time_order,
         staged=staged and replace(staged, current=staged.current[events], furthest=staged.furthest[events]),
     )
-
-
-def _inverse(places: Int64s) -> Int64s:
-    """Return where each place is named."""
-    inverse = np.empty_like(places)
-    inverse[places] = np.arange(places.size)
-    return inverse

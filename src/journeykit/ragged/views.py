@@ -12,6 +12,7 @@ import polars as pl
 from journeykit.errors import UnknownPropertyError
 from journeykit.paths import Unit
 from journeykit.ragged.array import Int64s, Ragged
+from journeykit.support.slices import offsets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,7 +88,7 @@ def session_numbers(journeys: Ragged) -> Int64s:
     inside = journeys.sessions_inside
     if inside is None:
         inside = np.ones(journeys.session_offsets.size - 1, np.bool_)
-    before = np.concatenate([[0], inside.cumsum()])
+    before = offsets(inside)
     of_user = np.repeat(before[journeys.user_sessions[:-1]], np.diff(journeys.user_sessions))
     return np.where(inside, before[1:] - of_user, 0).astype(np.int64)
 

@@ -15,7 +15,7 @@ import polars as pl
 from journeykit.errors import InputError, UnknownNameError
 from journeykit.sessions.rule import CUTTING, NEVER, SessionRule, longest_gap
 from journeykit.support.durations import MICROSECONDS, microseconds
-from journeykit.support.slices import places_of
+from journeykit.support.slices import offsets, places_of
 from journeykit.support.unknown_names import refuse_unknown
 
 CAUSES = (
@@ -148,16 +148,18 @@ def _cut_by_rule(rule: SessionRule, log: Log, threads: int) -> SessionCut:
     mark = _marker(rule, log, marks)
     ranges = _user_ranges(users, threads)
     begins = np.cumsum([0, *_each(mark, ranges)]).tolist()
-    offsets, causes = np.empty(begins[-1] + 1, np.int64), np.empty(begins[-1], np.uint8)
+    session_offsets, causes = np.empty(begins[-1] + 1, np.int64), np.empty(begins[-1], np.uint8)
     user_sessions = np.empty(users.size, np.int64)
-    offsets[-1], user_sessions[-1] = events, begins[-1]
+    session_offsets[-1], user_sessions[-1] = events, begins[-1]
 
     def fill(first: int, last: int, begin: int, end: int) -> None:
-        fill_sessions(users[first : last + 1], marks, begin, end, offsets, causes, user_sessions[first:last])
+        fill_sessions(
+            users[first : last + 1], marks, begin, end, session_offsets, causes, user_sessions[first:last]
+        )
 
     _each(fill, [(*span, *sessions) for span, sessions in zip(ranges, pairwise(begins), strict=True)])
     inside = causes != OUTSIDE
-    return SessionCut(offsets, user_sessions, causes, None if inside.all() else inside)
+    return SessionCut(session_offsets, user_sessions, causes, None if inside.all() else inside)
 
 
 def _marker(rule: SessionRule, log: Log, marks: Bytes) -> Callable[[int, int], int]:
@@ -201,13 +203,12 @@ def _cut_by_column(rule: SessionRule, log: Log, threads: int) -> SessionCut:
     runs = np.argsort(session, kind="stable")
     order = None if opens.all() else places_of(starts[runs], lengths[runs])
     sizes = np.bincount(session, lengths, int(opens.sum())).astype(np.int64)
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
     causes = part_causes[parts[starts[opens]]]
     inside = causes != OUTSIDE
     owners = run_users[opens][inside]
     causes[np.flatnonzero(inside)[np.diff(owners, prepend=-1) != 0]] = 0
     user_sessions = np.searchsorted(starts[opens], users)
-    return SessionCut(offsets, user_sessions, causes, None if inside.all() else inside, order)
+    return SessionCut(offsets(sizes), user_sessions, causes, None if inside.all() else inside, order)
 
 
 def _first_runs(keys: pl.DataFrame) -> Int64s:
@@ -260,7 +261,7 @@ class _Rows:
 
     def __init__(self, log: Log, kept: npt.NDArray[np.bool_]) -> None:
         self._log, self._kept = log, pl.Series(kept)
-        self.user_offsets: Int64s = np.concatenate([[0], np.cumsum(kept)])[log.user_offsets]
+        self.user_offsets: Int64s = offsets(kept)[log.user_offsets]
         self.times, self.event_codes = log.times[kept], log.event_codes[kept]
         self.names, self.session_values, self.tz = log.names, None, log.tz
 

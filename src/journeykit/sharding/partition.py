@@ -27,6 +27,7 @@ from journeykit.sharding.whole import Stitching
 from journeykit.sources import blaming, collect_source, source_format, source_parts
 from journeykit.sources.canonical import CanonicalLog, InvalidCounts, Validity
 from journeykit.sources.collecting import engine_errors
+from journeykit.support.slices import offsets
 from journeykit.support.threads import cores
 
 MOST_ROWS = 4_000_000
@@ -303,10 +304,8 @@ class _Sorting:
         by_bucket = np.argsort(of_entry, kind="stable")
         known = np.bincount(of_entry, minlength=n_buckets)
         self.entries, self.sizes = entries[by_bucket], sizes[by_bucket]
-        self.entry_bounds = np.concatenate([[0], known.cumsum()])
-        self.row_bounds = np.concatenate(
-            [[0], np.bincount(of_entry, sizes, n_buckets).astype(np.int64).cumsum()]
-        )
+        self.entry_bounds = offsets(known)
+        self.row_bounds = offsets(np.bincount(of_entry, sizes, n_buckets).astype(np.int64))
         numbers = np.empty(of_entry.size, np.uint16)
         numbers[by_bucket] = np.arange(of_entry.size) - np.repeat(self.entry_bounds[:-1], known)
         self.words = sum(piece.texts.size for piece in pieces)

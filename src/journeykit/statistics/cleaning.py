@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from journeykit.paths import Paths
+from journeykit.support.slices import offsets
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -38,12 +39,12 @@ def cleaned(
         Of this shard only.
     """
     events, lengths = paths.places, paths.lengths
-    begins = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+    begins = offsets(lengths)
     states = states[events]
     kept = states > 0 if skip_zero else np.ones(states.size, np.bool_)
     if collapse:
         kept &= ~_repeats(states, kept, np.repeat(np.arange(lengths.size), lengths))
-    bounds = np.concatenate([[0], kept.cumsum()]).astype(np.int64)[begins]
+    bounds = offsets(kept)[begins]
     shorter = Paths(paths.user_paths, bounds[:-1], bounds[1:], paths.codes, paths.times[events][kept])
     return shorter, states[kept], sessions[events][kept] if sessions.size else sessions
 

@@ -28,6 +28,7 @@ from journeykit.store.manifest import (
 )
 from journeykit.store.tables import TIE_BREAK, ShardTables
 from journeykit.support.files import READ_ERRORS, first_line
+from journeykit.support.slices import offsets
 from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
@@ -106,12 +107,12 @@ def read_shards(manifest: Manifest, only: Sequence[Shard] | None = None) -> Stor
     parts = {
         "users": users["user"].rechunk(),
         "names": names,
-        "user_offsets": _offsets(users["events"]),
-        "session_offsets": _offsets(sessions["events"]),
-        "user_sessions": _offsets(users["sessions"] + users["runs_outside"]),
+        "user_offsets": offsets(users["events"].to_numpy()),
+        "session_offsets": offsets(sessions["events"].to_numpy()),
+        "user_sessions": offsets((users["sessions"] + users["runs_outside"]).to_numpy()),
         "event_codes": _stored(columns.codes, order),
         "times": _stored(columns.times, order),
-        "group_offsets": np.concatenate([[0], groups.cumsum()]),
+        "group_offsets": offsets(groups),
         "rows": _stored(np.arange(columns.times.size, dtype=row_dtype), order),
         "observed_from": about["observed_from"],
         "observed_until": about["observed_until"],
@@ -219,10 +220,6 @@ def _check_together(folder: Path, parts: Mapping[str, Any]) -> None:
 
 def _not_together(folder: Path) -> StoreError:
     return StoreError.broken(str(folder), USERS, "and sessions count other events or sessions than there are")
-
-
-def _offsets(sizes: pl.Series) -> Int64s:
-    return np.concatenate([[0], sizes.cast(pl.Int64).to_numpy().cumsum()])
 
 
 def _stored(values: npt.NDArray[Any], order: Int64s | None) -> npt.NDArray[Any]:

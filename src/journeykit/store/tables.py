@@ -14,7 +14,7 @@ from journeykit.ragged.array import Int64s, Ragged
 from journeykit.ragged.views import column_names, columns_of, session_numbers
 from journeykit.sessions import CAUSES
 from journeykit.store.manifest import GROUPS
-from journeykit.support.slices import places_of
+from journeykit.support.slices import inverse, offsets, places_of
 
 TIE_BREAK = "order"
 """The column of the tie-break in the files of events, if the log has one."""
@@ -84,11 +84,6 @@ class ShardTables:
         return int(same.sum()), int((same[:-1] & (names[1:] != names[:-1])).sum())
 
 
-def offsets(sizes: npt.NDArray[Any]) -> Int64s:
-    """Return where things of these sizes start, and where the last ends."""
-    return np.concatenate([np.zeros(1, np.int64), sizes.cumsum(dtype=np.int64)])
-
-
 def together(parts: list[ShardTables]) -> ShardTables:
     """Put users of several tables together, by group: those of one group in the order of the tables."""
     joined = ShardTables(
@@ -114,9 +109,7 @@ def _by_group(tables: ShardTables, groups: npt.NDArray[np.uint8]) -> ShardTables
     events, runs = _rows(tables.user_offsets, users), _rows(tables.run_offsets, users)
     order = tables.order
     if order is not None:
-        new = np.empty_like(events)
-        new[events] = np.arange(events.size)
-        order = new[order[events]]
+        order = inverse(events)[order[events]]
     return ShardTables(tables.events[events], tables.users[users], tables.sessions[runs], order)
 
 

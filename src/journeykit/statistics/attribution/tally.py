@@ -21,6 +21,7 @@ from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.funnels.runs import Numbered, numbers_of
 from journeykit.statistics.funnels.tally import floats_of
 from journeykit.statistics.goals import longest
+from journeykit.support.slices import offsets
 
 if TYPE_CHECKING:
     from journeykit.statistics.attribution.attribution import Attribution
@@ -215,7 +216,7 @@ def _blocks(
     kept, still_open = _first_of_session(statistic, shard), shard.open_paths(unit, statistic.horizon)
     own_cells = cells.segments(paths, unit)
     owners = np.repeat(np.arange(paths.n_users), np.diff(paths.user_paths))
-    before = np.concatenate([[0], paths.lengths.cumsum()])
+    before = offsets(paths.lengths)
     cuts = np.append(np.searchsorted(before, np.arange(0, before[-1], BLOCK)), paths.n_paths)
     lookback = longest(None if statistic.by_span else statistic.lookback, "lookback")
     for first, last in pairwise(np.unique(cuts).tolist()):
@@ -269,10 +270,10 @@ def count_table(statistic: Attribution, columns: PathColumns) -> Tables:
     distinct = touches.unique().sort()
     codes = touches.cast(pl.Enum(distinct)).to_physical().cast(pl.Int32)
     lengths = columns.path.list.drop_nulls().list.len().fill_null(0).to_numpy()
-    offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+    bounds = offsets(lengths)
     counts = TouchCounts(statistic, distinct, 1, len(touches) + len(columns.path))
     none = np.empty(0, np.int64)
-    spans = (offsets[:-1], offsets[1:], np.zeros(len(columns.path), np.int32), none)
+    spans = (bounds[:-1], bounds[1:], np.zeros(len(columns.path), np.int32), none)
     amounts = (columns.conversions, columns.nulls, columns.values)
     counts.add(TouchPaths(codes.to_numpy(), none, *spans, *amounts, np.empty(0, np.int32)))
     return counts.tables()

@@ -29,6 +29,7 @@ from journeykit.statistics.checks import check_states
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import state_names
 from journeykit.statistics.paths.walk import CleanWalk, check_shared
+from journeykit.support.slices import offsets
 
 Int64s = npt.NDArray[np.int64]
 PAIR = ("source", "target")
@@ -179,7 +180,7 @@ def _parts(walk: CleanWalk) -> list[tuple[int, int]]:
     """Cut the users of a shard so that the pairs of a part fit into the room, but for a user who has more."""
     lengths = walk.paths.ends - walk.paths.starts
     most = np.minimum(lengths * (lengths - 1) // 2, walk.n_states**2)
-    before = np.concatenate([[0], most.cumsum()])[walk.paths.user_paths]
+    before = offsets(most)[walk.paths.user_paths]
     if walk.cell_count * walk.n_states**2 <= PAIRS_AT_ONCE or before[-1] <= PAIRS_AT_ONCE:
         return [(0, walk.paths.n_users)]
     cuts = np.searchsorted(before, np.arange(PAIRS_AT_ONCE, before[-1], PAIRS_AT_ONCE))

@@ -17,6 +17,7 @@ from journeykit.statistics.cleaning import cleaned
 from journeykit.statistics.paths.table import HASHED, bits_per_code, table_places
 from journeykit.statistics.units import count_units
 from journeykit.support.exchange import cut_bytes
+from journeykit.support.slices import offsets, places_of
 
 if TYPE_CHECKING:
     from journeykit.statistics.paths.top_paths import TopPaths
@@ -142,7 +143,7 @@ class Stretches:
         from journeykit.kernels import paths as kernels
 
         paths, windows = self.paths, np.maximum(self.lasts - self.firsts - self.size + 1, 0)
-        before = np.concatenate([[0], windows.cumsum(dtype=np.int64)])[paths.user_paths[self.bounds]]
+        before = offsets(windows)[paths.user_paths[self.bounds]]
         most = int(before[-1])
         places = np.zeros(table_places(int(np.diff(before).max(initial=0))) + 1, np.int32)
         table, sizes = np.empty((most, 8), np.int64), np.empty(most, np.int32)
@@ -192,9 +193,8 @@ class Stretches:
         """Return the codes of hashed stretches as bytes, four per code; null for the others."""
         if not hashed.any():
             return pl.Series("codes", [None], dtype=pl.Binary).new_from_index(0, hashed.size)
-        begins = np.concatenate([[0], np.where(hashed, sizes, 0).cumsum(dtype=np.int64)])
-        events = np.repeat(starts[hashed] - begins[:-1][hashed], sizes[hashed]) + np.arange(begins[-1])
-        codes = self.codes[events].astype(np.uint32)
+        begins = offsets(np.where(hashed, sizes, 0))
+        codes = self.codes[places_of(starts[hashed], sizes[hashed])].astype(np.uint32)
         texts = cut_bytes(codes.tobytes(), begins * 4).alias("codes")
         return texts.zip_with(pl.Series(hashed), pl.Series([None], dtype=pl.Binary))
 
@@ -218,7 +218,7 @@ class Stretches:
         paths = self.paths
         distinct = shown.select("key", "path").unique(maintain_order=True).sort("key")
         codes = np.array([code for path in distinct["path"].to_list() for code in path], np.uint32)
-        offsets = np.concatenate([[0], distinct["path"].list.len().to_numpy().cumsum()]).astype(np.int64)
+        bounds = offsets(distinct["path"].list.len().to_numpy())
         rows = np.full((per_group * (2 if self.doubled else 1), distinct.height), -1, np.int32)
         cells = (
             shown[CELL].to_numpy() * 2 + shown["cut"].to_numpy() if self.doubled else shown[CELL].to_numpy()
@@ -226,7 +226,7 @@ class Stretches:
         rows[cells, place_of(shown, distinct, ["key", "path"])] = np.arange(shown.height)
         most = int(np.maximum(self.lasts - self.firsts, 1).sum()) if self.size else paths.n_paths
         found, durations = np.empty(most, np.int64), np.empty(most, np.int64)
-        known = (distinct["key"].to_numpy(), offsets, codes, rows, shown.height)
+        known = (distinct["key"].to_numpy(), bounds, codes, rows, shown.height)
         room = (self.firsts, self.lasts)
         n = durations_of(
             paths.user_paths,

@@ -21,6 +21,7 @@ from journeykit.statistics.checks import check_choices, check_names
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import NEVER, Int64s, Names, Walk, as_goal, as_names
 from journeykit.statistics.touchpoints.answer import TouchpointsAnswer, touchpoints_answer
+from journeykit.support.slices import offsets
 from journeykit.support.unknown_names import Missing
 
 AXES = ("touchpoint", "stage", "channel")
@@ -256,7 +257,7 @@ class _Counting:
         return switches, self._uses(used, sides)
 
     def _uses(self, used: Int64s, sides: Int64s) -> pl.DataFrame:
-        hits = np.concatenate([[0], self.goals[self.codes].cumsum()])
+        hits = offsets(self.goals[self.codes])
         converted = hits[self.ends] > hits[self.starts]
         frame = self.walk.frame(channels_used=used, sides=sides, converted=converted.astype(np.int64))
         return (
