@@ -77,7 +77,8 @@ def files(folder: Path) -> list[str]:
 
 class TestCheck:
     def test_a_pipeline_stops_at_what_is_odd(self, log, tmp_path):
-        found = run("check", log, *ROLES, "--findings", tmp_path / "f.csv")
+        found = run("check", log, *ROLES, "--findings", tmp_path / "f.csv", "--chart", tmp_path / "c.html")
+        assert "What is odd in the log" in (tmp_path / "c.html").read_text()
         assert found.exit_code == 3
         assert found.stdout.startswith("Check of 8,000 events of ")
         assert pl.read_csv(tmp_path / "f.csv").height == int(

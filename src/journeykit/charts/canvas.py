@@ -68,6 +68,7 @@ class Canvas:
         legend: bool = False,
         key: Mapping[str, str] | None = None,
         bottom: int = BOTTOM,
+        gap: int = GAP,
         **layout: Any,
     ) -> Chart:
         """Put panels below each other under a title.
@@ -86,6 +87,8 @@ class Canvas:
             What colours mean, by their names, where there can be no legend.
         bottom : int
             Room under the last panel, in pixels.
+        gap : int
+            Room between panels, in pixels: for the axis of the upper one.
         **layout
             More of plotly's layout.
 
@@ -99,7 +102,7 @@ class Canvas:
         )
         top = self._top(title, notes, list(names))
         above = [0 if i == 0 and not panel.title else 26 for i, panel in enumerate(panels)]
-        inner = sum(panel.height for panel in panels) + sum(above) + GAP * (len(panels) - 1)
+        inner = sum(panel.height for panel in panels) + sum(above) + gap * (len(panels) - 1)
         traces: list[dict[str, Any]] = []
         own: dict[str, Any] = {"annotations": []}
         if key:
@@ -111,7 +114,7 @@ class Canvas:
             if panel.title:
                 own["annotations"].append(self._heading(panel.title, domain[1]))
             self._place(panel, i, domain, traces, own)
-            used += panel.height + GAP
+            used += panel.height + gap
         return Chart(
             data=traces,
             layout={

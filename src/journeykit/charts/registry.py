@@ -52,6 +52,12 @@ OURS: Mapping[str, str] = {
     "statistics.funnels.correlation_answer.CorrelationAnswer": "forest.correlation",
     "models.what_if.WhatIfAnswer": "forest.what_if",
     "models.opportunities.OpportunitiesAnswer": "forest.opportunities",
+    "statistics.emotion.answer.EmotionAnswer": "emotion.emotion",
+    "statistics.touchpoints.answer.TouchpointsAnswer": "touchpoints.touchpoints",
+    "models.pain_answer.PainPointsAnswer": "pains.pains",
+    "journey_map.measured.MeasuredMap": "journey_map.journey_map",
+    "events.report.QualityReport": "quality.report",
+    "events.quality.Quality": "quality.quality",
     "journeys.journeys.Journeys": "sequences.journeys",
 }
 """Of the package: the module and name of a class, and those of the function that draws it."""
@@ -118,11 +124,11 @@ def drawing_of(kind: type) -> Drawing:
 
 
 def chart_of(thing: Any, *, theme: str | Theme = "light", **options: Any) -> Chart:
-    """Draw an answer or journeys.
+    """Draw an answer, journeys, or how good a log is.
 
     Parameters
     ----------
-    thing : Answer or Journeys
+    thing : Answer, Journeys, QualityReport or Quality
         What is drawn.
     theme : {"light", "dark"} or Theme
         The colours.

@@ -33,6 +33,9 @@ def check(reading: Reading, checking: Checking, *, quiet: bool) -> None:
     if checking.findings is not None:
         with explained(checking.findings, "--findings"):
             report.write(checking.findings)
+    if checking.chart is not None:
+        with explained(checking.chart, "--chart"):
+            report.chart().save(checking.chart)
     if not quiet:
         Page().say(repr(report))
     asked = FAILING if "any" in fail_on else [name for name in fail_on if name != "none"]

@@ -136,6 +136,9 @@ class Checking:
     findings: Annotated[
         Path | None, option("Write the findings to this file: .csv, .parquet, .ndjson or .xlsx.", CHECK)
     ] = None
+    chart: Annotated[
+        Path | None, option("Draw the findings into this file: .html, .png, .svg or .pdf.", CHECK)
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import escape
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ import polars as pl
 from journeykit.sources.canonical import InvalidCounts
 from journeykit.sources.collecting import engine_errors
 from journeykit.sources.times import ambiguous_times
+from journeykit.support.drawing import Drawn, draw
 
 PERCENTS = (0, 1, 5, 25, 50, 75, 90, 95, 99, 100)
 HEAVIEST = 5
@@ -121,6 +123,26 @@ class Quality:
                     yield f"heaviest_user_{rank}", float(events), f"{user}: {events:,} event{plural}"
             else:
                 yield name, None, "none needed" if value is None else value
+
+    def chart(self, **options: Any) -> Drawn:
+        """Draw which share of the rows is odd in which way, and how many events users have.
+
+        Parameters
+        ----------
+        **options
+            ``theme="light"`` or ``"dark"``.
+
+        Returns
+        -------
+        Chart
+            A plotly figure with ``save``. No user is named in it.
+
+        Raises
+        ------
+        ParameterError
+            If an option does not exist, or has a value it cannot take.
+        """
+        return draw(self, options)
 
     def __repr__(self) -> str:
         rows = [(name, text) for name, _, text in self._rows()]

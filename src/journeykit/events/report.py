@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from journeykit.errors import ParameterError
 from journeykit.events.checks import RULES, Finding, QualityRules, findings, odd_users
 from journeykit.events.expectations import Expectations
 from journeykit.events.quality import Quality
+from journeykit.support.drawing import Drawn, draw
 from journeykit.support.escaping import visible
 from journeykit.support.files import write_frame
 
@@ -68,6 +69,26 @@ class QualityReport:
                 raise ParameterError.choice("a rule", name, ("any", *RULES))
         found = set(self.frame["rule"])
         return [name for name in RULES if name in asked and name in found]
+
+    def chart(self, **options: Any) -> Drawn:
+        """Draw how many findings every rule has, and the quality of the log.
+
+        Parameters
+        ----------
+        **options
+            ``theme="light"`` or ``"dark"``; ``top``, how many findings of a rule are shown on hover.
+
+        Returns
+        -------
+        Chart
+            A plotly figure with ``save``. No user is named in it.
+
+        Raises
+        ------
+        ParameterError
+            If an option does not exist, or has a value it cannot take.
+        """
+        return draw(self, options)
 
     def write(self, path: str | Path) -> Path:
         """Write the findings as a file, as answers are written."""
