@@ -181,7 +181,7 @@ def _grouped(values: pl.Series, times: Int64s) -> _Grouped:
         empty = np.empty(0, np.int64)
         return _Grouped(values, np.zeros(1, np.int64), np.empty(0, np.uint32), empty)
     codes = pl.Series(np.zeros(len(values), np.uint8))
-    found = order_events(UserIds.of(values.rechunk()), pl.Series(times), codes)
+    found = order_events(UserIds.of(values), pl.Series(times), codes)
     return _Grouped(found.users, found.user_offsets, found.rows, found.times)
 
 

@@ -7,6 +7,7 @@ of its entry alone. A hash stands in for an id only after the ids behind equal h
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -210,7 +211,7 @@ class _Room:
 
     def __init__(self, rows: int, words: int) -> None:
         sizes = (16 * rows, 8 * words, 4 * rows, 2 * rows)
-        memory = np.frombuffer(mmap.mmap(-1, max(1, sum(sizes))), np.uint8)[: sum(sizes)]
+        memory = np.frombuffer(_fresh_memory(max(1, sum(sizes))), np.uint8)[: sum(sizes)]
         entries, texts, counts, owners = np.split(memory, np.cumsum(sizes)[:-1])
         self.entries = entries.view(np.uint64).reshape(-1, 2)
         self.texts, self.sizes, self.owners = (
@@ -225,6 +226,13 @@ class _Room:
         self.owners, self.entries = self.owners[rows:], self.entries[entries:]
         self.sizes, self.texts = self.sizes[entries:], self.texts[words:]
         return piece
+
+
+def _fresh_memory(size: int) -> mmap.mmap:
+    """Return memory of this process alone: its first touch takes a fifth less than that of memory to be shared."""
+    if sys.platform == "win32":
+        return mmap.mmap(-1, size)
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _cut(users: pl.Series) -> Iterable[pl.Series]:
