@@ -13,15 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
+from logs import whole_number
 
 import journeykit as jk
-
-SIZES = {"k": 1_000, "m": 1_000_000}
-
-
-def size(text: str) -> int:
-    """Read 10m as ten million."""
-    return int(float(text[:-1]) * SIZES[text[-1]]) if text[-1] in SIZES else int(text)
 
 
 def pairs(n: int, rng: np.random.Generator) -> pl.DataFrame:
@@ -51,8 +45,8 @@ def measure(what: str, work):
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=size, default=10_000_000)
-    parser.add_argument("--customers", type=size, default=20_000)
+    parser.add_argument("--pairs", type=whole_number, default=10_000_000)
+    parser.add_argument("--customers", type=whole_number, default=20_000)
     asked = parser.parse_args()
     jk.Identity.of(
         pairs(1_000, np.random.default_rng(1)), ["device", "login"], rules=jk.IdentityRules(strong="login")

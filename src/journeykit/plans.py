@@ -15,8 +15,9 @@ from journeykit.channels import ChannelRules
 from journeykit.channels.assigning import check_rules
 from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.errors import ParameterError
-from journeykit.events.events import Events, check_identity, session_rule
+from journeykit.events.events import Events, session_rule
 from journeykit.events.reading import read_events, roles_of
+from journeykit.events.stitching import check_identity
 from journeykit.identity import Identity
 from journeykit.identity.stitch import Unmapped
 from journeykit.journeys.cleaning import PathCleaning

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownPropertyError
+from journeykit.ordering.order import order_events
 from journeykit.support.durations import Duration, microseconds
 
 if TYPE_CHECKING:
@@ -160,36 +161,32 @@ def odd_users(events: Events, rules: QualityRules) -> pl.DataFrame:
     polars.DataFrame
         ``user`` (as text), ``kind`` (``bot`` or ``test_user``), ``reason``, ``events``; a user may have several.
     """
-    users = events.users.series().cast(pl.String)
-    log = pl.DataFrame({"user": users, "time": events.columns["time"].to_physical()})
+    ordered = order_events(
+        events.users, events.columns["time"].to_physical(), events.columns["event"].to_physical()
+    )
+    users, sizes = ordered.users.cast(pl.String), np.diff(ordered.user_offsets)
+    rows = np.repeat(np.arange(sizes.size), sizes)
     parts = []
     if rules.bot_rate is not None:
-        rate = log.group_by("user", pl.col("time") // MINUTE).len()
-        fast = rate.group_by("user").agg(pl.col("len").max()).filter(pl.col("len") >= rules.bot_rate)
-        parts.append(fast.select("user", pl.format("{} events in one minute", "len").alias("reason")))
+        parts.append(_fast(rows, ordered.times, rules.bot_rate))
     if rules.regularity is not None:
-        parts.append(_regular(log, rules.regularity))
+        parts.append(_regular(rows, ordered.times, rules.regularity))
     if rules.user_agent is not None:
-        agents = pl.DataFrame(
-            {"user": users, "agent": events.columns[rules.user_agent].cast(pl.String)}
-        ).unique()
-        robots = (
-            agents.filter(pl.col("agent").str.contains(BOT_AGENTS)).sort("agent").unique("user", keep="first")
-        )
-        parts.append(robots.select("user", pl.format("user agent {}", "agent").alias("reason")))
+        agents = events.columns[rules.user_agent].cast(pl.String).gather(pl.Series(ordered.rows))
+        parts.append(_robots(rows, agents))
     found = [part.with_columns(kind=pl.lit("bot")) for part in parts]
     if rules.test_users is not None:
-        distinct = users.unique()
-        own = distinct.filter(distinct.str.contains(rules.test_users))
+        own = users.str.contains(rules.test_users).arg_true()
         found.append(
-            pl.DataFrame({"user": own, "reason": "the id says so", "kind": "test_user"}, strict=False)
+            pl.DataFrame({"row": own}).with_columns(reason=pl.lit("the id says so"), kind=pl.lit("test_user"))
         )
-    schema = {"user": pl.String, "kind": pl.String, "reason": pl.String}
-    listed = pl.concat([pl.DataFrame(schema=schema), *(part.select(list(schema)) for part in found)])
-    sizes = log.group_by("user").agg(pl.len().cast(pl.Int64).alias("events"))
-    return listed.join(sizes, on="user", how="left").sort(
-        "events", "user", "reason", descending=[True, False, False]
+    schema = pl.Schema({"row": pl.Int64, "kind": pl.String, "reason": pl.String})
+    listed = pl.concat(
+        [pl.DataFrame(schema=schema), *(part.select(list(schema)).cast(schema) for part in found)]
     )
+    events_of = pl.Series("events", sizes)
+    named = listed.select(users.gather(listed["row"]), "kind", "reason", events_of.gather(listed["row"]))
+    return named.sort("events", "user", "reason", descending=[True, False, False])
 
 
 def whole_days(events: Events) -> tuple[pl.DataFrame, list[Any]]:
@@ -203,8 +200,9 @@ def whole_days(events: Events) -> tuple[pl.DataFrame, list[Any]]:
         The whole days, in order.
     """
     times = events.columns["time"].dt.convert_time_zone(events.tz)
-    log = pl.DataFrame({"event": events.columns["event"].cast(pl.String), "day": times.dt.date()})
+    log = pl.DataFrame({"event": events.columns["event"], "day": times.dt.date()})
     counts = log.group_by("event", "day").agg(pl.len().cast(pl.Int64).alias("events"))
+    counts = counts.with_columns(pl.col("event").cast(pl.String))
     span = pl.DataFrame({"first": [events.observed_from], "last": [events.observed_until]})
     local = span.select(pl.all().dt.convert_time_zone(events.tz))
     days = local.select(
@@ -268,10 +266,11 @@ def _names(events: Events, rules: QualityRules) -> Iterator[Finding]:
     before = last - recent - first
     if before < recent:
         return
-    log = pl.DataFrame({"event": events.columns["event"].cast(pl.String), "late": times > last - recent})
+    log = pl.DataFrame({"event": events.columns["event"], "late": times > last - recent})
     for name, earlier, later in (
         log.group_by("event")
         .agg((~pl.col("late")).sum(), pl.col("late").sum().alias("n"))
+        .with_columns(pl.col("event").cast(pl.String))
         .sort("event")
         .iter_rows()
     ):
@@ -336,17 +335,35 @@ def _clocks(events: Events, rules: QualityRules) -> Iterator[Finding]:
         yield Finding("clock_skew", rules.received, share, rules.skewed_users, text)
 
 
-def _regular(log: pl.DataFrame, limit: float) -> pl.DataFrame:
-    ordered = log.sort("user", "time")
-    same = pl.col("user") == pl.col("user").shift()
-    gaps = ordered.with_columns(pl.when(same).then(pl.col("time").diff()).alias("gap"))
-    short = gaps.filter(pl.col("gap") <= PAUSE)
-    spread = short.group_by("user").agg(
-        pl.len(), pl.col("gap").mean().alias("mean"), pl.col("gap").std(ddof=0).alias("std")
+def _fast(users: Int64s, times: Int64s, limit: int) -> pl.DataFrame:
+    """Find users with many events in one minute of the clock."""
+    begins = np.flatnonzero((np.diff(users, prepend=-1) != 0) | (np.diff(times // MINUTE, prepend=0) != 0))
+    minutes = pl.DataFrame({"row": users[begins], "len": np.diff(begins, append=times.size)})
+    fast = minutes.filter(pl.col("len") >= limit).group_by("row").agg(pl.col("len").max())
+    return fast.select("row", pl.format("{} events in one minute", "len").alias("reason"))
+
+
+def _robots(users: Int64s, agents: pl.Series) -> pl.DataFrame:
+    """Find users with an event of a known robot or tool; the first by name is the reason."""
+    known = agents.unique().drop_nulls()
+    robots = known.filter(known.str.contains(BOT_AGENTS))
+    found = pl.DataFrame({"row": users, "agent": agents}).filter(pl.col("agent").is_in(robots.implode()))
+    first = found.group_by("row").agg(pl.col("agent").min())
+    return first.select("row", pl.format("user agent {}", "agent").alias("reason"))
+
+
+def _regular(users: Int64s, times: Int64s, limit: float) -> pl.DataFrame:
+    """Find users whose gaps, in the order of time, are all but equal."""
+    gaps = np.diff(times)
+    short = np.flatnonzero((users[1:] == users[:-1]) & (gaps <= PAUSE))
+    spread = (
+        pl.DataFrame({"row": users[short], "gap": gaps[short]})
+        .group_by("row")
+        .agg(pl.len(), pl.col("gap").mean().alias("mean"), pl.col("gap").std(ddof=0).alias("std"))
     )
     found = spread.filter(
         (pl.col("len") >= LEAST_GAPS) & (pl.col("mean") > 0) & (pl.col("std") < limit * pl.col("mean"))
     )
     return found.select(
-        "user", pl.format("an event every {} s", (pl.col("mean") / 1e6).round(1)).alias("reason")
+        "row", pl.format("an event every {} s", (pl.col("mean") / 1e6).round(1)).alias("reason")
     )

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.errors import EmptyInputError, ParameterError, UnknownPropertyError
+from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.events.quality import Quality
 from journeykit.events.quality import quality as quality_of
 from journeykit.events.report import check
 from journeykit.events.session_comparison import SessionComparison, compare_sessions
-from journeykit.events.stitching import stitch_report
+from journeykit.events.stitching import stitch_report, under, users_of
 from journeykit.identity import Identity
 from journeykit.identity.stitch import Unmapped
 from journeykit.journeys.journeys import Journeys
@@ -87,6 +87,11 @@ class Events:
     def frame(self) -> pl.DataFrame:
         """The whole log: ``user`` (String or Int64), then `columns`. The ids are written out when it is asked for."""
         return self.columns.clone().insert_column(0, self.users.series())
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names of the kept properties, the session and the value among them."""
+        return tuple(name for name in self.columns.columns if name not in COLUMNS)
 
     @cached_property
     def quality(self) -> Quality:
@@ -242,7 +247,7 @@ class Events:
         >>> events.protect(jk.PrivacyRules(urls=["event"], ips=["ip"])).frame.row(0)[2:]
         ('/a', '203.0.113.0')
         """
-        rules.check([name for name in self.columns.columns if name not in COLUMNS])
+        rules.check(self.kept)
         if rules.pseudonymize and key is None:
             raise ParameterError("rules.pseudonymize needs a key. Pass key=<16 to 64 secret bytes>.")
         kept = self.columns.drop(rules.drop)
@@ -255,10 +260,9 @@ class Events:
         return replace(self, columns=encode_events(protected) if "event" in named else protected)
 
     def _check_kept(self, columns: Sequence[str]) -> None:
-        known = [name for name in self.columns.columns if name not in COLUMNS]
         for name in columns:
-            if name not in known:
-                raise UnknownPropertyError(name, known)
+            if name not in self.kept:
+                raise UnknownPropertyError(name, self.kept)
 
     def stitch(self, identity: Identity, *, unmapped: Unmapped = "own") -> Events:
         """Give every event to the user that its id belongs to.
@@ -296,19 +300,7 @@ class Events:
         >>> events.stitch(identity).frame["user"].to_list()
         ['ann', 'ann']
         """
-        found = check_identity(identity).stitch(unmapped)(self.users.series(), self.columns["time"])
-        users, columns = found.users, self.columns
-        if found.known is not None:
-            users, columns = users.filter(found.known), columns.filter(found.known)
-        if not columns.height:
-            raise EmptyInputError.unmapped()
-        return replace(
-            self,
-            users=UserIds.of(users),
-            columns=columns,
-            rows_moved=self.rows_moved + found.moved,
-            rows_unmapped=self.rows_unmapped + self.columns.height - columns.height,
-        )
+        return under(self, users_of(self, identity, unmapped))
 
     def _ordered(self) -> OrderedEvents:
         frame = self.columns
@@ -328,15 +320,6 @@ class Events:
 
     def _head(self) -> pl.DataFrame:
         return self.columns.head(5).insert_column(0, self.users.series(5))
-
-
-def check_identity(identity: Identity) -> Identity:
-    """Refuse what is no identity."""
-    if not isinstance(identity, Identity):
-        raise ParameterError(
-            f"stitch needs an Identity, not {identity!r}. Make one with jk.Identity.of(rows, ids=[...])."
-        )
-    return identity
 
 
 def session_rule(timeout: Duration | SessionRule | None, options: Mapping[str, Any]) -> SessionRule:
@@ -377,8 +360,11 @@ class _OrderedLog:
     """What the session rule asks of the ordered events."""
 
     ordered: OrderedEvents
-    columns: pl.DataFrame
-    tz: str
+    events: Events
+
+    @property
+    def tz(self) -> str:
+        return self.events.tz
 
     @property
     def user_offsets(self) -> Int64s:
@@ -394,17 +380,17 @@ class _OrderedLog:
 
     @property
     def names(self) -> pl.Series:
-        return _vocabulary(self.columns)
+        return _vocabulary(self.events.columns)
 
     @property
     def session_values(self) -> pl.Series | None:
-        return self.property("session") if "session" in self.columns.columns else None
+        return self.property("session") if "session" in self.events.kept else None
 
     def property(self, name: str) -> pl.Series:
         """Return a kept property in order."""
-        if name not in self.columns.columns or name in COLUMNS:
-            raise UnknownPropertyError(name, [each for each in self.columns.columns if each not in COLUMNS])
-        return self.columns[name].gather(pl.Series(self.ordered.rows))
+        if name not in self.events.kept:
+            raise UnknownPropertyError(name, self.events.kept)
+        return self.events.columns[name].gather(pl.Series(self.ordered.rows))
 
 
 def _vocabulary(frame: pl.DataFrame) -> pl.Series:
@@ -415,7 +401,7 @@ def _vocabulary(frame: pl.DataFrame) -> pl.Series:
 
 def _journeys(events: Events, ordered: OrderedEvents, rule: SessionRule) -> Journeys:
     """Cut ordered events into sessions, and put everything into one value."""
-    found = cut(rule, _OrderedLog(ordered, events.columns, events.tz))
+    found = cut(rule, _OrderedLog(ordered, events))
     codes, times, rows, time_order = ordered.event_codes, ordered.times, ordered.rows, None
     if found.order is not None:
         codes, times, rows = codes[found.order], times[found.order], rows[found.order]

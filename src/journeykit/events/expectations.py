@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from journeykit.events.events import Events
 
 TABLES = ("events", "volume", "nulls", "rules")
-NOT_COLUMNS = ("time", "event", "order")
 
 
 @dataclass(frozen=True)
@@ -107,9 +106,8 @@ class Expectations:
             name: (int(low / slack) if n == len(days) else 0, int(high * slack) + 1)
             for name, low, high, n in per_name.sort("event").iter_rows()
         }
-        kept = [name for name in events.columns.columns if name not in NOT_COLUMNS]
-        nulls = {name: min(1.0, round(_null_share(events.columns[name]) + 0.01, 4)) for name in kept}
-        names = events.columns["event"].cast(pl.String).unique().sort().to_list()
+        nulls = {name: min(1.0, round(_null_share(events.columns[name]) + 0.01, 4)) for name in events.kept}
+        names = events.columns["event"].unique().cast(pl.String).sort().to_list()
         return cls(names, volume, nulls, rules or QualityRules())
 
     @classmethod
@@ -199,7 +197,7 @@ class Expectations:
 
     def _unexpected(self, events: Events) -> Iterator[Finding]:
         if self.events:
-            counts = events.columns["event"].cast(pl.String).value_counts(name="n").sort("event")
+            counts = events.columns["event"].value_counts(name="n").cast({"event": pl.String}).sort("event")
             for name, number in counts.filter(~pl.col("event").is_in(self.events)).iter_rows():
                 yield Finding(
                     "unexpected_event",
@@ -210,6 +208,8 @@ class Expectations:
                 )
 
     def _volumes(self, events: Events) -> Iterator[Finding]:
+        if not self.volume:
+            return
         counts, days = whole_days(events)
         found = {(name, day): number for name, day, number in counts.iter_rows()}
         for name, (low, high) in self.volume.items():

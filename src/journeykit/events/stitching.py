@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from journeykit.errors import EmptyInputError, ParameterError
 from journeykit.identity import Identity
-from journeykit.identity.stitch import Unmapped
+from journeykit.identity.stitch import Stitched, Unmapped
+from journeykit.ordering.user_ids import UserIds
 from journeykit.sessions import SessionRule
 from journeykit.support.durations import Duration
 
@@ -104,7 +106,8 @@ def stitch_report(
     >>> events.stitch_report(identity).frame.rows()[:2]
     [('users', 3.0, 2.0), ('sessions', 3.0, 2.0)]
     """
-    after = events.stitch(identity, unmapped=unmapped)
+    stitched = users_of(events, identity, unmapped)
+    after = under(events, stitched)
     measured = {"before": _measures(events, timeout, options), "after": _measures(after, timeout, options)}
     frame = pl.DataFrame(
         {
@@ -113,7 +116,6 @@ def stitch_report(
         }
     )
     given = events.users.series()
-    stitched = identity.stitch(unmapped)(given, events.columns["time"])
     owners = pl.DataFrame({"id": given.cast(pl.String), "user": stitched.users})
     if stitched.known is not None:
         owners = owners.filter(stitched.known)
@@ -129,6 +131,42 @@ def stitch_report(
         after.rows_unmapped - events.rows_unmapped,
         users.sort("ids", "user", descending=[True, False]).head(LARGEST),
     )
+
+
+def users_of(events: Events, identity: Identity, unmapped: Unmapped) -> Stitched:
+    """Tell whose every event is once ids are joined; errors as of ``Events.stitch``, but for a log of unknown ids."""
+    return check_identity(identity).stitch(unmapped)(events.users.series(), events.columns["time"])
+
+
+def under(events: Events, found: Stitched) -> Events:
+    """Give every event to the user that was found for it.
+
+    Raises
+    ------
+    EmptyInputError
+        If no event is left.
+    """
+    users, columns = found.users, events.columns
+    if found.known is not None:
+        users, columns = users.filter(found.known), columns.filter(found.known)
+    if not columns.height:
+        raise EmptyInputError.unmapped()
+    return replace(
+        events,
+        users=UserIds.of(users),
+        columns=columns,
+        rows_moved=events.rows_moved + found.moved,
+        rows_unmapped=events.rows_unmapped + events.columns.height - columns.height,
+    )
+
+
+def check_identity(identity: Identity) -> Identity:
+    """Refuse what is no identity."""
+    if not isinstance(identity, Identity):
+        raise ParameterError(
+            f"stitch needs an Identity, not {identity!r}. Make one with jk.Identity.of(rows, ids=[...])."
+        )
+    return identity
 
 
 def _measures(events: Events, timeout: Any, options: dict[str, Any]) -> dict[str, float]:
