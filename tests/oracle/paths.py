@@ -23,6 +23,9 @@ class Item(NamedTuple):
     run: int = 1
 
 
+Wanted = str | Callable[[Item], bool] | None
+
+
 class Path(NamedTuple):
     """The events of one unit in order. D3.1."""
 
@@ -138,29 +141,34 @@ def collapse(items: Sequence[Item], keep: str = "first") -> list[Item]:
 
 def anchor(
     items: Sequence[Item],
-    start: str | None,
-    end: str | None,
+    start: Wanted,
+    end: Wanted,
     occurrence: str | int = "first",
     limit: int | None = None,
 ) -> list[Item]:
-    """Cut to the anchors and the limit; empty if an anchor is missing. D3.4.
+    """Cut to the anchors (a name, or what says of an item whether it is one) and the limit; empty without. D3.4.
 
     Choices: the end is searched strictly after the start event; the occurrence is that of the start.
     """
     kept = list(items)
     if start is not None:
-        at = [position for position, item in enumerate(kept) if item.name == start]
+        at = [position for position, item in enumerate(kept) if meant(item, start)]
         wanted = {"first": 0, "last": len(at) - 1}.get(str(occurrence), occurrence)
         number = wanted if isinstance(occurrence, str) else int(occurrence) - 1
         if not at or not 0 <= int(number) < len(at):
             return []
         kept = kept[at[int(number)] :]
     if end is not None:
-        after = [i for i, item in enumerate(kept) if item.name == end and (start is None or i > 0)]
+        after = [i for i, item in enumerate(kept) if meant(item, end) and (start is None or i > 0)]
         if not after:
             return []
         kept = kept[: after[0] + 1]
     return limited(kept, start is not None, end is not None, limit)
+
+
+def meant(item: Item, wanted: Wanted) -> bool:
+    """Tell whether an item is what is wanted."""
+    return wanted(item) if callable(wanted) else item.name == wanted
 
 
 def limited(items: list[Item], has_start: bool, has_end: bool, limit: int | None) -> list[Item]:

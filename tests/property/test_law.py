@@ -121,6 +121,11 @@ def statistics():
             unit="session",
             missing="ignore",
         ),
+        jk.TopPaths(
+            start=jk.Match(where=pl.col("device") == "mobile"),
+            goal=jk.Pattern("view -> cart", missing="ignore"),
+        ),
+        jk.Variants(goal=pl.col("device") == "mobile", collapse_repeats=True),
         jk.Touchpoints(),
         jk.Touchpoints(
             "buy", channel="device", offline="desktop", groups={"goods": ["view", "cart"]}, missing="ignore"

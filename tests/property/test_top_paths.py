@@ -116,6 +116,50 @@ def test_anchors(unit, rows, start, end, occurrence, collapse):
     assert any("without the anchor" in note for note in answer.notes) == (lost > 0)
 
 
+MOBILE = pl.col("device") == "mobile"
+GIVEN = {
+    "names": (["cart", "view"], lambda item: item.name in ("cart", "view")),
+    "condition": (MOBILE, lambda item: item.row["device"] == "mobile"),
+    "both": (
+        jk.Match("view", where=MOBILE),
+        lambda item: item.name == "view" and item.row["device"] == "mobile",
+    ),
+    "pattern": (jk.Pattern("[view|cart]", missing="ignore"), lambda item: item.name in ("view", "cart")),
+}
+"""What an anchor or a goal may be, and whether an item is it."""
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@given(
+    rows=logs(min_events=1, names=NAMES, with_properties=True),
+    start=st.sampled_from((None, *GIVEN)),
+    end=st.sampled_from((None, *GIVEN)),
+    goal=st.sampled_from(tuple(GIVEN)),
+    occurrence=st.sampled_from(("first", "last")),
+    collapse=st.booleans(),
+)
+def test_anchors_and_goals_are_whatever_a_match_can_be(unit, rows, start, end, goal, occurrence, collapse):
+    """Of a run that is one event, the first is the anchor; the goal may be any of them."""
+    given = {"start": GIVEN.get(start, (None, None)), "end": GIVEN.get(end, (None, None))}
+    asked = {name: pair[0] for name, pair in given.items()} | {"goal": GIVEN[goal][0]}
+    statistic = jk.TopPaths(
+        None, unit=unit, occurrence=occurrence, collapse_repeats=collapse, missing="ignore", quantiles=(0.5,),
+        **asked,
+    )  # fmt: skip
+    answer = journeys_of(rows).measure(statistic)
+    every = paths_of(rows, unit)
+    paths = anchored(every, given["start"][1], given["end"][1], occurrence, collapse)
+    assert_rows(answer, expected_rows(paths))
+    converted = Counter()
+    for path in every:
+        for cut in anchored([path], given["start"][1], given["end"][1], occurrence, collapse):
+            converted[cut.names] += any(GIVEN[goal][1](item) for item in path.items)
+    rates = {names: converted[names] / row["count"] for names, row in expected_rows(paths).items()}
+    assert {
+        tuple(path): rate for path, rate in answer.frame.select("path", "conversion_rate").iter_rows()
+    } == pytest.approx(rates)
+
+
 @pytest.mark.parametrize("unit", UNITS)
 @given(rows=logs(min_events=1, names=NAMES), longest=st.integers(1, 4))
 def test_longest_paths_are_cut_and_marked(unit, rows, longest):

@@ -52,6 +52,42 @@ def test_an_event_without_a_name_can_be_an_anchor():
     assert journeys_of(rows).measure(jk.TopPaths(start="")).frame["path"].to_list() == [["", "b"]]
 
 
+def test_a_pattern_is_an_anchor_or_a_goal_with_its_last_event():
+    rows = log("u 0 view; u 1 cart; u 2 buy; v 0 cart; v 1 view; v 2 buy; w 0 view; w 1 help; w 2 cart")
+    journeys = journeys_of(rows)
+    direct = jk.Pattern("view -> cart")
+    found = journeys.measure(jk.TopPaths(None, start=direct)).frame.select("path", "count").rows()
+    assert found == [(["cart", "buy"], 1)]
+    rates = journeys.measure(jk.TopPaths(None, goal=direct)).frame.select("path", "conversion_rate")
+    assert dict(zip(map(tuple, rates["path"]), rates["conversion_rate"], strict=True)) == {
+        ("view", "cart", "buy"): 1.0,
+        ("cart", "view", "buy"): 0.0,
+        ("view", "help", "cart"): 0.0,
+    }
+
+
+def test_variants_of_one_path_may_differ_in_a_goal_that_looks_at_properties():
+    rows = [
+        {"user": user, "time": time, "event": event, "price": price}
+        for user, price in (("u", 5), ("v", 50), ("w", None))
+        for time, event in enumerate(("view", "buy"))
+    ]
+    for goal, rate in ((pl.col("price") > 9, 1 / 3), (["buy", "view"], 1.0), ("none", 0.0)):
+        answer = journeys_of(rows).measure(jk.Variants(goal=goal, missing="ignore"))
+        assert answer.frame.select("path", "conversion_rate").rows() == [
+            (["view", "buy"], pytest.approx(rate))
+        ]
+
+
+def test_stages_are_anchors_of_stage_paths():
+    model = jk.StageModel([jk.Stage("look", "view"), jk.Stage("want", ["cart", "buy"])])
+    rows = log("u 0 view; u 1 cart; u 2 buy; v 0 help; v 1 view")
+    journeys = journeys_of(rows).assign_stages(model)
+    answer = journeys.measure(jk.TopPaths(None, of="stage", start="want", goal="look"))
+    assert answer.frame.select("path", "count", "conversion_rate").rows() == [(["want", "want"], 1, 1.0)]
+    assert "1 paths without the anchor are left out." in answer.notes
+
+
 def refused(make, kind=ParameterError):
     with pytest.raises(kind) as raised:
         make()
@@ -79,6 +115,17 @@ def test_messages(journeys):
         'Pass missing="ignore" to count such names as never seen.'
     )
     assert journeys.measure(jk.TopPaths(start="crat", missing="ignore")).frame.height == 0
+    for make in (lambda: jk.TopPaths(end=[]), lambda: jk.TopPaths(end=3)):
+        assert refused(make).startswith("end cannot be ")
+        assert refused(make).endswith(
+            ". Give a name, a list of names, a polars expression, a Pattern or a Match."
+        )
+    assert refused(lambda: jk.Variants(goal=())) == (
+        "goal cannot be (). Give a name, a list of names, a polars expression, a Pattern or a Match."
+    )
+    assert refused(lambda: journeys.measure(jk.TopPaths(goal="want", of="stage"))) == (
+        'of="stage" needs stages. Call assign_stages(model) first.'
+    )
 
 
 def test_stretches_with_one_key_are_told_apart_by_cell_length_and_codes():

@@ -11,13 +11,12 @@ from journeykit.paths import Paths
 from journeykit.support.slices import offsets
 
 Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
 Codes = npt.NDArray[Any]
 
 
 def cleaned(
-    paths: Paths, states: Codes, sessions: Int32s, *, skip_zero: bool, collapse: bool
-) -> tuple[Paths, Codes, Int32s]:
+    paths: Paths, states: Codes, beside: Codes, *, skip_zero: bool, collapse: bool
+) -> tuple[Paths, Codes, Codes]:
     """Copy the events of one shard without state 0 and without repeats.
 
     Parameters
@@ -26,8 +25,8 @@ def cleaned(
         Of one shard.
     states : numpy.ndarray
         The state of every event of all shards.
-    sessions : numpy.ndarray of int32
-        The session of every event of all shards, or empty.
+    beside : numpy.ndarray
+        What else is known of every event of all shards, such as its session; or empty.
     skip_zero : bool
         Whether state 0 (before the first stage) is left out.
     collapse : bool
@@ -35,7 +34,7 @@ def cleaned(
 
     Returns
     -------
-    Paths, states, sessions
+    Paths, states, beside
         Of this shard only.
     """
     events, lengths = paths.places, paths.lengths
@@ -46,7 +45,7 @@ def cleaned(
         kept &= ~_repeats(states, kept, np.repeat(np.arange(lengths.size), lengths))
     bounds = offsets(kept)[begins]
     shorter = Paths(paths.user_paths, bounds[:-1], bounds[1:], paths.codes, paths.times[events][kept])
-    return shorter, states[kept], sessions[events][kept] if sessions.size else sessions
+    return shorter, states[kept], beside[events][kept] if beside.size else beside
 
 
 def _repeats(states: Codes, kept: npt.NDArray[np.bool_], path: Int64s) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from journeykit.journeys.journeys import Journeys
+from journeykit.patterns.matchers import symbols_of
 from journeykit.protocol import CELL, Cells, Tables
 from journeykit.statistics.base import UNITS_TABLE, place_of
 from journeykit.statistics.cleaning import cleaned
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from journeykit.statistics.paths.top_paths import TopPaths
 
 Int64s = npt.NDArray[np.int64]
+NO_MARKS = np.empty(0, np.bool_)
 
 
 class Counted(NamedTuple):
@@ -65,40 +66,33 @@ class Stretches:
         paths = shard.paths(statistic.unit)
         codes = shard.states(statistic.of, statistic.unit)
         staged = statistic.of == "stage"
+        matches = statistic.matches
+        symbols, masks = symbols_of(shard, list(matches.values()), statistic.of, statistic.unit)
+        self.marks = {role: masks >> np.uint64(bit) & np.uint64(1) > 0 for bit, role in enumerate(matches)}
+        self.whole, self.whole_symbols = paths, symbols
         self.path_cells = cells.of(paths, statistic.unit)
         self.bounds = np.array([0, paths.n_users]) if cells.groups is None else cells.groups.bounds
         if staged or statistic.collapse_repeats:
-            none = np.empty(0, np.int32)
-            paths, codes, _ = cleaned(
-                paths, codes, none, skip_zero=staged, collapse=statistic.collapse_repeats
-            )
-        self.paths, self.codes = paths, codes
+            collapse = statistic.collapse_repeats
+            paths, codes, symbols = cleaned(paths, codes, symbols, skip_zero=staged, collapse=collapse)
+        self.paths, self.codes, self.symbols = paths, codes, symbols
         names = ["", *shard.stage_names] if staged else shard.names.to_list()
         self.bits = bits_per_code(len(names))
-        self.marks = {role: _marks(names, getattr(statistic, role)) for role in ("start", "end", "goal")}
         self.firsts, self.lasts = self._cut()
         self.size = statistic.length or 0
 
     def _cut(self) -> tuple[Any, Any]:
         """Return where the stretch of every path begins and ends."""
         paths = self.paths
-        if not (self.marks["start"].size or self.marks["end"].size or self.statistic.max_length):
+        start, end = (self.marks.get(role, NO_MARKS) for role in ("start", "end"))
+        if not (start.size or end.size or self.statistic.max_length):
             return paths.starts, paths.ends
         firsts, lasts = paths.starts.copy(), paths.ends.copy()
-        if self.marks["start"].size or self.marks["end"].size:
+        if start.size or end.size:
             from journeykit.kernels.paths import anchor_paths
 
             last_start = self.statistic.occurrence == "last"
-            anchor_paths(
-                paths.starts,
-                paths.ends,
-                self.codes,
-                self.marks["start"],
-                self.marks["end"],
-                last_start,
-                firsts,
-                lasts,
-            )
+            anchor_paths(paths.starts, paths.ends, self.symbols, start, end, last_start, firsts, lasts)
         if self.statistic.max_length is not None:
             longest = firsts + self.statistic.max_length
             if not self.statistic.prefix:
@@ -115,9 +109,11 @@ class Stretches:
         """Count the stretches, and the units that they are of."""
         from journeykit.kernels.paths import mark_paths
 
-        won = np.zeros(self.paths.n_paths if self.marks["goal"].size else 0, np.bool_)
+        goals = self.marks.get("goal", NO_MARKS)
+        won = np.zeros(self.paths.n_paths if goals.size else 0, np.bool_)
         if won.size:
-            mark_paths(self.paths.starts, self.paths.ends, self.codes, self.marks["goal"], won)
+            # Of the paths as they are: in a run that is one event, any of its events may be the goal.
+            mark_paths(self.whole.starts, self.whole.ends, self.whole_symbols, goals, won)
         counted = self._windows(won) if self.size else self._whole_paths(won)
         return {"paths": self._frame(counted), UNITS_TABLE: self._units()}
 
@@ -244,10 +240,3 @@ class Stretches:
         counted = listed.group_by("row", "duration").agg(pl.len().cast(pl.Int64).alias("count"))
         group, row = pl.col("row") // shown.height, pl.col("row") % shown.height
         return counted.select((group * per_group).cast(pl.Int32).alias(CELL), row, pl.exclude("row"))
-
-
-def _marks(names: Sequence[str], wanted: Sequence[str] | None) -> npt.NDArray[np.bool_]:
-    """Mark the codes of wanted names; empty if none are wanted."""
-    if wanted is None:
-        return np.empty(0, np.bool_)
-    return np.isin(np.array(names, dtype=object), list(wanted))

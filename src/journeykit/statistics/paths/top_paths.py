@@ -9,15 +9,15 @@ from typing import ClassVar, Literal
 from journeykit.errors import ParameterError
 from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
+from journeykit.patterns.matchers import Match, MatchLike, as_match, check_matches
 from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic
-from journeykit.statistics.checks import check_choices, check_names
+from journeykit.statistics.checks import check_choices
 from journeykit.statistics.distribution import checked_quantiles
+from journeykit.statistics.goals import as_goal
 from journeykit.statistics.paths.stretches import Stretches
 from journeykit.statistics.paths.table import PathTable, Shown, path_table, shown_paths
 from journeykit.support.unknown_names import Missing
-
-Names = str | Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class TopPaths(Statistic[PathTable]):
         What a path is.
     length : int, optional
         Count windows of so many events in a row instead of whole paths (n-grams); they may overlap.
-    start, end : str or sequence of str, optional
+    start, end : str, sequence of str, polars expression, Pattern or Match, optional
         Cut each path before its first `start` and after the first `end` behind it; paths without are left
-        out and counted in the notes. D3.4.
+        out and counted in the notes. Of a run that is one event, the first decides. D3.4.
     occurrence : {"first", "last"}
         Which `start` counts.
     max_length : int, optional
@@ -45,7 +45,7 @@ class TopPaths(Statistic[PathTable]):
         With `max_length`: count equal beginnings, whether the path goes on or not.
     collapse_repeats : bool
         Whether a run of one name is one event.
-    goal : str or sequence of str, optional
+    goal : str, sequence of str, polars expression, Pattern or Match, optional
         Adds the share of the paths with the row that hold a goal anywhere.
     quantiles : sequence of float
         Which percentiles of the duration to add, such as ``(0.5,)`` for the median; they cost a second pass.
@@ -71,13 +71,13 @@ class TopPaths(Statistic[PathTable]):
     of: Literal["event", "stage"] = "event"
     unit: Unit = "session"
     length: int | None = None
-    start: Names = None
-    end: Names = None
+    start: MatchLike | None = None
+    end: MatchLike | None = None
     occurrence: Literal["first", "last"] = "first"
     max_length: int | None = None
     prefix: bool = False
     collapse_repeats: bool = False
-    goal: Names = None
+    goal: MatchLike | None = None
     quantiles: Sequence[float] = ()
     missing: Missing = "raise"
 
@@ -97,13 +97,17 @@ class TopPaths(Statistic[PathTable]):
         for parameter in ("start", "end", "goal"):
             value = getattr(self, parameter)
             if value is not None:
-                object.__setattr__(self, parameter, (value,) if isinstance(value, str) else tuple(value))
+                object.__setattr__(self, parameter, as_goal(value, parameter))
+
+    @property
+    def matches(self) -> dict[str, Match]:
+        """What is searched: the anchors and the goal, as far as they are given."""
+        given = {name: getattr(self, name) for name in ("start", "end", "goal")}
+        return {name: as_match(value, name) for name, value in given.items() if value is not None}
 
     def check(self, context: Context) -> None:
         """Refuse anchors and goals that the journeys do not have."""
-        check_names(
-            self.of, [*(self.start or ()), *(self.end or ()), *(self.goal or ())], self.missing, context
-        )
+        check_matches(self.matches.values(), self.of, self.missing, context)
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the paths of one shard by key."""

@@ -11,13 +11,14 @@ import polars as pl
 from journeykit.errors import ParameterError
 from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
-from journeykit.patterns.matchers import Of
+from journeykit.patterns.matchers import MatchLike, Of
 from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.base import Statistic
 from journeykit.statistics.checks import check_states
 from journeykit.statistics.distribution import checked_quantiles
+from journeykit.statistics.goals import as_goal
 from journeykit.statistics.paths.table import PathTable
-from journeykit.statistics.paths.top_paths import Names, TopPaths
+from journeykit.statistics.paths.top_paths import TopPaths
 from journeykit.statistics.paths.walk import check_shared, checked_count
 from journeykit.support.unknown_names import Missing
 
@@ -91,8 +92,9 @@ class Variants(Statistic[VariantTable]):
         What a path is.
     collapse_repeats : bool
         Whether a run of one state is one state.
-    goal : str or sequence of str, optional
-        Adds the share of the paths of a variant that hold a goal: 0 or 1, since the path decides.
+    goal : str, sequence of str, polars expression, Pattern or Match, optional
+        Adds the share of the paths of a variant that hold a goal: 0 or 1 if names say what it is, since then the path
+        decides.
     quantiles : sequence of float
         Which percentiles of the duration to add, such as ``(0.5,)`` for the median; they cost a second pass.
 
@@ -119,7 +121,7 @@ class Variants(Statistic[VariantTable]):
     of: Of = "event"
     unit: Unit = "session"
     collapse_repeats: bool = False
-    goal: Names = None
+    goal: MatchLike | None = None
     quantiles: Sequence[float] = ()
     missing: Missing = "raise"
 
@@ -128,8 +130,8 @@ class Variants(Statistic[VariantTable]):
     def __post_init__(self) -> None:
         check_shared(self)
         checked_count("n", self.n)
-        goal = (self.goal,) if isinstance(self.goal, str) else self.goal
-        object.__setattr__(self, "goal", None if goal is None else tuple(goal))
+        if self.goal is not None:
+            object.__setattr__(self, "goal", as_goal(self.goal, "goal"))
         object.__setattr__(self, "quantiles", checked_quantiles(self.quantiles))
 
     @property
