@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 
 import journeykit as jk
 from journeykit import errors
+from journeykit.channels.presets import ga4_sources
 from tests.property.test_out_of_core import assert_same_everywhere
 
 # Source, medium, campaign, and the channel that the table of manual traffic gives them (Analytics Help 9756891).
@@ -18,14 +20,16 @@ DOCUMENTED = [
     ("(direct)", "referral", None, "Referral"),
     ("google", "cpc", "Cross-network spring", "Cross-network"),
     ("ebay", "cpc", None, "Paid Shopping"),
+    ("IGShopping", "paid", None, "Paid Shopping"),
     ("news", "retargeting", "summer shopping", "Paid Shopping"),
     ("news", "ppc", "bookshop", "Paid Other"),
     ("google", "ppc", "workshop", "Paid Search"),
     ("news", "ppc", "bishop", "Paid Other"),
     ("google", "ppc", "eshop", "Paid Shopping"),
     ("google", "cpc", None, "Paid Search"),
-    ("www.bing.com", "ecpc", None, "Paid Search"),
-    ("google.co.uk", "PAIDsearch", None, "Paid Search"),
+    ("Bing", "ecpc", None, "Paid Search"),
+    ("cn.bing.com", "PAIDsearch", None, "Paid Search"),
+    ("www.bing.com", "ecpc", None, "Paid Other"),
     ("facebook", "paid_social", None, "Paid Social"),
     ("m.facebook.com", "cpm", None, "Paid Social"),
     ("youtube.com", "cpv", None, "Paid Video"),
@@ -35,14 +39,24 @@ DOCUMENTED = [
     ("news", "cpa", None, "Paid Other"),
     ("news", "retargeting", None, "Paid Other"),
     ("etsy.com", "referral", None, "Organic Shopping"),
+    ("Google Shopping", "feed", None, "Organic Shopping"),
     ("news", "link", "the shop", "Organic Shopping"),
     ("t.co", "referral", None, "Organic Social"),
+    ("groups.google.com", "referral", None, "Organic Social"),
+    ("developers.facebook.com", "referral", None, "Referral"),
     ("news", "Social Network", None, "Organic Social"),
     ("news", "sm", None, "Organic Social"),
     ("vimeo.com", "referral", None, "Organic Video"),
     ("news", "myvideos", None, "Organic Video"),
-    ("duckduckgo.com", "referral", None, "Organic Search"),
+    ("viadeo.journaldunet.com", "referral", None, "Organic Video"),
+    ("news.google.com", "referral", None, "Organic Search"),
+    ("duckduckgo", "x", None, "Organic Search"),
+    ("mail.google.com", "referral", None, "Referral"),
+    ("cnn.com", "referral", None, "Referral"),
     ("news", "organic", None, "Organic Search"),
+    ("chatgpt.com", "AI-Assistant", "(ai-assistant)", "AI Assistant"),
+    ("chatgpt.com", "referral", None, "Referral"),
+    ("chatgpt.com", "cpc", None, "Paid Other"),
     ("news", "referral", None, "Referral"),
     ("news", "app", None, "Referral"),
     ("news", "link", None, "Referral"),
@@ -75,11 +89,18 @@ def test_the_groups_of_ga4_are_those_of_its_table():
     assert list(zip(DOCUMENTED, found, strict=True)) == [(row, row[3]) for row in DOCUMENTED]
 
 
+def test_the_list_of_sources_is_the_one_that_google_publishes():
+    pairs = sorted((source, kind) for kind, sources in ga4_sources().items() for source in sources)
+    # The sum that a public copy has of the list of 2026-09-19, made from Google's document by a program of its own.
+    found = hashlib.sha256("\n".join(map("=".join, pairs)).encode()).hexdigest()
+    assert found == "2e11fbff582c9337b5ac92c3fc53c3cc9d76c4ee33b2caed2f23c8ee5c2fc70c"
+
+
 def test_ga4_has_its_channels_in_its_order():
     assert jk.channels.ga4().names == [
         "Direct", "Cross-network", "Paid Shopping", "Paid Search", "Paid Social", "Paid Video", "Display", "Paid Other",
-        "Organic Shopping", "Organic Social", "Organic Video", "Organic Search", "Referral", "Email", "Affiliates",
-        "Audio", "SMS", "Mobile Push Notifications", "Unassigned",
+        "Organic Shopping", "Organic Social", "Organic Video", "Organic Search", "AI Assistant", "Referral", "Email",
+        "Affiliates", "Audio", "SMS", "Mobile Push Notifications", "Unassigned",
     ]  # fmt: skip
 
 
@@ -88,10 +109,16 @@ SHOP = "https://shop.eu/"
 LETTER = f"{SHOP}?utm_source=news&utm_medium=email&utm_campaign=May+sale%21#top"
 PAGES = [
     (LETTER, None, "news", "email", "May sale!", "Email"),
-    (f"{SHOP}a?x=1&gclid=Cj0", "https://www.google.com/", "www.google.com", "cpc", None, "Paid Search"),
-    (SHOP, "https://www.google.de/search?q=x", "www.google.de", "organic", None, "Organic Search"),
+    (f"{SHOP}a?x=1&gclid=Cj0", "https://www.google.com/", "google", "cpc", None, "Paid Search"),
+    (SHOP, "https://www.google.de/search?q=x", "google", "organic", None, "Organic Search"),
+    (SHOP, "https://m.google.co.uk/", "google", "organic", None, "Organic Search"),
+    (SHOP, "https://us.search.yahoo.com/", "us.search.yahoo.com", "organic", None, "Organic Search"),
+    (SHOP, "https://search.yahoo.com/", "yahoo.com", "organic", None, "Organic Search"),
+    (SHOP, "https://mail.google.com/", "mail.google.com", "referral", None, "Referral"),
+    (SHOP, "https://WWW.Facebook.com/", "facebook.com", "referral", None, "Organic Social"),
+    (SHOP, "https://google.com.evil.com/", "google.com.evil.com", "referral", None, "Referral"),
     (SHOP, "http://user@Blog.Example:8080/a", "blog.example", "referral", None, "Referral"),
-    (SHOP, "android-app://com.reddit.frontpage", "com.reddit.frontpage", "referral", None, "Organic Social"),
+    (SHOP, "android-app://com.reddit.frontpage", "com.reddit.frontpage", "referral", None, "Referral"),
     (SHOP, "https://www.shop.eu/a", None, None, None, None),
     (SHOP, "https://shop.eu.evil.com/", "shop.eu.evil.com", "referral", None, "Referral"),
     ("/b?autm_source=no&utm_source=", "", None, None, None, None),
@@ -122,16 +149,22 @@ def test_rules_of_ones_own():
             jk.ChannelRule(
                 "Partners, no campaign", [{"source_in": "partners"}, {"source_starts": ("partner-", "p-")}]
             ),
-            jk.ChannelRule("Letters", {"medium_contains": "LETTER"}),
+            jk.ChannelRule("Letters", [{"medium_contains": "LETTER"}, {"source_listed": "letters"}]),
         ],
         otherwise="Rest",
-        lists={"partners": ["Acme.com"]},
+        lists={"partners": ["Acme.com"], "letters": [" Weekly", "daily.eu"]},
     )
     rows = [("acme.com", None, "x"), ("www.acme.com", "post", None), ("p-7", "post", None)]
-    rows += [("y", "newsletter", None), ("y", "z", None)]
+    rows += [
+        ("y", "newsletter", None),
+        ("weekly ", None, None),
+        ("www.daily.eu", None, None),
+        ("y", "z", None),
+    ]
     partners = "Partners, no campaign"
-    assert rules.channels(touches(rows)).to_list() == ["Partners", partners, partners, "Letters", "Rest"]
-    assert jk.ChannelRules([]).channels(touches(rows)).to_list() == ["Unassigned"] * 5
+    expected = ["Partners", partners, partners, "Letters", "Letters", "Rest", "Rest"]
+    assert rules.channels(touches(rows)).to_list() == expected
+    assert jk.ChannelRules([]).channels(touches(rows)).to_list() == ["Unassigned"] * 7
     assert rules.channels(touches([])).to_list() == []
 
 
@@ -225,8 +258,8 @@ MESSAGES = {
         lambda: rule(medum_is="x"),
         (
             "the channel 'X' has a condition 'medum_is'. Did you mean 'medium_is'? Available: 'medium_is', "
-            "'medium_in', 'medium_ends', 'medium_missing', 'medium_contains', 'medium_starts', 'medium_matches', "
-            "'url_is' and 27 more."
+            "'medium_in', 'medium_listed', 'medium_ends', 'medium_missing', 'medium_contains', 'medium_starts', "
+            "'medium_matches' and 32 more."
         ),
     ),
     "no text": (
@@ -244,6 +277,14 @@ MESSAGES = {
     "no list": (
         lambda: jk.ChannelRules([rule(source_in="serch")], lists={"search": ["google"]}),
         "the channel 'X' asks for the list 'serch'. Did you mean 'search'? Available: 'search'.",
+    ),
+    "no list of exact names": (
+        lambda: jk.ChannelRules([rule(source_listed="serch")], lists={"search": ["google"]}),
+        "the channel 'X' asks for the list 'serch'. Did you mean 'search'? Available: 'search'.",
+    ),
+    "no name of a list": (
+        lambda: rule(source_listed=["google"]),
+        "the condition 'source_listed' of the channel 'X' cannot be ('google',). Give the name of a list.",
     ),
     "no rule": (
         lambda: jk.ChannelRules(["Email"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from journeykit.channels.rules import ChannelRule, ChannelRules
@@ -9,31 +11,19 @@ from journeykit.channels.rules import ChannelRule, ChannelRules
 PAID = "(.*cp.*|ppc|retargeting|paid.*)"
 SHOP = "(.*(([^a-df-z]|^)shop|shopping).*)"
 MAIL = ("email", "e-mail", "e_mail", "e mail")
-SITES = {
-    "search": (
-        "360.cn", "alice", "aol", "ask", "auone", "avg", "babylon", "baidu", "biglobe", "bing", "brave", "cnn",
-        "comcast", "conduit", "daum", "dogpile", "duckduckgo", "ecosia", "exalead", "excite", "google", "info.com",
-        "kvasir", "lycos", "mojeek", "msn", "najdi", "naver", "onet", "qwant", "rambler", "search-results", "seznam",
-        "so.com", "sogou", "startpage", "startsiden", "terra", "tut.by", "ukr", "virgilio", "yahoo", "yandex",
-    ),
-    "social": (
-        "badoo", "blogger", "blogspot", "bsky.app", "discord", "facebook", "fb", "fb.me", "flickr", "foursquare", "ig",
-        "instagram", "kakaocorp", "line.me", "linkedin", "livejournal", "lnkd.in", "mastodon", "medium.com", "meetup",
-        "messenger", "myspace", "nextdoor", "odnoklassniki", "ok.ru", "pinterest", "pocket", "quora", "reddit", "skype",
-        "snapchat", "stackoverflow", "t.co", "t.me", "telegram", "threads.net", "threads.com", "tiktok", "tumblr",
-        "twitter", "viadeo", "vk", "vk.com", "vkontakte", "wechat", "weibo", "whatsapp", "wordpress", "x.com", "xing",
-        "yelp",
-    ),
-    "shopping": (
-        "alibaba", "aliexpress", "amazon", "ebay", "etsy", "google shopping", "igshopping", "mercadolibre", "shop.app",
-        "shopify", "shopping.google", "shopping.yahoo", "shopzilla", "stripe", "taobao", "tmall", "walmart",
-    ),
-    "video": (
-        "crackle", "curiositystream", "d.tube", "dailymotion", "disneyplus", "hulu", "iqiyi", "netflix", "ted.com",
-        "twitch", "utreon", "veoh", "vimeo", "wistia", "youku", "youtube", "youtu.be",
-    ),
-}  # fmt: skip
-"""Well-known sites. Google keeps a longer list; what is not on it is a referral."""
+
+
+@cache
+def ga4_sources() -> dict[str, tuple[str, ...]]:
+    """Return the sources on Google's list, by what they are: search, shopping, social, video.
+
+    >>> {name: len(sources) for name, sources in ga4_sources().items()}
+    {'search': 129, 'social': 592, 'shopping': 52, 'video': 46}
+    """
+    text = (files("journeykit.channels") / "ga4_sources.csv").read_text(encoding="utf-8")
+    rows = [line.rsplit(",", 1) for line in text.splitlines() if not line.startswith("#")][1:]
+    kinds = dict.fromkeys(kind for _, kind in rows)
+    return {kind: tuple(source for source, its_kind in rows if its_kind == kind) for kind in kinds}
 
 
 def ga4(**parameters: Any) -> ChannelRules:
@@ -42,18 +32,24 @@ def ga4(**parameters: Any) -> ChannelRules:
     Parameters
     ----------
     **parameters
-        Those of `ChannelRules` but for the rules, such as ``url="page_location"``; ``lists`` replaces lists of sites.
+        Those of `ChannelRules` but for the rules, such as ``url="page_location"``; ``lists`` replaces lists of sources.
 
     Returns
     -------
     ChannelRules
-        18 channels; what fits none is ``Unassigned``.
+        19 channels; what fits none is ``Unassigned``.
+
+    Notes
+    -----
+    A source is looked up as it is on Google's list of 819: ``m.facebook.com`` is on it, ``developers.facebook.com`` is
+    a referral. The media decide for AI assistants, ``ai-assistant``: which referrers Google Analytics gives it is not
+    published. Not in it are rules on the networks of Google Ads, Display & Video 360 and Search Ads 360, whose fields
+    exports of events do not have.
 
     References
     ----------
-    Analytics Help, "Default channel group" (article 9756891), the table of manual traffic. Remains: rules on the
-    networks of Google Ads, Display & Video 360 and Search Ads 360, whose fields exports of events do not have; and
-    Google's full lists of sites.
+    Analytics Help, "Default channel group" (article 9756891): the table of manual traffic, and the list of sources and
+    categories as of 2026-09-19; "What's new" of 2026-05-13 for AI assistants. Read in public copies of 2026-11.
 
     Examples
     --------
@@ -62,22 +58,24 @@ def ga4(**parameters: Any) -> ChannelRules:
     >>> ga4().channels(touches).to_list()
     ['Paid Search', 'Email']
     """
-    lists = {**SITES, **(parameters.pop("lists", None) or {})}
+    lists = {**ga4_sources(), **(parameters.pop("lists", None) or {})}
     paid = {"medium_matches": PAID}
     rules = (
         ChannelRule("Direct", {"source_is": "(direct)", "medium_is": ("(not set)", "(none)")}),
         ChannelRule("Cross-network", {"campaign_contains": "cross-network"}),
-        ChannelRule("Paid Shopping", [{"source_in": "shopping", **paid}, {"campaign_matches": SHOP, **paid}]),
-        ChannelRule("Paid Search", {"source_in": "search", **paid}),
-        ChannelRule("Paid Social", {"source_in": "social", **paid}),
-        ChannelRule("Paid Video", {"source_in": "video", **paid}),
+        ChannelRule(
+            "Paid Shopping", [{"source_listed": "shopping", **paid}, {"campaign_matches": SHOP, **paid}]
+        ),
+        ChannelRule("Paid Search", {"source_listed": "search", **paid}),
+        ChannelRule("Paid Social", {"source_listed": "social", **paid}),
+        ChannelRule("Paid Video", {"source_listed": "video", **paid}),
         ChannelRule("Display", {"medium_is": ("display", "banner", "expandable", "interstitial", "cpm")}),
         ChannelRule("Paid Other", paid),
-        ChannelRule("Organic Shopping", [{"source_in": "shopping"}, {"campaign_matches": SHOP}]),
+        ChannelRule("Organic Shopping", [{"source_listed": "shopping"}, {"campaign_matches": SHOP}]),
         ChannelRule(
             "Organic Social",
             [
-                {"source_in": "social"},
+                {"source_listed": "social"},
                 {
                     "medium_is": (
                         "social",
@@ -90,8 +88,9 @@ def ga4(**parameters: Any) -> ChannelRules:
                 },
             ],
         ),
-        ChannelRule("Organic Video", [{"source_in": "video"}, {"medium_matches": "(.*video.*)"}]),
-        ChannelRule("Organic Search", [{"source_in": "search"}, {"medium_is": "organic"}]),
+        ChannelRule("Organic Video", [{"source_listed": "video"}, {"medium_matches": "(.*video.*)"}]),
+        ChannelRule("Organic Search", [{"source_listed": "search"}, {"medium_is": "organic"}]),
+        ChannelRule("AI Assistant", {"medium_is": "ai-assistant"}),
         ChannelRule("Referral", {"medium_is": ("referral", "app", "link")}),
         ChannelRule("Email", [{"source_is": MAIL}, {"medium_is": MAIL}]),
         ChannelRule("Affiliates", {"medium_is": "affiliate"}),

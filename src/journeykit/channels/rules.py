@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from journeykit.channels.sites import site_pattern
+from journeykit.channels.sites import lowered, site_pattern
 from journeykit.errors import ParameterError, suggestion
 from journeykit.support.files import replacing
 
 FIELDS = ("source", "medium", "campaign", "referrer", "url")
-OPERATORS = ("is", "in", "matches", "contains", "starts", "ends", "missing")
+OPERATORS = ("is", "in", "listed", "matches", "contains", "starts", "ends", "missing")
 Condition = Mapping[str, Any]
 
 
@@ -32,8 +32,9 @@ class ChannelRule:
     when : mapping, or sequence of mapping
         Alternatives, of which one has to fit; of an alternative everything. A key is a field, ``source``, ``medium``,
         ``campaign``, ``referrer`` or ``url``, and an operator: ``medium_is`` (a text, or several), ``source_in`` (the
-        name of a list of sites), ``medium_matches`` (a regular expression for all of it), ``_contains``, ``_starts``,
-        ``_ends`` (a text, or several), ``_missing`` (true or false).
+        name of a list of sites, whose hosts fit too), ``source_listed`` (the name of a list, of which it is one as
+        written), ``medium_matches`` (a regular expression for all of it), ``_contains``, ``_starts``, ``_ends`` (a
+        text, or several), ``_missing`` (true or false).
 
     Raises
     ------
@@ -83,15 +84,16 @@ class ChannelRules:
     lists : mapping of str to sequence of str
         Sites by name of the list, such as ``{"search": ["google", "bing.com"]}``. ``source_in = "search"`` fits a
         source that is one of them, or a host of it: ``google`` fits ``google``, ``www.google.com`` and
-        ``google.co.uk``, not ``notgoogle.com``.
+        ``google.co.uk``, not ``notgoogle.com``. ``source_listed = "search"`` fits ``google`` alone.
     source, medium, campaign : str, optional
         The properties that hold these.
     url : str, optional
         The property of page addresses, whose ``utm_source``, ``utm_medium`` and ``utm_campaign`` are taken where those
         above have none; an address with ``gclid`` or the like is of a paid click.
     referrer : str, optional
-        The property of where a visitor came from; its host is the source, and the medium is ``organic`` for hosts of
-        the list ``search``, else ``referral``, where nothing else tells.
+        The property of where a visitor came from. Where nothing else tells, its host, without ``www.``, is the source
+        and the medium ``referral``; engines of the list ``search`` are the source by the name that the list has for
+        them (``google`` for ``www.google.co.uk``, not for ``mail.google.com``), and the medium is ``organic``.
     own_hosts : sequence of str
         Hosts that are no referrers, with their subdomains.
     untouched : str
@@ -145,7 +147,7 @@ class ChannelRules:
                 )
             for alternative in rule.alternatives:
                 for key, value in alternative.items():
-                    if key.endswith("_in") and value not in lists:
+                    if key.endswith(("_in", "_listed")) and value not in lists:
                         raise ParameterError(
                             f"the channel {rule.name!r} asks for the list {value!r}. {suggestion(str(value), lists)}"
                         )
@@ -204,9 +206,10 @@ class ChannelRules:
             found = column.str.contains(f"(?i)^(?:{value})$")
         elif operator == "in":
             found = column.str.contains(site_pattern((self.lists or {})[value]))
+        elif operator == "listed":
+            found = column.is_in(lowered((self.lists or {})[value]))
         else:
-            texts = [text.lower() for text in ([value] if isinstance(value, str) else value)]
-            found = _compared(column, operator, texts)
+            found = _compared(column, operator, lowered([value] if isinstance(value, str) else value))
         return found.fill_null(value=False)
 
     def save(self, path: str | Path) -> Path:
@@ -315,7 +318,8 @@ def _check(channel: str, key: str, value: Any) -> None:
             and all(isinstance(each, str) and each for each in texts)
         )
     if not fits:
-        wanted = {"missing": "true or false", "in": "the name of a list", "matches": "a regular expression"}
+        wanted = {"missing": "true or false", "matches": "a regular expression"}
+        wanted |= dict.fromkeys(("in", "listed"), "the name of a list")
         raise ParameterError(
             f"the condition {key!r} of the channel {channel!r} cannot be {value!r}. "
             f"Give {wanted.get(operator, 'a text, or several')}."

@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 
 import polars as pl
 
-from journeykit.channels.sites import host_pattern, site_pattern
+from journeykit.channels.sites import engine, host_pattern
 
 if TYPE_CHECKING:
     from journeykit.channels.rules import ChannelRules
@@ -54,22 +54,21 @@ def _completed(rules: ChannelRules, parts: pl.DataFrame) -> pl.DataFrame:
     query = pl.col("url").str.extract(r"\?([^#]*)", 1)
     raw = parts.select(query.str.extract(rf"(?:^|&)utm_{part}=([^&]*)", 1).alias(part) for part in TOLD)
     clicked = query.str.contains(rf"(?:^|&)(?:{'|'.join(CLICK_IDS)})=").fill_null(value=False)
-    host = _host(rules)
-    search = (rules.lists or {}).get("search")
-    organic = host.str.contains(site_pattern(search)) if search else pl.lit(value=False)
     unknown = pl.col("source").is_null() & pl.col("medium").is_null()
-    told = parts.with_columns(pl.coalesce(part, _decoded(raw[part])) for part in TOLD)
+    told = parts.with_columns(
+        *(pl.coalesce(part, _decoded(raw[part])).alias(part) for part in TOLD), _host(rules).alias("host")
+    ).with_columns(engine(pl.col("host"), (rules.lists or {}).get("search", ())).alias("engine"))
     return told.with_columns(
         pl.when(pl.col("medium").is_null() & clicked)
         .then(pl.lit("cpc"))
-        .when(unknown & host.is_not_null() & organic)
+        .when(unknown & pl.col("engine").is_not_null())
         .then(pl.lit("organic"))
-        .when(unknown & host.is_not_null())
+        .when(unknown & pl.col("host").is_not_null())
         .then(pl.lit("referral"))
         .otherwise("medium")
         .alias("medium"),
-        pl.coalesce("source", host).alias("source"),
-    )
+        pl.coalesce("source", "engine", "host").alias("source"),
+    ).select(PARTS)
 
 
 def _decoded(values: pl.Series) -> pl.Series:
@@ -80,8 +79,9 @@ def _decoded(values: pl.Series) -> pl.Series:
 
 
 def _host(rules: ChannelRules) -> pl.Expr:
-    """Return the host of the referrer, unless it is one's own."""
+    """Return the host of the referrer, without ``www.``, unless it is one's own."""
     host = pl.col("referrer").str.extract(HOST, 1).str.to_lowercase()
+    told = host.str.strip_prefix("www.")
     if not rules.own_hosts:
-        return host
-    return pl.when(~host.str.contains(host_pattern(rules.own_hosts))).then(host)
+        return told
+    return pl.when(~host.str.contains(host_pattern(rules.own_hosts))).then(told)
