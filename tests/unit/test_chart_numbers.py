@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import polars as pl
 import pytest
@@ -191,6 +192,27 @@ def test_retention_marks_what_is_not_over():
     (dots,) = traces(chart, "scatter")
     assert [(round(x), round(y)) for x, y in zip(dots["x"], dots["y"], strict=True)] == [(2, 0), (1, 1)]
     assert chart.layout.yaxis.ticktext == ("2024-01-01 (2)", "2024-01-08 (1)")
+
+
+def test_the_last_cohorts_are_shown_when_one_has_no_name():
+    log = pl.DataFrame(
+        {
+            # The cohort a began a day before the others: only it has a second day after.
+            "user": [*(f"u{i}" for i in range(6)), "u0"],
+            "time": [datetime(2024, 1, day) for day in (1, 2, 2, 2, 2, 2, 4)],
+            "event": ["view"] * 7,
+            "plan": ["a", "b", None, "c", "d", "d", "a"],
+        }
+    )
+    events = jk.read_events(log, user="user", time="time", event="event", keep=["plan"])
+    answer = events.sessionize("30m").measure(jk.Retention(period="1d", cohort_by="plan"))
+    chart = answer.chart(top=3)
+    shown = answer.frame["cohort"].unique(maintain_order=True).to_list()[-3:]
+    assert None in shown
+    sizes = {"c": 1, "d": 2, None: 1}
+    assert chart.layout.yaxis.ticktext == tuple(f"{each or '(none)'} ({sizes[each]})" for each in shown)
+    assert chart.layout.xaxis.ticktext == ("0", "1")
+    assert "The last 3 cohorts; 2 earlier ones are left out." in subtitle(chart)
 
 
 def test_a_flow_has_the_widths_of_its_paths(journeys):

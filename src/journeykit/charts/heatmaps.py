@@ -215,12 +215,12 @@ def retention(
     left, marked = 0, False
     for part in parts.shown:
         frame = part.of(answer.frame).filter(pl.col("offset") < columns, pl.col("size") > 0)
-        cohorts = frame["cohort"].unique(maintain_order=True).to_list()
-        left, cohorts = max(left, len(cohorts) - top), cohorts[-top:]
-        frame = frame.filter(pl.col("cohort").is_in(cohorts)) if None not in cohorts else frame
+        cohorts = frame["cohort"].unique(maintain_order=True)
+        left, cohorts = max(left, len(cohorts) - top), cohorts.tail(top)
+        frame = frame.filter(pl.col("cohort").is_in(cohorts.implode(), nulls_equal=True))
         if frame.is_empty():
             continue
-        table = _retention(frame, cohorts, labels)
+        table = _retention(frame, cohorts.to_list(), labels)
         marked |= bool(table.marked)
         panels.append(
             grid(canvas, table, part.name, "periods after the first", "cohort (users)", 1.0, not panels)
