@@ -107,14 +107,41 @@ def test_sections_in_the_order_of_the_template(journeys):
     assert "<title>A title</title>" in page
 
 
-def test_the_recipe_makes_it_again(made, journeys):
+def test_the_recipe_says_what_was_asked(made, journeys):
     text = Page(made.html).texts["recipe"]
-    assert "jk.report(journeys, goal='purchase', start='add_to_cart', by='device', notes=" in text
+    assert "jk.report(journeys, goal='purchase', start='add_to_cart', by='device', personas=2, notes=" in text
     assert "SessionRule(timeout='30m')" in text
     assert journeys.staged.model.dumps().strip() in text
     assert '[stages."awareness"]' in text
     given = jk.report(journeys, GOAL, personas=0, recipe="journeykit report log.csv --goal purchase").html
     assert "journeykit report log.csv --goal purchase" in given
+
+
+def test_what_the_recipe_says_gives_the_same_page(tmp_path, monkeypatch):
+    made = jk.datasets.simulate_shop(200, rng=1)
+    roles = {"user": "user", "time": "time", "event": "event"}
+    log = jk.read_events(made.events, **roles, keep=["device"])
+    model = jk.stages.five_stage(**made.stages)
+    journeys = log.sessionize("30m").assign_stages(model)
+    model.save(tmp_path / "stages.toml")
+    asked = {
+        "template": jk.ReportTemplate(sections=["summary", "quality", "recipe"], brand="A & B"),
+        "labels": {"summary": "Kurz gesagt", "language": "de"},
+        "personas": 0,
+        "suppress": 3,
+        "goals": {"awareness": "Find out"},
+        "log": log,
+    }
+    first = jk.report(journeys, GOAL, **asked)
+    code = Page(first.html).texts["recipe"]
+    code = code[code.index("import journeykit") : code.index(").write") + 1]
+    read = 'jk.read_events("your log", user="...", time="...", event="...")'
+    assert read in code
+    monkeypatch.chdir(tmp_path)
+    told = {"log": log}
+    lines = code.replace(read, "log").replace("jk.report(", "again = jk.report(")
+    exec(lines, told)
+    assert told["again"].html == first.html
 
 
 def test_the_language(journeys):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from journeykit.errors import StageModelError
 from journeykit.journeys.journeys import Journeys
 from journeykit.reports.notes import WORDS, MapNotes
+from journeykit.reports.template import ReportTemplate
 
 READ = 'jk.read_events("your log", user="...", time="...", event="...")'
 
@@ -31,7 +32,14 @@ class Recipe:
     notes: str = ""
 
 
-def recipe_of(journeys: Journeys, options: Mapping[str, Any], notes: MapNotes, command: str | None) -> Recipe:
+def recipe_of(
+    journeys: Journeys,
+    options: Mapping[str, Any],
+    notes: MapNotes,
+    command: str | None,
+    *,
+    with_log: bool = False,
+) -> Recipe:
     """Write the recipe of a report.
 
     Parameters
@@ -44,6 +52,8 @@ def recipe_of(journeys: Journeys, options: Mapping[str, Any], notes: MapNotes, c
         The words of the team.
     command : str, optional
         The command line, in place of Python.
+    with_log : bool
+        Whether the events were given too.
 
     Returns
     -------
@@ -53,23 +63,27 @@ def recipe_of(journeys: Journeys, options: Mapping[str, Any], notes: MapNotes, c
     written = "" if not notes.stages else notes_toml(notes)
     if command is not None:
         return Recipe(command, _stages(journeys), written)
-    steps = [READ, f"    .sessionize(jk.{journeys.session_rule!r})"]
+    steps = ["events", f"    .sessionize(jk.{journeys.session_rule!r})"]
     steps += [f"    # then {verb}" for verb in journeys.provenance.verbs]
     if journeys.staged is not None:
         steps.append('    .assign_stages(jk.StageModel.load("stages.toml"))')
-    asked = "".join(f", {name}={_value(value)}" for name, value in options.items())
-    read = "\n    ".join(steps)
-    said = 'notes=jk.MapNotes.load("notes.toml")' if notes.stages else ""
+    asked = [f"{name}={_value(value)}" for name, value in options.items()]
+    asked += ['notes=jk.MapNotes.load("notes.toml")'] * bool(notes.stages) + ["log=events"] * with_log
+    made = "\n    ".join(steps)
     code = (
-        f"import journeykit as jk\n\njourneys = (\n    {read}\n)\n"
-        f'jk.report(journeys{asked}{", " * bool(said)}{said}).write("journey.html")'
+        f"import journeykit as jk\n\nevents = {READ}\njourneys = (\n    {made}\n)\n"
+        f'jk.report({", ".join(["journeys", *asked])}).write("journey.html")'
     )
     return Recipe(code, _stages(journeys), written)
 
 
 def _value(value: object) -> str:
     """Write an option; of tables of ratings and the like, no more than that they were there."""
-    plain = isinstance(value, str | int | float | tuple | list)
+    if isinstance(value, ReportTemplate):
+        changed = ((each.name, getattr(value, each.name), each.default) for each in fields(value))
+        said = ", ".join(f"{name}={given!r}" for name, given, default in changed if given != default)
+        return f"jk.ReportTemplate({said})"
+    plain = isinstance(value, str | int | float | tuple | list | dict)
     return repr(value) if plain else f"{type(value).__name__}(...)"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from html import escape
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -193,24 +194,30 @@ def report(
     look = template or ReportTemplate()
     _check(journeys, k, by, title, look, personas)
     named = _named(goal)
-    options = {
-        name: each
-        for name, each in (
-            ("goal", goal), ("start", start), ("horizon", horizon), ("by", by), ("title", title), *on_map.items(),
-        )
-        if each is not None
-    }  # fmt: skip
+    options = _said({
+        "goal": goal, "start": start, "horizon": horizon, "by": by, "title": title, "personas": personas,
+        "template": template, "labels": labels, "suppress": suppress, **on_map,
+    })  # fmt: skip
     question = Question(goal, start, horizon, by, personas, _map_question(journeys, goal, horizon, on_map))
     findings = measured(journeys, question, engine)
     tables = Tables(findings, k, say)
     made = None if findings.map is None else MapTable(findings.map, words, k, say)
-    how = recipe_of(journeys, options, words, recipe)
-    sections = Sections(tables, made, words, how, named, None if log is None else log.quality).make(
-        look.sections
-    )
+    how = recipe_of(journeys, options, words, recipe, with_log=log is not None)
+    quality = None if log is None else log.quality
+    sections = Sections(tables, made, words, how, named, quality).make(look.sections)
     heading = say("title", goal=named) if title is None else title
     html = page(heading, _facts(findings, k, say), sections, made, look, say)
     return Report(html, heading, words.unknown(journeys.stage_names))
+
+
+def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are not as they are by default."""
+    defaults = {name: each.default for name, each in signature(report).parameters.items()}
+    return {
+        name: each
+        for name, each in options.items()
+        if each is not None and not (isinstance(each, str | int) and each == defaults.get(name))
+    }
 
 
 def _map_question(
