@@ -144,6 +144,19 @@ def test_what_the_recipe_says_gives_the_same_page(tmp_path, monkeypatch):
     assert told["again"].html == first.html
 
 
+def test_sections_that_are_not_shown_are_not_measured(journeys, monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("journeykit.reports.measuring._personas", fail)
+    monkeypatch.setattr(jk.Events, "quality", property(fail))
+    log = jk.read_events(
+        {"user": ["a"], "time": [0], "event": ["x"]}, user="user", time="time", event="event", unit="s"
+    )
+    template = jk.ReportTemplate(sections=["summary"])
+    assert Page(jk.report(journeys, GOAL, template=template, log=log).html).sections == ["summary"]
+
+
 def test_the_language(journeys):
     page = jk.report(journeys, GOAL, labels="zh", personas=0)
     assert page.title == "客户旅程\uff1apurchase"

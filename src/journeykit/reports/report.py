@@ -198,12 +198,13 @@ def report(
         "goal": goal, "start": start, "horizon": horizon, "by": by, "title": title, "personas": personas,
         "template": template, "labels": labels, "suppress": suppress, **on_map,
     })  # fmt: skip
-    question = Question(goal, start, horizon, by, personas, _map_question(journeys, goal, horizon, on_map))
+    groups = personas if "personas" in look.sections else 0
+    question = Question(goal, start, horizon, by, groups, _map_question(journeys, goal, horizon, on_map))
     findings = measured(journeys, question, engine)
     tables = Tables(findings, k, say)
     made = None if findings.map is None else MapTable(findings.map, words, k, say)
     how = recipe_of(journeys, options, words, recipe, with_log=log is not None)
-    quality = None if log is None else log.quality
+    quality = None if log is None or "quality" not in look.sections else log.quality
     sections = Sections(tables, made, words, how, named, quality).make(look.sections)
     heading = say("title", goal=named) if title is None else title
     html = page(heading, _facts(findings, k, say), sections, made, look, say)
