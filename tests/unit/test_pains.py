@@ -23,3 +23,11 @@ def test_what_ifs_of_small_pains_are_left_out(monkeypatch):
         answer.notes[-2]
         == "Regained conversions are computed for the largest pains; for 2 touchpoints they are null."
     )
+
+
+def test_a_touchpoint_at_which_all_of_a_group_give_up_raises_no_warning():
+    made = jk.datasets.simulate_shop(60, rng=1)
+    events = jk.read_events(made.events, user="user", time="time", event="event", keep=["device"])
+    journeys = events.sessionize("30m").assign_stages(jk.stages.five_stage(**made.stages), missing="ignore")
+    answer = journeys.measure(jk.PainPoints(jk.Chain("purchase")), by="device")
+    assert answer.frame.filter(pl.col("exit_rate") < 1)["lost_conversions"].null_count() == 0

@@ -220,7 +220,7 @@ class Pains:
             rest = (1 - level) / (1 - exit_rate)
         moved = self.painful & np.isfinite(rest)
         gone = chain.target == self._abandon
-        changed = np.where(gone, level[source], chain.probability * rest[source])
+        changed = np.where(gone, level[source], chain.probability * np.where(moved, rest, 1.0)[source])
         probability = np.where(moved[source], changed, chain.probability)
         new = AbsorbingChain(source, chain.target, probability, chain.states, chain.ends)
         gained = self.model.converting(new)[~self.touchpoints].sum() - numbers["conversion"]
