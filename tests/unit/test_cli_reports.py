@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import polars as pl
@@ -114,7 +115,7 @@ class TestReport:
         ratings.write_csv(path) if ending == ".csv" else ratings.write_ndjson(path)
         result = run(
             "map", tmp_path / "log.csv", *ROLES, "--stages", one_stage(tmp_path), "--goal", "buy", "--ratings", path,
-            "--quotes", "3", "--quiet", "--out", tmp_path / "map.json",
+            "--quotes", "3", "--suppress", "0", "--quiet", "--out", tmp_path / "map.json",
         )  # fmt: skip
         assert (result.exit_code, result.stderr) == (0, "")
         rows = json.loads((tmp_path / "map.json").read_text())
@@ -182,6 +183,59 @@ class TestMap:
             assert len(rows) == journeys.measure(jk.JourneyMap("purchase")).frame.height
         else:
             assert out.stat().st_size > 1_000
+
+    @pytest.mark.parametrize("ending", [".csv", ".json", ".md", ".xlsx", ".parquet"])
+    def test_small_cells_are_withheld_as_in_the_report(self, ending, tmp_path):
+        """Two of twelve users buy, after 4,321 seconds."""
+        rows = [{"user": f"u{n:02}", "time": n * 100_000, "event": "look"} for n in range(12)]
+        rows += [{"user": f"u{n:02}", "time": n * 100_000 + 4_321, "event": "buy"} for n in range(2)]
+        pl.DataFrame(rows).write_csv(tmp_path / "log.csv")
+        (tmp_path / "stages.toml").write_text(
+            '[[stages]]\nname = "find"\nrules = ["look"]\n[[stages]]\nname = "own"\nrules = ["buy"]\n'
+        )
+
+        def written(*options):
+            out = tmp_path / f"map{ending}"
+            result = run(
+                "map", tmp_path / "log.csv", *ROLES, "--unit", "s", "--stages", tmp_path / "stages.toml",
+                "--goal", "buy", "--session", "2h", "--quiet", "--out", out, *options,
+            )  # fmt: skip
+            assert (result.exit_code, result.stderr) == (0, "")
+            if ending == ".xlsx":
+                with zipfile.ZipFile(out) as book:
+                    sheets = [name for name in book.namelist() if name.startswith("xl/worksheets/")]
+                    assert len(sheets) == 2  # the map, and the notes
+                    return " ".join(book.read(name).decode() for name in [*sheets, "xl/sharedStrings.xml"])
+            if ending == ".parquet":
+                return str(pl.read_parquet(out).rows())
+            return out.read_text("utf-8")
+
+        # Of the reached, 2 of 12; of those who looked, 2 bought; the median of the time in the last stage is unknown.
+        share = "16.7 %" if ending == ".md" else "0.1666"
+        assert share in written("--suppress", "0")
+        assert share not in written()
+        assert (
+            "&lt;5" in written()
+            if ending == ".md"
+            else "numbers are withheld" in written() or ending != ".xlsx"
+        )
+        assert share in written("--suppress", "2")
+
+    def test_a_log_of_few_users_is_refused(self, tmp_path):
+        (tmp_path / "log.csv").write_text("user,time,event\na,2026-01-05 10:00:00,buy\n")
+        options = ("--stages", one_stage(tmp_path), "--goal", "buy", "--out", tmp_path / "map.csv")
+        result = run("map", tmp_path / "log.csv", *ROLES, *options)
+        assert result.exit_code == 2
+        assert result.stderr == (
+            "error: these journeys are of 1 users, and suppress=5 withholds numbers of fewer than 5: nothing is left "
+            "to report. Take more users, or pass --suppress 0 if nobody else will see it.\n"
+        )
+        result = run("map", tmp_path / "log.csv", *ROLES, *options, "--suppress", "1")
+        assert result.exit_code == 2
+        assert result.stderr.startswith(
+            "error: suppress must be 0 (nothing is withheld) or a number of users above 1"
+        )
+        assert not (tmp_path / "map.csv").exists()
 
     def test_it_needs_stages(self, log, tmp_path):
         result = run("map", log, *ROLES, "--goal", "purchase", "--out", tmp_path / "map.csv")

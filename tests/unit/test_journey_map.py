@@ -185,12 +185,12 @@ def test_plans_and_stores_draw_it_too(journeys, drawn, tmp_path):
 
 
 def test_files(drawn, tmp_path):
-    records = json.loads(drawn.write(tmp_path / "map.json").read_text())
+    records = json.loads(drawn.write(tmp_path / "map.json", suppress=0).read_text())
     assert records[0] == {
         "stage": "look", "row": "goal", "item": None, "value": None, "low": None, "high": None, "n": None,
         "text": "Find | a gift",
     }  # fmt: skip
-    text = drawn.write(tmp_path / "map.md").read_text()
+    text = drawn.write(tmp_path / "map.md", suppress=0).read_text()
     lines = text.splitlines()
     assert lines[:3] == [
         "| | look | want | own |",
@@ -202,10 +202,10 @@ def test_files(drawn, tmp_path):
     assert "**x**" not in text
     assert all(line.count(" | ") <= 4 for line in lines if line.startswith("| **"))
     assert "- Lost conversions are associations\\: " in text
-    cells = drawn.write(tmp_path / "map.csv").read_text()
+    cells = drawn.write(tmp_path / "map.csv", suppress=0).read_text()
     assert "'=cmd()" in cells
     pytest.importorskip("xlsxwriter")
-    assert drawn.write(tmp_path / "map.xlsx").stat().st_size > 0
+    assert drawn.write(tmp_path / "map.xlsx", suppress=0).stat().st_size > 0
 
 
 def test_markdown_has_a_table_per_segment(journeys, tmp_path):
@@ -215,6 +215,81 @@ def test_markdown_has_a_table_per_segment(journeys, tmp_path):
         "## channel\\: app",
         "## channel\\: web",
     ]
+
+
+def written(drawn, folder, **options):
+    return pl.read_parquet(drawn.write(folder / "map.parquet", **options))
+
+
+def test_numbers_about_few_users_are_in_no_file(drawn, tmp_path):
+    """Of ten users eight reach the cart and six buy: two stop at each stage before, and all but four are few."""
+    shown, whole = written(drawn, tmp_path), written(drawn, tmp_path, suppress=0)
+    assert (
+        shown.drop("suppressed").select("stage", "row", "item").equals(whole.select("stage", "row", "item"))
+    )
+    # What stays is as it was.
+    for name in ("value", "low", "high", "n"):
+        kept = shown[name].is_not_null()
+        assert shown[name].filter(kept).equals(whole[name].filter(kept))
+        gone = shown[name].is_null() & whole[name].is_not_null()
+        assert not (gone & ~shown["suppressed"]).any()
+    told = {(row["stage"], row["row"]): row for row in shown.iter_rows(named=True) if row["item"] is None}
+    # All ten looked. Six bought, and four of those who looked did not: 6 = 10 - 4 would give the four away.
+    assert (told["look", "users"]["value"], told["look", "users"]["suppressed"]) == (10, False)
+    assert (told["look", "conversion"]["value"], told["look", "conversion"]["suppressed"]) == (None, True)
+    assert told["want", "reached"] | {"text": None} == {
+        "stage": "want", "row": "reached", "item": None, "value": None, "low": None, "high": None, "n": None,
+        "text": None, "suppressed": True,
+    }  # fmt: skip
+    # Both raters are few; what they said was asked for, what they marked was not.
+    assert told["look", "emotion"]["value"] is None
+    assert told["look", "response"]["value"] is None
+    quotes = shown.filter(row="quote")
+    assert quotes["value"].to_list() == [None] * quotes.height
+    assert quotes["text"].null_count() == 0
+    hostile = shown.filter(row="touchpoint", item=HOSTILE)
+    assert hostile.drop("stage", "row", "item").rows() in ([], [(None, None, None, None, None, True)])
+    assert written(drawn, tmp_path, suppress=2)["suppressed"].sum() < shown["suppressed"].sum()
+
+
+def test_no_shown_number_gives_a_withheld_one_away(tmp_path):
+    """Who stopped at a stage is who reached it less who reached the next: never one to four."""
+    made = jk.datasets.simulate_shop(60, rng=1)
+    events = jk.read_events(made.events, user="user", time="time", event="event", keep=["channel", "device"])
+    journeys = events.sessionize("30m").assign_stages(jk.stages.five_stage(**made.stages), missing="ignore")
+    for options in ({}, {"by": "device"}, {"by": "channel"}):
+        drawn = journeys.measure(jk.JourneyMap("purchase", channel="channel"), **options)
+        shown = written(drawn, tmp_path)
+        assert shown["suppressed"].any()
+        assert not shown["suppressed"].all()
+        assert shown.filter(pl.col("row").is_in(["users", "reached"]), pl.col("value") > 0)["n"].min() >= 5
+        touchpoints = shown.filter(row="touchpoint", suppressed=False)
+        assert touchpoints.filter(
+            (pl.col("n") / pl.col("value") - pl.col("n")).is_between(0.5, 4.5)
+        ).is_empty()
+        labels = drawn.context.labels.columns
+        by_segment = (
+            shown.filter(row="reached").partition_by(labels) if labels else [shown.filter(row="reached")]
+        )
+        for reached in by_segment:
+            stopped = reached["n"].diff(-1).drop_nulls()
+            assert not stopped.is_between(1, 4).any()
+        channels = shown.filter(row="channel")
+        few = channels.group_by(*labels, "stage").agg(pl.col("suppressed").sum())
+        assert 1 not in few["suppressed"].to_list() or options == {"by": "channel"}
+
+
+def test_what_is_withheld_is_said(drawn, tmp_path):
+    text = drawn.write(tmp_path / "map.md").read_text()
+    assert "| **conversion** | &lt;5 | &lt;5 | &lt;5 |" in text
+    assert "rows numbers are withheld\\: they are about fewer than 5 users" in text
+    few = journeys_of(ROWS[:3]).assign_stages(MODEL, missing="ignore").measure(jk.JourneyMap("buy"))
+    with pytest.raises(ParameterError) as error:
+        few.write(tmp_path / "few.md")
+    assert str(error.value) == (
+        "these journeys are of 1 users, and suppress=5 withholds numbers of fewer than 5: nothing is left to report. "
+        "Take more users, or pass suppress=0 if nobody else will see it."
+    )
 
 
 def test_refused(journeys):

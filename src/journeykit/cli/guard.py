@@ -17,7 +17,7 @@ from journeykit.errors import JourneykitError, JourneykitWarning, ParameterError
 FAILED, MISUSED = 1, 2
 _OPTIONS = (
     "user", "time", "event", "order", "value", "keep", "tz", "unit", "time_format", "format", "on_invalid",
-    "duplicates", "missing", "horizon",
+    "duplicates", "missing", "horizon", "suppress",
 )  # fmt: skip
 _PARAMETER = re.compile(rf"(?<![\w.])({'|'.join(_OPTIONS)})=(\[\.\.\., '([^']*)'\]|[\"'](\w+)[\"'])?")
 

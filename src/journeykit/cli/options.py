@@ -245,6 +245,9 @@ class Mapping(Cutting):
         int, option("Comments per touchpoint; people write who they are in them.", SEEN, least=0)
     ] = 0
     touchpoints: Annotated[int, option("How many touchpoints per stage.", SEEN, least=1)] = 5
+    suppress: Annotated[
+        int, option("Withhold numbers about fewer users than this; 0 withholds nothing.", SEEN, least=0)
+    ] = 5
 
 
 @dataclass(frozen=True)
@@ -263,9 +266,6 @@ class Telling(Mapping):
         ),
     ] = None
     personas: Annotated[int, option("How many groups of users to describe; 0 for none.", SEEN, least=0)] = 3
-    suppress: Annotated[
-        int, option("Withhold numbers about fewer users than this; 0 withholds nothing.", SEEN, least=0)
-    ] = 5
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from journeykit.cli.tables import Page
 from journeykit.comparisons.compare import compare as compared
 from journeykit.errors import MissingFileError, ParameterError
 from journeykit.journey_map.journey_map import JourneyMap
+from journeykit.privacy.suppression import check_k
 from journeykit.reports.notes import edited
 from journeykit.reports.report import report as reported
 from journeykit.reports.wording import LANGUAGES, wording
@@ -67,6 +68,7 @@ def journey_map(reading: Reading, mapping: Mapping, out: Path, *, quiet: bool) -
         raise typer.BadParameter(
             "a map has stages as its columns: name a stage model, a TOML file.", param_hint="--stages"
         )
+    check_k(mapping.suppress)
     model, question = _model(mapping), JourneyMap(goal, **_on_map(mapping))
     with Steps(4, quiet=quiet) as steps:
         _, journeys = ordered(reading, mapping, rule, model, steps, _kept(mapping))
@@ -74,7 +76,7 @@ def journey_map(reading: Reading, mapping: Mapping, out: Path, *, quiet: bool) -
         made = journeys.measure(question)
         steps.begin("writing")
         with explained(out):
-            made.write(out)
+            made.write(out, suppress=mapping.suppress)
     if not quiet:
         page = Page()
         page.say(described(journeys, rule))

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from journeykit.journey_map.rows import map_rows
+from journeykit.journey_map.withholding import without_few
 from journeykit.journey_map.writing import WRITERS, write_map
 from journeykit.models.pain_answer import PainPointsAnswer
+from journeykit.privacy.suppression import DEFAULT_K, check_k, check_users
 from journeykit.protocol import Context
 from journeykit.statistics.base import Answer, with_share
 from journeykit.statistics.emotion.answer import EmotionAnswer
@@ -99,13 +101,17 @@ class MeasuredMap(Answer):
         """The stages in order."""
         return self.context.stages
 
-    def write(self, target: Any, **options: Any) -> Path | None:
+    def write(self, target: Any, *, suppress: int = DEFAULT_K, **options: Any) -> Path | None:
         """Write the map as ``.json``, as a table of Markdown (``.md``), or to what any answer can be written to.
 
         Parameters
         ----------
         target : str, pathlib.Path or connection
             See `Answer.write`. JSON holds a record per row; Markdown has the stages as columns, one table per segment.
+        suppress : int
+            As in the report: numbers about fewer users are withheld, and those that would give them away (D16.1); 0
+            withholds nothing. What is withheld is null, ``<k`` in Markdown, and a further column ``suppressed`` says
+            in which rows.
         **options
             Those of `Answer.write`, for its targets.
 
@@ -113,10 +119,25 @@ class MeasuredMap(Answer):
         -------
         pathlib.Path or None
             The file; None for a table of a database.
+
+        Raises
+        ------
+        ParameterError
+            If `suppress` has a value it cannot take, or the log has fewer users; and as `Answer.write`.
         """
+        k = check_k(suppress)
+        drawn = self._without_few(k) if k else self
         if isinstance(target, str | Path) and Path(target).suffix in WRITERS:
-            return write_map(self, Path(target))
-        return super().write(target, **options)
+            return write_map(drawn, Path(target), k)
+        return super(MeasuredMap, drawn).write(target, **options)
+
+    def _without_few(self, k: int) -> MeasuredMap:
+        check_users(self.context.n_users, k)
+        frame = without_few(self, k)
+        rows = int(frame["suppressed"].sum())
+        note = f"In {rows:,} rows numbers are withheld: they are about fewer than {k} users, or would give these away."
+        notes = (*self.context.notes, note) if rows else self.context.notes
+        return replace(self, frame=frame, context=replace(self.context, notes=notes))
 
 
 def measured_map(statistic: JourneyMap, answers: Mapping[str, Any], context: Context) -> MeasuredMap:

@@ -29,6 +29,14 @@ NUMBERS = {
 }
 """Rows of one number: its column of the stages, that of its interval, and of how many it is."""
 
+ITEMS = {
+    "touchpoint": ("touchpoint", "journey_share", "journeys"),
+    "channel": ("channel", "visit_share", "visits"),
+    "pain": ("touchpoint", "lost_conversions", "visits"),
+    "opportunity": ("touchpoint", "regained_conversions", "visits"),
+}
+"""Rows of several things per stage: their column, that of the number, and of how many it is."""
+
 
 def map_rows(
     statistic: JourneyMap, frames: Mapping[str, pl.DataFrame], stage_channels: pl.DataFrame, context: Context
@@ -38,12 +46,12 @@ def map_rows(
     stages = frames["stages"]
     parts = [rows.words(stages), *(rows.number(stages, row) for row in NUMBERS)]
     shown = frames["touchpoints"].filter(pl.col("journeys").is_not_null())
-    parts.append(rows.items(shown, "touchpoint", "touchpoint", "journey_share", "journeys", "main_channel"))
+    parts.append(rows.items(shown, "touchpoint", *ITEMS["touchpoint"], "main_channel"))
     known = stage_channels.filter(pl.col("channel").is_not_null())
-    parts.append(rows.items(rows.first(known), "channel", "channel", "visit_share", "visits", "side"))
+    parts.append(rows.items(rows.first(known), "channel", *ITEMS["channel"], "side"))
     parts.append(rows.pains(frames["pain_points"], frames["pain_parts"]))
     won = rows.first(frames["opportunities"])
-    parts.append(rows.items(won, "opportunity", "touchpoint", "regained_conversions", "visits", None))
+    parts.append(rows.items(won, "opportunity", *ITEMS["opportunity"], None))
     parts.append(rows.items(frames["quotes"], "quote", "touchpoint", "emotion", None, "quote"))
     return rows.ordered(pl.concat(parts), stages)
 
@@ -92,7 +100,7 @@ class _Rows:
         main = ranked.group_by(keys, maintain_order=True).agg(pl.col("part").first())
         losing = self.first(pains.filter(pl.col("lost_conversions") > 0))
         named = losing.join(main, on=keys, how="left", nulls_equal=True, maintain_order="left")
-        return self.items(named, "pain", "touchpoint", "lost_conversions", "visits", "part")
+        return self.items(named, "pain", *ITEMS["pain"], "part")
 
     def _rows(
         self, frame: pl.DataFrame, row: str, item: str | None, value: str | None, interval: str | None,

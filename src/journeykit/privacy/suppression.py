@@ -84,6 +84,21 @@ def check_k(k: object) -> int:
     return k
 
 
+def check_users(users: int, k: int) -> None:
+    """Refuse to share numbers of a log of which all would be withheld.
+
+    Raises
+    ------
+    ParameterError
+        If it has fewer users than a number may be about.
+    """
+    if users < k:
+        raise ParameterError(
+            f"these journeys are of {users:,} users, and suppress={k} withholds numbers of fewer than {k}: "
+            f"nothing is left to report. Take more users, or pass suppress=0 if nobody else will see it."
+        )
+
+
 def suppress(frame: pl.DataFrame, sensitive: Sensitive, k: int = DEFAULT_K) -> Suppressed:
     """Withhold what is about 1 to k - 1 users, and what would let it be computed.
 

@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 from markupsafe import Markup
 
 from journeykit.charts.text import percent
+from journeykit.journey_map.journey_map import JourneyMap
 from journeykit.journey_map.measured import MeasuredMap
-from journeykit.privacy.suppression import Sensitive
+from journeykit.journey_map.withholding import (
+    Told,
+    channels_told,
+    opportunities_told,
+    pains_told,
+    stages_told,
+    touchpoints_told,
+)
 from journeykit.reports.drawings import curve
 from journeykit.reports.notes import WORDS, MapNotes
 from journeykit.reports.shown import ENDLESS, NOTHING, Shown, amount, score, time
 from journeykit.reports.wording import Wording
 
-OTHER = "<OTHER>"
 PAINS_PER_STAGE = 3
-BEHIND = {
-    "visits": "users", "visited": "visited", "reached": "reached", "converted": "converted",
-    "abandoned": "abandoned", "ratings": "raters",
-}  # fmt: skip
-"""The users behind each number of a stage."""
-RATES = {"abandonment_rate": ("abandoned", "visited"), "conversion_rate": ("converted", "visited")}
-VALUES = {
-    "visited_share": "visited", "reached_share": "reached", "dwell_median": "visited", "active_dwell_mean": "visited",
-    "coverage": "raters", "emotion": "raters",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,38 +86,33 @@ class MapTable:
     @cached_property
     def numbers(self) -> Shown:
         """One row per stage, with small cells withheld."""
-        return self._shown(self.measured.stages, Sensitive(BEHIND, rates=RATES, values=VALUES))
+        return self._shown(stages_told(self.measured))
 
     @cached_property
     def touchpoints(self) -> Shown:
         """One row per stage and touchpoint of those shown."""
-        frame = self.measured.touchpoints.filter(pl.col("touchpoint") != OTHER)
-        behind = {"visits": "users", "users": "users", "journeys": "users"}
-        return self._shown(frame, Sensitive(behind, values={"journey_share": "users"}))
+        return self._shown(touchpoints_told(self.measured))
+
+    @cached_property
+    def channels(self) -> Shown:
+        """One row per stage and channel."""
+        return self._shown(channels_told(self.measured))
 
     @cached_property
     def pains(self) -> Shown:
         """One row per touchpoint, the most costly first."""
-        frame = self.measured.pain_points
-        names = (
-            "exit_rate", "reference_exit_rate", "conversion_if_staying", "lost_conversions", "base", "friction",
-            "regained_conversions",
-        )  # fmt: skip
-        values = dict.fromkeys(names, "users")
-        behind = {"visits": "users", "users": "users", "exits": "exits"}
-        return self._shown(frame, Sensitive(behind, rates={"exit_rate": ("exits", "visits")}, values=values))
+        return self._shown(pains_told(self.measured))
 
     @cached_property
     def opportunities(self) -> Shown:
         """One row per touchpoint that could be better, the most promising first."""
-        known = self.measured.pain_points.select("touchpoint", "users")
-        frame = self.measured.opportunities.join(known, on="touchpoint", how="left", maintain_order="left")
-        return self._shown(frame, Sensitive({"users": "users"}, values={"regained_conversions": "users"}))
+        return self._shown(opportunities_told(self.measured))
 
     @property
     def withheld(self) -> int:
         """How many cells are withheld."""
-        return sum(each.cells for each in (self.numbers, self.touchpoints, self.pains, self.opportunities))
+        every = (self.numbers, self.touchpoints, self.channels, self.pains, self.opportunities)
+        return sum(each.cells for each in every)
 
     @cached_property
     def worst(self) -> dict[str, Any] | None:
@@ -172,8 +164,8 @@ class MapTable:
     def _told(cell: Sequence[Item]) -> bool:
         return any(item.name or item.said not in ("", NOTHING) for item in cell)
 
-    def _shown(self, frame: pl.DataFrame, sensitive: Sensitive) -> Shown:
-        return Shown.of(frame, sensitive, self.k, self.wording)
+    def _shown(self, told: Told) -> Shown:
+        return Shown.of(told.frame, told.sensitive, self.k, self.wording)
 
     def _words(self, word: str) -> MapRow:
         """Return what the team wrote; of goals, else what the map was given."""
@@ -218,12 +210,13 @@ class MapTable:
                 yield Item(shown.value(row, "touchpoint"), share)
 
     def _channels(self, stage: str) -> Iterator[Item]:
-        """Return the channels of a stage; those of few visits, or of few users in all stages, are withheld."""
-        users = dict(self.measured.channels.select("channel", "users").iter_rows())
-        tidy = self.measured.frame.filter(pl.col("row") == "channel", pl.col("stage") == stage)
-        for channel, share, visits in tidy.select("item", "value", "n").iter_rows():
-            few = min(visits, users.get(channel, 0)) < self.k
-            yield Item(channel, f"<{self.k}" if few else percent(share))
+        """Return the channels of a stage, as many as the map shows."""
+        shown, asked = self.channels, cast("JourneyMap", self.measured.statistic)
+        frame = shown.frame.with_row_index("at").filter(
+            pl.col("stage") == stage, pl.col("channel").is_not_null()
+        )
+        for row, channel in frame.select("at", "channel").head(asked.top).iter_rows():
+            yield Item(channel, shown.text(row, "visit_share", percent))
 
     def _quotes(self, stage: str) -> Iterator[Item]:
         tidy = self.measured.frame.filter(pl.col("row") == "quote", pl.col("stage") == stage)

@@ -18,7 +18,7 @@ from journeykit.events.events import Events
 from journeykit.journey_map.journey_map import JourneyMap
 from journeykit.journeys.journeys import Journeys
 from journeykit.patterns.matchers import MatchLike
-from journeykit.privacy.suppression import DEFAULT_K, check_k
+from journeykit.privacy.suppression import DEFAULT_K, check_k, check_users
 from journeykit.reports.map_table import MapTable
 from journeykit.reports.measuring import Findings, Question, measured
 from journeykit.reports.notes import MapNotes
@@ -244,11 +244,7 @@ def _check(
         raise ParameterError(f"personas must be a number of groups, or 0 for none, not {personas!r}.")
     if by is not None and by not in journeys.kept:
         raise UnknownPropertyError(by, journeys.kept)
-    if journeys.n_users < k:
-        raise ParameterError(
-            f"these journeys are of {journeys.n_users:,} users, and suppress={k} withholds numbers of fewer than {k}: "
-            f"nothing is left to report. Take more users, or pass suppress=0 if nobody else will see it."
-        )
+    check_users(journeys.n_users, k)
 
 
 def _notes(given: Any) -> MapNotes:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import polars as pl
 
+from journeykit.journey_map.withholding import lines_of_stages
 from journeykit.privacy.suppression import Sensitive
 from journeykit.reports.measuring import Findings
 from journeykit.reports.network import START
@@ -99,9 +100,7 @@ class Tables:
             "step_through": ("reached_next", "reached"),
             "exit_share": ("exits", "visited"),
         }
-        # Who got so far is who stopped here and who went on; and who went on is who got to the next.
-        lines = [[("reached", row), ("furthest", row), ("reached_next", row)] for row in range(frame.height)]
-        lines += [[("reached_next", row), ("reached", row + 1)] for row in range(frame.height - 1)]
+        lines = lines_of_stages(range(frame.height))
         values = {"dwell_median": "visited", "active_dwell_mean": "visited"}
         return self._shown(
             frame, Sensitive(behind, rates=rates, values=values, lines=lines, down=("exits", "furthest"))
