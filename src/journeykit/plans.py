@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, overload
+from typing import Any, Literal, TypeVar, Unpack, get_args, overload
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from journeykit.cells import By
 from journeykit.channels import ChannelRules
 from journeykit.channels.assigning import check_rules
 from journeykit.engines import Engine, OnDisk, Spark
+from journeykit.engines.asking import EngineOptions
 from journeykit.errors import ParameterError
 from journeykit.events.events import Events, session_rule
 from journeykit.events.reading import read_events, roles_of
@@ -230,27 +231,10 @@ class JourneysPlan(_Plan):
         return self.collect().match(pattern, occurrence, overlapping=overlapping, prefixes=prefixes)
 
     @overload
-    def measure(
-        self,
-        statistic: Statistic[Any, A],
-        /,
-        *,
-        by: By = ...,
-        every: str | None = ...,
-        engine: Engine | None = ...,
-        level: float = ...,
-    ) -> A: ...
+    def measure(self, statistic: Statistic[Any, A], /, **options: Unpack[EngineOptions]) -> A: ...
     @overload
     def measure(
-        self,
-        first: Statistic[Any, A],
-        second: Statistic[Any, B],
-        /,
-        *,
-        by: By = ...,
-        every: str | None = ...,
-        engine: Engine | None = ...,
-        level: float = ...,
+        self, first: Statistic[Any, A], second: Statistic[Any, B], /, **options: Unpack[EngineOptions]
     ) -> tuple[A, B]: ...
     @overload
     def measure(
@@ -259,21 +243,10 @@ class JourneysPlan(_Plan):
         second: Statistic[Any, B],
         third: Statistic[Any, C],
         /,
-        *,
-        by: By = ...,
-        every: str | None = ...,
-        engine: Engine | None = ...,
-        level: float = ...,
+        **options: Unpack[EngineOptions],
     ) -> tuple[A, B, C]: ...
     @overload
-    def measure(
-        self,
-        *statistics: Statistic[Any, Any],
-        by: By = ...,
-        every: str | None = ...,
-        engine: Engine | None = ...,
-        level: float = ...,
-    ) -> Any: ...
+    def measure(self, *statistics: Statistic[Any, Any], **options: Unpack[EngineOptions]) -> Any: ...
 
     def measure(
         self,

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
+from journeykit.cells import By
+from journeykit.engines.in_memory import Engine
 from journeykit.errors import NotAStatisticError, ParameterError
 from journeykit.protocol import Context, Statistic, Tables
 
 Questions = Sequence[Statistic[Any, Any]]
 Run = Callable[[Questions], Sequence[Tables]]
+
+
+class MeasureOptions(TypedDict, total=False):
+    """What ``measure`` takes beside the questions, written once for its overloads; see ``Journeys.measure``."""
+
+    by: By
+    every: str | None
+    level: float
+
+
+class EngineOptions(MeasureOptions, total=False):
+    """The same where an engine may be chosen."""
+
+    engine: Engine | None
 
 
 def check_questions(statistics: Questions, level: float) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 import polars as pl
 
 from journeykit.cells import By
 from journeykit.engines import ask, check_questions
+from journeykit.engines.asking import MeasureOptions
 from journeykit.errors import ParameterError, StoreError
 from journeykit.events.events import Events
 from journeykit.events.reading import read_events
@@ -121,19 +122,10 @@ class Store:
         return read_events(events, **{**defaults, **options})
 
     @overload
-    def measure(
-        self, statistic: Statistic[Any, A], /, *, by: By = ..., every: str | None = ..., level: float = ...
-    ) -> A: ...
+    def measure(self, statistic: Statistic[Any, A], /, **options: Unpack[MeasureOptions]) -> A: ...
     @overload
     def measure(
-        self,
-        first: Statistic[Any, A],
-        second: Statistic[Any, B],
-        /,
-        *,
-        by: By = ...,
-        every: str | None = ...,
-        level: float = ...,
+        self, first: Statistic[Any, A], second: Statistic[Any, B], /, **options: Unpack[MeasureOptions]
     ) -> tuple[A, B]: ...
     @overload
     def measure(
@@ -142,15 +134,10 @@ class Store:
         second: Statistic[Any, B],
         third: Statistic[Any, C],
         /,
-        *,
-        by: By = ...,
-        every: str | None = ...,
-        level: float = ...,
+        **options: Unpack[MeasureOptions],
     ) -> tuple[A, B, C]: ...
     @overload
-    def measure(
-        self, *statistics: Statistic[Any, Any], by: By = ..., every: str | None = ..., level: float = ...
-    ) -> Any: ...
+    def measure(self, *statistics: Statistic[Any, Any], **options: Unpack[MeasureOptions]) -> Any: ...
 
     def measure(
         self,

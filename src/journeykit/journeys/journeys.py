@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from journeykit import store
 from journeykit.cells import By, make_cells
 from journeykit.channels.assigning import assign_channels
 from journeykit.engines import Engine, InMemory, ask, check_questions, counted
+from journeykit.engines.asking import EngineOptions
 from journeykit.errors import SHOWN_NAMES
 from journeykit.journeys import cleaning, selection
 from journeykit.journeys.databases import to_duckdb
@@ -100,27 +101,10 @@ class Journeys(Ragged):
         return staged(self, model, missing)[0]
 
     @overload
-    def measure(
-        self,
-        statistic: Statistic[Any, A],
-        /,
-        *,
-        by: By = ...,
-        every: str | None = ...,
-        engine: Engine | None = ...,
-        level: float = ...,
-    ) -> A: ...
+    def measure(self, statistic: Statistic[Any, A], /, **options: Unpack[EngineOptions]) -> A: ...
     @overload
     def measure(
-        self,
-        first: Statistic[Any, A],
-        second: Statistic[Any, B],
-        /,
-        *,
-        by: By = ...,
-        every: str | None = ...,
-        engine: Engine | None = ...,
-        level: float = ...,
+        self, first: Statistic[Any, A], second: Statistic[Any, B], /, **options: Unpack[EngineOptions]
     ) -> tuple[A, B]: ...
     @overload
     def measure(
@@ -129,21 +113,10 @@ class Journeys(Ragged):
         second: Statistic[Any, B],
         third: Statistic[Any, C],
         /,
-        *,
-        by: By = ...,
-        every: str | None = ...,
-        engine: Engine | None = ...,
-        level: float = ...,
+        **options: Unpack[EngineOptions],
     ) -> tuple[A, B, C]: ...
     @overload
-    def measure(
-        self,
-        *statistics: Statistic[Any, Any],
-        by: By = ...,
-        every: str | None = ...,
-        engine: Engine | None = ...,
-        level: float = ...,
-    ) -> Any: ...
+    def measure(self, *statistics: Statistic[Any, Any], **options: Unpack[EngineOptions]) -> Any: ...
 
     def measure(
         self,
