@@ -1,4 +1,9 @@
-"""Exact medians of waits: plain (type 7), or under censoring (Kaplan-Meier). DEFINITIONS D0.2, D12.5, D14.1."""
+"""Exact medians of waits: plain (type 7), or under censoring (Kaplan-Meier). DEFINITIONS D0.2, D12.5, D14.1.
+
+Medians alone, of waits that may be censored: each is 8 bytes with its jackknife group, so that logs of any size are
+sorted whole and the medians are exact. Other percentiles, of values that are all known, are the business of
+`journeykit.statistics.distribution`, which bins what is above its budget.
+"""
 
 from __future__ import annotations
 
