@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+MOST_HANDED = 256
+"""About as many times is work handed to a thread, or twice as many."""
+
 
 def cores() -> int:
     """Return how many cores this process may use; ``POLARS_MAX_THREADS`` limits them too."""
@@ -23,14 +26,21 @@ def on_all_cores(
 ) -> list[Result]:
     """Do `work` on every task; the results come in the order of the tasks, whatever the number of cores.
 
-    More than one thread per core helps where work waits for others.
+    More than one thread per core helps where work waits for others. Neighbouring tasks go together where there are
+    many, for handing one over takes 30 µs.
     """
     tasks = list(tasks)
     workers = min(cores() * threads_per_core, len(tasks))
     if workers <= 1:
         return [work(task) for task in tasks]
+    size = max(1, len(tasks) // (workers * MOST_HANDED))
+    runs = [tasks[first : first + size] for first in range(0, len(tasks), size)]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(work, tasks))
+        return [
+            result
+            for results in pool.map(lambda run: [work(task) for task in run], runs)
+            for result in results
+        ]
 
 
 class Memo:
