@@ -39,8 +39,8 @@ HITS = [
     ("2", "30", "40", T, "landing", "0", "", "100", "", "0", "1", "1", T, "1", "0", "9"),
     ("3", "30", "40", T + 5, "shoes\\\tred", "0", "", "", "", "0", "1", "1", T, "3", "0", "9"),
     ("3", "30", "40", T + 5, "shoes\\\tred", "0", "", "", "", "0", "1", "1", T, "3", "0", "9"),
-    ("4", "30", "40", T + 6, "", "10", "size chart", "", "", "0", "1", "1", T, "4", "0", "9"),
-    ("5", "30", "40", T + 7, "ty", "0", "", "1,200=5,12", "c;shoe;1;25.5;;,;hat;2;10", "0", "1", "1", T, "5", "0", "9"),
+    ("4", "30", "40", T + 6, "", "100", "size chart", "", "", "0", "1", "1", T, "4", "0", "9"),
+    ("5", "30", "40", T + 7, "ty", "0", "", "1,200=5,12", "c;a^;b^,;1;25.5,;d^^;2;10", "0", "1", "1", T, "5", "0", "9"),
     ("6", "30", "40", T + 8, "thanks", "0", "", "201,1", ";shoe;1;25.5", "0", "1", "1", T, "6", "1", "9"),
     ("7", "30", "40", T + 9, "bot", "0", "", "", "", "1", "1", "1", T, "7", "0", "9"),
     ("8", "30", "40", T + 9, "import", "0", "", "", "", "0", "5", "1", T, "7", "0", "9"),
@@ -48,7 +48,6 @@ HITS = [
 ]  # fmt: skip
 ADOBE_LEFT_OUT = {
     "repeats of an event already read": 1,
-    "purchases with the id of an earlier one": 1,
     "hits that Adobe excludes from reports": 1,
     "hits of data sources and summaries, which are no visits": 1,
 }
@@ -88,14 +87,82 @@ def deliver(folder, kind):
 @pytest.mark.parametrize("kind", ["folder", "gzipped", "zip", "tar.gz"])
 def test_adobe_delivers_its_feed_in_many_ways(kind, tmp_path):
     events = jk.read_adobe(deliver(tmp_path, kind), keep=["page"])
-    assert events_of(events) == ["home", "landing", "shoes red", "link: size chart", "purchase", "checkout"]
-    assert events.frame["value"].to_list() == [None, None, None, None, 35.5, None]
-    assert events.frame["user"].to_list() == ["30_40"] * 5 + ["31_40"]
+    names = ["home", "landing", "shoes red", "link: size chart", "purchase", "thanks", "checkout"]
+    assert events_of(events) == names
+    assert events.frame["value"].to_list() == [None, None, None, None, 35.5, None, None]
+    assert events.frame["user"].to_list() == ["30_40"] * 6 + ["31_40"]
     assert events.frame["page"].to_list()[-1] == "back\\slash"
     assert events.frame["session"][0] == f"30_40/1/{T}"
     assert dict(events.quality.left_out) == ADOBE_LEFT_OUT
     ordered = events.sessionize("30m").frame.filter(pl.col("user") == "30_40")
     assert ordered["event"].to_list()[:2] == ["landing", "home"]
+
+
+def hit(number: int, **more):
+    return {
+        "hitid_high": "9",
+        "hitid_low": f"{number}",
+        "mcvisid": "12",
+        "hit_time_gmt": f"{T + number}",
+        **more,
+    }
+
+
+# What a hit says, and the event that it is; None if it is none. Numbers from Adobe's lookup of page events.
+ADOBE_HITS = [
+    ({"post_page_event": "0", "post_pagename": "home", "post_page_url": "https://shop.eu/"}, "home"),
+    ({"post_page_event": "0", "post_page_url": "https://shop.eu/"}, "https://shop.eu/"),
+    (
+        {"post_page_event": "101", "post_page_event_var1": "https://shop.eu/a.pdf"},
+        "link: https://shop.eu/a.pdf",
+    ),
+    ({"page_event": "12", "page_event_var2": "exit", "page_event_var1": "https://x/"}, "link: exit"),
+    ({"page_event": "10", "post_page_event": "100", "post_page_event_var2": HOSTILE}, f"link: {HOSTILE}"),
+    ({"post_page_event": "50", "post_pagename": "player"}, "media start"),
+    ({"post_page_event": "53", "post_pagename": "player"}, None),
+    ({"page_event": "32", "post_pagename": "player"}, None),
+    ({"post_page_event": "76", "post_pagename": "player"}, "media start"),
+    ({"post_page_event": "80", "post_pagename": "player"}, "survey"),
+    ({"page_event": "70", "pagename": "experiment"}, "experiment"),
+    ({"post_event_list": "100,112,1200=1", "post_pagename": "no purchase"}, "no purchase"),
+    ({"post_event_list": "200,1:order-7", "post_pagename": "thanks"}, "purchase"),
+    ({"post_event_list": "1", "duplicate_purchase": "1", "post_pagename": "thanks"}, "thanks"),
+    ({"post_event_list": "14", "duplicate_purchase": "0"}, "cart view"),
+    ({"post_pagename": "asleep", "post_customer_perspective": "1"}, None),
+    ({"post_pagename": "robot", "exclude_hit": "4"}, None),
+    ({"post_pagename": "upload", "hit_source": "7"}, None),
+    ({"post_pagename": "forwarded", "hit_source": "10"}, "forwarded"),
+]
+
+
+def test_hits_of_adobe_are_what_its_lookups_say():
+    names = dict.fromkeys(name for more, _ in ADOBE_HITS for name in more)
+    hits = [hit(number, **{**dict.fromkeys(names), **more}) for number, (more, _) in enumerate(ADOBE_HITS)]
+    assert events_of(jk.read_adobe(hits)) == [event for _, event in ADOBE_HITS if event is not None]
+
+
+def test_the_time_that_was_sent_with_a_hit_goes_before_that_of_its_arrival():
+    sent = [f"{T - 86_400}", "0", None]
+    hits = [
+        hit(0, hitid_low=f"{number}", post_cust_hit_time_gmt=time, post_pagename="a")
+        for number, time in enumerate(sent)
+    ]
+    assert jk.read_adobe(hits).frame["time"].dt.epoch("s").to_list() == [T - 86_400, T, T]
+
+
+def test_adobe_may_deliver_its_headers_apart(tmp_path):
+    (tmp_path / "01-shop_2026-01-05.tsv.gz").write_bytes(gzip.compress(feed()["hit_data.tsv"]))
+    with tarfile.open(tmp_path / "shop_2026-01-05-lookup_data.tar.gz", "w:gz") as archive:
+        for name in ("column_headers.tsv", "event.tsv"):
+            member = tarfile.TarInfo(name)
+            member.size = len(feed()[name])
+            archive.addfile(member, io.BytesIO(feed()[name]))
+    assert jk.read_adobe(tmp_path).columns.height == 7
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "column_headers.tsv").write_text("a\tb\n")
+    with pytest.raises(UnreadableFileError, match=r"there is no column_headers\.tsv beside it"):
+        jk.read_adobe(tmp_path)
 
 
 def test_adobe_needs_its_headers(tmp_path):
