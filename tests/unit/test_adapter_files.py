@@ -192,23 +192,44 @@ def test_escapes_are_undone_wherever_pieces_end(piece, tmp_path, monkeypatch):
     assert written == str(tmp_path / "b.tsv")
 
 
-def action(kind: str, seconds: int, **more):
-    return {"type": kind, "timestamp": T + seconds, "pageId": f"p{seconds}", **more}
+BERLIN = 3_600
+
+
+def action(kind: str | int, seconds: int, **more):
+    """Make an action of a site in Berlin, whose seconds Matomo writes as if they were UTC."""
+    return {"type": kind, "timestamp": T + seconds + BERLIN, "pageId": 100 + seconds, **more}
+
+
+def conversion(kind: str, seconds: int, **more):
+    made = action(kind, seconds, **more)
+    del made["pageId"]
+    return made
 
 
 VISITS = [
     {
         "idVisit": "5", "visitorId": "v1", "userId": None, "deviceType": "Smartphone", "referrerType": "search",
+        "firstActionTimestamp": T, "serverTimestamp": T + 6,
         "actionDetails": [
-            action("action", 0, url="https://shop.example/a/?x=1#top", pageTitle="A"),
-            action("event", 1, eventCategory="video", eventAction="play"),
-            action("goal", 2, goalName="sign-up", revenue="3.5"),
-            action("contentImpression", 3),
-            action("ecommerceOrder", 4, revenue=20),
-            action("action", 5, url=None, pageTitle=HOSTILE),
+            conversion("goal", 0, goalName="landed", goalId=1, revenue=5, goalPageId=100, url="https://shop.example/a/"),
+            action("action", 0, url="https://shop.example/a/?x=1#top", pageTitle="A", pageviewPosition=1),
+            action("event", 1, eventCategory="video", eventAction="play", pageviewPosition=1),
+            conversion("goal", 2, goalName="sign-up", goalId=2, revenue="3.5", goalPageId=None),
+            action(13, 3, contentName="ad", contentInteraction=None),
+            action(13, 4, contentName="ad", contentInteraction="click"),
+            conversion("ecommerceOrder", 4, orderId="o1", revenue=20, revenueSubTotal=18, items=2),
+            conversion("ecommerceAbandonedCart", 5, revenue=7, items=1),
+            action("action", 5, url=None, pageTitle=HOSTILE, pageviewPosition=2),
         ],
     },
-    {"idVisit": "6", "visitorId": "v1", "userId": "ann", "actionDetails": [action("download", 6, url="https://x/y.pdf")]},
+    {
+        "idVisit": "6", "visitorId": "v1", "userId": "ann", "firstActionTimestamp": T + 6,
+        "actionDetails": [action("download", 6, url="https://x/y.pdf")],
+    },
+]  # fmt: skip
+ACTIONS = [
+    "goal: landed", "/a/", "video: play", "goal: sign-up", "content: ad", "ecommerceOrder", "ecommerceAbandonedCart",
+    HOSTILE, "download",
 ]  # fmt: skip
 
 
@@ -218,20 +239,39 @@ def test_matomo_has_a_row_per_action(kind, tmp_path):
     path.write_text(json.dumps(VISITS) if kind == "list" else "\n".join(map(json.dumps, VISITS)))
     source = path if kind != "frame" else pl.DataFrame(VISITS, infer_schema_length=None, strict=False)
     events = jk.read_matomo(source, keep=["device", "channel"])
-    assert events_of(events) == ["/a/", "video: play", "goal: sign-up", "ecommerceOrder", HOSTILE, "download"]
-    assert events.frame["user"].to_list() == ["v1"] * 5 + ["ann"]
-    assert events.frame["session"].to_list() == ["5"] * 5 + ["6"]
-    assert events.frame["value"].to_list() == [None, None, 3.5, 20.0, None, None]
-    assert events.frame["device"].to_list() == ["Smartphone"] * 5 + [None]
+    assert events_of(events) == ACTIONS
+    assert events.frame["user"].to_list() == ["v1"] * 8 + ["ann"]
+    assert events.frame["session"].to_list() == ["5"] * 8 + ["6"]
+    assert events.frame["time"].dt.epoch("s").to_list() == [
+        T + after for after in (0, 0, 1, 2, 4, 4, 5, 5, 6)
+    ]
+    assert events.frame["value"].to_list() == [5.0, None, None, 3.5, None, 20.0, None, None, None]
+    assert events.frame["device"].to_list() == ["Smartphone"] * 8 + [None]
     assert events.quality.left_out == {"impressions of contents": 1}
+    ordered = events.sessionize("30m").frame.filter(pl.col("user") == "v1")["event"]
+    assert ordered.to_list()[:2] == ["/a/", "goal: landed"]
 
 
 def test_a_visit_in_two_files_is_read_once(tmp_path):
     for name in ("a.json", "b.json"):
         (tmp_path / name).write_text(json.dumps(VISITS))
     events = jk.read_matomo(tmp_path)
-    assert events.columns.height == 6
-    assert events.quality.left_out["repeats of an event already read"] == 6
+    assert events_of(events) == ACTIONS
+    assert events.quality.left_out["repeats of an event already read"] == 9
+
+
+@pytest.mark.parametrize(
+    "zone", [0, -3.5 * 3_600, 5.75 * 3_600, 14 * 3_600], ids=["UTC", "St. John's", "Kathmandu", "Kiritimati"]
+)
+def test_matomo_writes_actions_in_the_zone_of_the_site(zone):
+    seen = [{"type": "action", "url": "https://x/a", "timestamp": T + int(zone) + after} for after in (90, 0)]
+    # The first action of the visit is not always the one that Matomo began it with.
+    visit = {"visitorId": "v", "actionDetails": seen, "firstActionTimestamp": T - 200}
+    events = jk.read_matomo(
+        [{**visit, "idVisit": "1"}, {**visit, "idVisit": "2", "firstActionTimestamp": None}]
+    )
+    epochs = events.frame["time"].dt.epoch("s").to_list()
+    assert epochs == [T + 90, T, T + zone + 90, T + zone]
 
 
 def test_hotjar_reads_answers_and_recordings(tmp_path):
