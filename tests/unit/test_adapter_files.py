@@ -278,13 +278,16 @@ def test_hotjar_reads_answers_and_recordings(tmp_path):
     path = tmp_path / "answers.csv"
     question = "How was it, really?"
     path.write_text(
-        f'Number,User,Date Submitted,Country,Source URL,Device,"{question}"\n'
-        '1,u1,2026-01-05 10:00:00,Germany,https://shop.example/,desktop,"9"\n'
-        '2,u2,2026-01-05 11:00:00,France,https://shop.example/,mobile,"good, <b>really</b>"\n'
+        "Number,User,Date Submitted,Country,Source URL,Device,Browser,OS,Hotjar User ID,Response URL,"
+        f'"{question}","Tags for: {question}"\n'
+        '1,8cbc3d60,2026-01-05 10:00:00,Germany,https://shop.example/,desktop,Chrome,Linux,8cbc3d60-1,/r/1,"9",\n'
+        '2,0a1b2c3d,2026-01-05 11:00:00,France,https://shop.example/,phone,Safari,iOS,,/r/2,"good, <b>really</b>",\n'
     )
     events = jk.read_hotjar(path, keep=["page", question])
     assert events_of(events) == ["survey answer"] * 2
+    assert events.frame["user"].to_list() == ["8cbc3d60-1", "0a1b2c3d"]
     assert events.frame[question].to_list() == ["9", "good, <b>really</b>"]
+    assert jk.read_hotjar([path, path]).quality.left_out == {"repeats of an event already read": 2}
     recordings = jk.read_hotjar(
         [{"User ID": "u1", "Date": "2026-01-05 09:00", "Recording URL": "https://r/1"}] * 2
     )
