@@ -271,6 +271,21 @@ def test_every_public_statistic_is_here():
     assert public - {"Statistic"} <= {type(statistic).__name__ for statistic in ALL}
 
 
+def test_the_ends_of_intervals_are_named_after_their_number(journeys):
+    """See docs/explanation/intervals.md."""
+    met = set()
+    for statistic, answer in zip(ALL, journeys.measure(*ALL), strict=True):
+        for name, table in frames(answer).items():
+            for place, low in enumerate(table.columns):
+                if low != "low" and not low.endswith("_low"):
+                    continue
+                number = table.columns[place - 1] if low == "low" else low.removesuffix("_low")
+                assert number == "always_valid" or table.schema[number].is_float(), (statistic, name, low)
+                assert table.columns[place + 1] == f"{low[:-3]}high", (statistic, name, low)
+                met.add(low)
+    assert {"low", "conversion_rate_low", "step_rate_low"} <= met
+
+
 @ids
 @pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
 def test_tallies_of_any_split_add_up(statistic, options, journeys):

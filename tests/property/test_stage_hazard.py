@@ -81,4 +81,6 @@ def test_intervals_are_those_of_the_twin(unit):
     else:
         wanted = oracle.jackknife(list(by_user), share, "logit")
     assert row["advanced_hazard"] == pytest.approx(share(by_user))
-    assert (row["advanced_low"], row["advanced_high"]) == pytest.approx((wanted.low, wanted.high))
+    assert (row["advanced_hazard_low"], row["advanced_hazard_high"]) == pytest.approx(
+        (wanted.low, wanted.high)
+    )

@@ -39,7 +39,7 @@ def test_every_count_of_a_log():
     second = answer.frame.row(1, named=True)
     assert (second["advanced_hazard"], second["abandoned_hazard"]) == (1 / 3, 1 / 3)
     # Wilson's interval of 1 of 3.
-    assert (second["advanced_low"], second["advanced_high"]) == pytest.approx(
+    assert (second["advanced_hazard_low"], second["advanced_hazard_high"]) == pytest.approx(
         (0.0614919, 0.7923404), abs=1e-7
     )
 

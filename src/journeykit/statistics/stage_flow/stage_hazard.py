@@ -35,8 +35,8 @@ class StageHazardAnswer(Answer):
         "advanced_hazard",
         "regressed_hazard",
         "abandoned_hazard",
-        "abandoned_low",
-        "abandoned_high",
+        "abandoned_hazard_low",
+        "abandoned_hazard_high",
     )
 
 
@@ -73,7 +73,7 @@ class StageHazard(Statistic[StageHazardAnswer]):
         Those of them that left the stage right after this event: for a later stage, for an earlier one, along a
         declared loop (D6.4), or for good. Units that may still go on are at risk at their last event, and leave by
         none.
-    ``advanced_hazard``, ``advanced_low``, ``advanced_high`` ...
+    ``advanced_hazard``, ``advanced_hazard_low``, ``advanced_hazard_high`` ...
         Each divided by those at risk; the four together are at most 1.
 
     Events that belong to no stage count for the stage that the unit is in (D6.3). Users have Wilson's interval,
@@ -150,7 +150,7 @@ class StageHazard(Statistic[StageHazardAnswer]):
         for name in OUTCOMES:
             frame = with_rate(
                 frame, f"{name}_hazard", counted.sums(name), at_risk, rows, groups, users, context,
-                bounds=(f"{name}_low", f"{name}_high"), once=self.unit == "user",
+                once=self.unit == "user",
             )  # fmt: skip
         names = state_names("stage", context)
         frame = frame.filter(pl.col("event") <= self.max_events)
