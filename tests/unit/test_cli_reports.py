@@ -81,6 +81,31 @@ class TestReport:
         )
         assert sorted(path.name for path in tmp_path.iterdir()) == ["journey.html", "notes.toml"]
 
+    def test_a_store_and_a_log_in_shards(self, log, stages, journeys, tmp_path):
+        common = ("--goal", "purchase", "--personas", "0", "--by", "device", "--missing", "ignore")
+        cut = (*ROLES, "--stages", stages)
+        pages = {}
+        for name, options in {
+            "memory": (log, *cut, *common),
+            "shards": (log, *cut, *common, "--engine", "out-of-core", "--memory", "200MB"),
+            "store": (journeys.write(tmp_path / "shop"), *common),
+        }.items():
+            result = run("report", *options, "--out", tmp_path / f"{name}.html")
+            assert (result.exit_code, result.stderr) == (0, "")
+            assert result.stdout.rstrip().endswith(f"the report is in {tmp_path / name}.html")
+            pages[name] = (tmp_path / f"{name}.html").read_text("utf-8")
+            assert " users in " in result.stdout
+        assert len({page.split('id="quality"')[0] for page in pages.values()}) == 1
+
+    def test_a_store_says_itself_how_it_was_read(self, stages, journeys, tmp_path):
+        store = journeys.write(tmp_path / "shop")
+        for option in (("--user", "user"), ("--stages", stages), ("--engine", "out-of-core")):
+            result = run("report", store, "--goal", "purchase", *option, "--out", tmp_path / "r.html")
+            assert result.exit_code == 2
+            assert "a store says itself how its log was read" in result.stderr
+        wrong = run("report", store, "--goal", "purchase", "--engine", "spork", "--out", tmp_path / "r.html")
+        assert wrong.exit_code == 2
+
     def test_labels_of_a_file(self, log, tmp_path):
         labels = tmp_path / "german.toml"
         labels.write_text('language = "de"\nsummary = "Kurz gesagt"\n')

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 import journeykit as jk
-from journeykit.errors import JourneykitWarning, StoreError
+from journeykit.errors import JourneykitWarning, ParameterError, StoreError
+from journeykit.growing import opened
 from tests import logs
 
 
@@ -36,6 +37,29 @@ def refusal(store: jk.Store, new: jk.Events) -> str:
 def hold(store: jk.Store, **owner: Any) -> None:
     held = {"process": os.getpid(), "machine": socket.gethostname(), "since": "noon", "token": "x"} | owner
     (store.path / "writing.lock").write_text(json.dumps(held))
+
+
+def test_users_are_drawn_from_few_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"user": f"u{n}", "time": n, "event": ("view", "buy")[n % 2]} for n in range(2_000)]
+    journeys = events(rows).sessionize("30m")
+    store = jk.open_store(journeys.write(tmp_path / "many", shards=8))
+    drawn = store.sample(30, rng=4)
+    assert drawn.n_users == 30
+    assert set(drawn.users) < set(journeys.users)
+    assert drawn.users.equals(store.sample(30, rng=4).users)
+    assert not drawn.users.equals(store.sample(30, rng=5).users)
+    assert drawn.frame.equals(journeys.filter(users=drawn.users.to_list()).frame)
+    assert store.sample(5_000, rng=1).frame.equals(journeys.frame)
+    assert store.sample(0, rng=1).n_users == 0
+    read: list[Any] = []
+    whole = opened.read_shards
+    monkeypatch.setattr(opened, "read_shards", lambda about, only: read.append(only) or whole(about, only))
+    store.sample(30, rng=4)
+    assert [len(shards) for shards in read] == [1]
+    with pytest.raises(ParameterError, match="n_users cannot be -1"):
+        store.sample(-1, rng=1)
+    with pytest.raises(ParameterError, match="rng cannot be None"):
+        store.sample(1, rng=None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("owner", [{}, {"process": 2**22 + 1, "machine": "elsewhere"}])

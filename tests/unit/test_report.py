@@ -157,6 +157,57 @@ def test_sections_that_are_not_shown_are_not_measured(journeys, monkeypatch):
     assert Page(jk.report(journeys, GOAL, template=template, log=log).html).sections == ["summary"]
 
 
+def test_a_store_and_a_plan_are_told_as_journeys_in_memory_are(journeys, tmp_path):
+    asked = {"by": "device", "horizon": "7d", "labels": {"recipe_code": "CODE"}}
+    told = Page(jk.report(journeys, GOAL, personas=2, **asked).html)
+    store = jk.open_store(journeys.write(tmp_path / "store"))
+    stored = Page(jk.report(store, GOAL, personas=2, **asked).html)
+    assert stored.sections == told.sections
+    assert {**stored.texts, "recipe": ""} == {**told.texts, "recipe": ""}
+    assert 'jk.open_store("your store")' in stored.texts["recipe"]
+
+    made = jk.datasets.simulate_shop(400, rng=1)
+    roles = {"user": "user", "time": "time", "event": "event", "keep": ["device", "channel"]}
+    plan = jk.scan_events(made.events, **roles).sessionize("30m")
+    plan = plan.assign_stages(jk.stages.five_stage(**made.stages), missing="ignore")
+    planned = Page(jk.report(plan, GOAL, personas=2, **asked).html)
+    assert {**planned.texts, "recipe": ""} == {**told.texts, "recipe": ""}
+    engine = jk.OutOfCore(memory="200MB", shards=3)
+    without = Page(jk.report(journeys, GOAL, personas=0, **asked).html).texts
+    planned = Page(jk.report(plan, GOAL, engine=engine, personas=2, **asked).html)
+    assert planned.sections == told.sections
+    alike = without.keys() - {"", "recipe"}
+    assert {each: planned.texts[each] for each in alike} == {each: without[each] for each in alike}
+    assert "no groups are described" in planned.texts["personas"]
+    code = planned.texts["recipe"]
+    assert "events = " not in code
+    assert "jk.scan_events(" in code
+    assert ".sessionize(jk.SessionRule(timeout='30m'))" in code
+    assert "engine=jk.OutOfCore(memory='200MB'" in code
+
+
+def test_what_is_no_journeys_is_refused(journeys, tmp_path):
+    store = jk.open_store(journeys.write(tmp_path / "store"))
+    with pytest.raises(ParameterError) as raised:
+        jk.report(store, GOAL, engine=jk.OutOfCore())
+    assert str(raised.value) == (
+        "a store counts by itself what changed since it was asked. Leave engine out."
+    )
+    with pytest.raises(ParameterError) as raised:
+        jk.report(journeys.frame, GOAL)
+    assert str(raised.value) == (
+        "a report is made of journeys, a store or a plan of journeys, not of DataFrame. Call sessionize first, or "
+        "open_store."
+    )
+    with pytest.raises(UnknownPropertyError, match="no property 'devise'"):
+        jk.report(store, GOAL, by="devise")
+    with pytest.raises(ParameterError, match="these journeys are of 400 users, and suppress=500"):
+        jk.report(store, GOAL, suppress=500)
+    plan = jk.scan_events(journeys.frame, user="user", time="time", event="event").sessionize("30m")
+    with pytest.raises(ParameterError, match="these journeys are of 400 users, and suppress=500"):
+        jk.report(plan, GOAL, suppress=500, personas=0, engine=jk.OutOfCore(memory="200MB"))
+
+
 def test_the_language(journeys):
     page = jk.report(journeys, GOAL, labels="zh", personas=0)
     assert page.title == "客户旅程\uff1apurchase"

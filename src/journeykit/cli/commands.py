@@ -67,14 +67,15 @@ def measure(reading: Reading, asking: Asking, running: Running, writing: Writing
 
 @app.command()
 @command
-def report(reading: Reading, telling: Telling, filing: Filing, speaking: Speaking) -> None:
+def report(reading: Reading, telling: Telling, running: Running, filing: Filing, speaking: Speaking) -> None:
     """Write one HTML file that shows the journeys: summary, journey map, charts, and how they were made.
 
+    LOG may be a store, a folder that Journeys.write made: how to read, to cut and to stage is what the store says.
     The file loads nothing from anywhere; print it in a browser for a PDF.
     """
     from journeykit.cli.showing import report
 
-    report(reading, telling, filing.out, quiet=speaking.quiet)
+    report(reading, telling, running, filing.out, quiet=speaking.quiet)
 
 
 @app.command()

@@ -30,7 +30,7 @@ from journeykit.errors import SHOWN_NAMES, ParameterError, suggestion
 from journeykit.events.events import Events
 from journeykit.events.reading import read_events
 from journeykit.journeys.journeys import Journeys
-from journeykit.plans import scan_events
+from journeykit.plans import JourneysPlan, scan_events
 from journeykit.protocol import Context, Statistic
 from journeykit.sessions import SessionRule
 from journeykit.sources.roles import ROLES
@@ -56,7 +56,9 @@ def run(reading: Reading, asking: Asking, running: Running, writing: Writing, *,
     store = stored.store_of(reading)
     if store is not None:
         stored.refuse_idle(reading, asking, running)
-    asked = questions(asking, staged=asking.stages is not None if store is None else stored.is_staged(store))
+    asked = questions(
+        asking, staged=asking.stages is not None if store is None else bool(stored.stages_of(store))
+    )
     if asking.every is not None and asking.every not in CALENDAR:
         raise ParameterError.choice("--every", asking.every, CALENDAR)
     if running.engine not in ENGINES:
@@ -129,11 +131,25 @@ def _out_of_core(
     steps: Steps,
 ) -> Any:
     """Measure shard by shard; the bar shows the rows of each step."""
-    engine = OutOfCore(memory=running.memory, directory=running.directory, progress=steps.tell)
-    plan = scan_events(source_of(reading), **_roles(reading, listed(asking.by))).sessionize(rule)
-    if model is not None:
-        plan = plan.assign_stages(model, missing=asking.missing)  # type: ignore[arg-type]
+    plan, engine = planned(reading, asking, running, rule, model, steps)
     return plan.measure(*asked.values(), by=listed(asking.by) or None, every=asking.every, engine=engine)
+
+
+def planned(
+    reading: Reading,
+    cutting: Cutting,
+    running: Running,
+    rule: SessionRule,
+    model: StageModel | None,
+    steps: Steps,
+    keep: Iterable[str] = (),
+) -> tuple[JourneysPlan, OutOfCore]:
+    """Plan what `ordered` does, and say how to run it in shards; the bar shows the rows of each step."""
+    engine = OutOfCore(memory=running.memory, directory=running.directory, progress=steps.tell)
+    plan = scan_events(source_of(reading), **_roles(reading, (*listed(cutting.by), *keep))).sessionize(rule)
+    if model is not None:
+        plan = plan.assign_stages(model, missing=cutting.missing)  # type: ignore[arg-type]
+    return plan, engine
 
 
 def look(reading: Reading, *, quiet: bool) -> None:

@@ -10,14 +10,29 @@ from typing import Any
 
 import typer
 
-from journeykit.cli.job import described, ordered, questions, session_rule, summary
-from journeykit.cli.options import Asking, Comparing, Cutting, Mapping, Reading, Telling, Writing, listed
+from journeykit.cli.job import described, ordered, planned, questions, session_rule, summary
+from journeykit.cli.options import (
+    ENGINES,
+    Asking,
+    Comparing,
+    Cutting,
+    Mapping,
+    Reading,
+    Running,
+    Telling,
+    Writing,
+    listed,
+)
 from journeykit.cli.output import all_or_nothing, check_format, explained, frames_of, write_frames
 from journeykit.cli.progress import Reporting, Steps
+from journeykit.cli.stored import refuse_idle, rule_of, stages_of, store_of
 from journeykit.cli.tables import Page
 from journeykit.comparisons.compare import compare as compared
 from journeykit.errors import MissingFileError, ParameterError
+from journeykit.growing import Store
 from journeykit.journey_map.journey_map import JourneyMap
+from journeykit.journeys.journeys import Journeys
+from journeykit.plans import JourneysPlan
 from journeykit.privacy.suppression import check_k
 from journeykit.reports.notes import edited
 from journeykit.reports.report import report as reported
@@ -29,9 +44,14 @@ from journeykit.statistics.friction.friction import Friction
 from journeykit.support.durations import CALENDAR
 
 
-def report(reading: Reading, telling: Telling, out: Path, *, quiet: bool) -> None:
+def report(reading: Reading, telling: Telling, running: Running, out: Path, *, quiet: bool) -> None:
     """Read, measure, write the page, say where it is."""
-    goal, rule = _goal(telling), session_rule(reading, telling)
+    store = store_of(reading)
+    if store is not None:
+        refuse_idle(reading, telling, running)
+    if running.engine not in ENGINES:
+        raise ParameterError.choice("--engine", running.engine, ENGINES)
+    goal, rule = _goal(telling), session_rule(reading, telling) if store is None else rule_of(store)
     if out.suffix != ".html":
         raise typer.BadParameter(f"a report is written as '.html', not {out.suffix!r}.", param_hint="--out")
     labels = _labels(telling.labels)
@@ -39,21 +59,29 @@ def report(reading: Reading, telling: Telling, out: Path, *, quiet: bool) -> Non
     if len(by) > 1:
         raise typer.BadParameter("a report compares the segments of one column.", param_hint="--by")
     model, on_map = _model(telling), _on_map(telling)
-    notes = None if telling.edit is None else edited(telling.edit, () if model is None else model.names)
+    stages = stages_of(store) if store is not None else () if model is None else model.names
+    notes = None if telling.edit is None else edited(telling.edit, stages)
     with Steps(4, quiet=quiet) as steps:
-        events, journeys = ordered(reading, telling, rule, model, steps, _kept(telling))
+        of: Store | JourneysPlan | Journeys
+        events, engine = None, None
+        if store is not None:
+            of = store
+        elif running.engine == "out-of-core":
+            of, engine = planned(reading, telling, running, rule, model, steps, _kept(telling))
+        else:
+            events, of = ordered(reading, telling, rule, model, steps, _kept(telling))
         steps.begin("measuring")
         made = reported(
-            journeys, goal, title=telling.title, start=tuple(telling.start or ()) or None, horizon=telling.horizon,
+            of, goal, title=telling.title, start=tuple(telling.start or ()) or None, horizon=telling.horizon,
             by=by[0] if by else None, personas=telling.personas, notes=notes, labels=labels,
-            suppress=telling.suppress, log=events, recipe=join(["journeykit", *sys.argv[1:]]), **on_map,
+            suppress=telling.suppress, log=events, recipe=join(["journeykit", *sys.argv[1:]]), engine=engine, **on_map,
         )  # fmt: skip
         steps.begin("writing")
         with explained(out):
             made.write(out)
     if not quiet:
         page = Page()
-        page.say(described(journeys, rule))
+        page.say(described(made.context, rule))
         for stage in made.unknown_stages:
             page.say(
                 f"The notes speak of a stage that the map does not have: {stage!r}. They are kept, and shown below it."

@@ -8,11 +8,12 @@ from typing import Any
 
 import typer
 
-from journeykit.cli.options import Asking, Reading, Running, listed
+from journeykit.cli.options import Cutting, Reading, Running, listed
 from journeykit.cli.progress import Steps
 from journeykit.cli.tables import Page
 from journeykit.growing import Store, open_store
 from journeykit.sessions import SessionRule
+from journeykit.stages import StageModel
 from journeykit.store import is_store, read_manifest, stored_rule
 
 
@@ -21,7 +22,7 @@ def store_of(reading: Reading) -> Store | None:
     return open_store(reading.log[0]) if len(reading.log) == 1 and is_store(reading.log[0]) else None
 
 
-def refuse_idle(reading: Reading, asking: Asking, running: Running) -> None:
+def refuse_idle(reading: Reading, cutting: Cutting, running: Running) -> None:
     """Refuse options that the store has answered already.
 
     Raises
@@ -29,7 +30,7 @@ def refuse_idle(reading: Reading, asking: Asking, running: Running) -> None:
     typer.BadParameter
         The first of them.
     """
-    own = {"session": asking.session, "stages": asking.stages}
+    own = {"session": cutting.session, "stages": cutting.stages}
     for name in (*given(reading), *(each for each in own if own[each] is not None), *given(running)):
         raise typer.BadParameter(
             "a store says itself how its log was read, cut and staged. Leave this out.",
@@ -47,9 +48,10 @@ def given(group: Any) -> dict[str, Any]:
     }
 
 
-def is_staged(store: Store) -> bool:
-    """Tell whether the journeys have stages."""
-    return read_manifest(store.path).about["stages"] is not None
+def stages_of(store: Store) -> tuple[str, ...]:
+    """Return the names of the stages; none if the journeys have none."""
+    stages = read_manifest(store.path).about["stages"]
+    return () if stages is None else StageModel.loads(stages).names
 
 
 def rule_of(store: Store) -> SessionRule:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Unpack, overload
 
+import numpy as np
 import polars as pl
 
 from journeykit.cells import By
@@ -18,12 +19,14 @@ from journeykit.growing.appending import append
 from journeykit.growing.counting import Counter
 from journeykit.growing.erasing import erase
 from journeykit.growing.tallies import forget
-from journeykit.journeys.journeys import Journeys, open_journeys
+from journeykit.journeys.journeys import Journeys, journeys_of, open_journeys
+from journeykit.journeys.selection import counted_users, generator_of
 from journeykit.plans import EventsPlan
 from journeykit.privacy.pseudonyms import pseudonyms
 from journeykit.protocol import Context, Statistic
 from journeykit.stages import StageModel
-from journeykit.store import EVENTS, Manifest, check_files, read_manifest
+from journeykit.store import EVENTS, Manifest, check_files, read_manifest, read_shards
+from journeykit.support.slices import offsets
 from journeykit.support.unknown_names import Missing
 
 A = TypeVar("A")
@@ -59,6 +62,41 @@ class Store:
     def journeys(self, *, verify: bool = False) -> Journeys:
         """Open all journeys; see ``open_journeys``."""
         return open_journeys(self.path, verify=verify)
+
+    def sample(self, n_users: int, *, rng: int | np.random.Generator) -> Journeys:
+        """Open the journeys of users drawn at random, without reading all shards.
+
+        Parameters
+        ----------
+        n_users : int
+            How many, 0 or more.
+        rng : int or numpy.random.Generator
+            A seed or a generator. The same seed draws the same users from the same store.
+
+        Returns
+        -------
+        Journeys
+            Of these users, whole; of all if there are fewer.
+
+        Raises
+        ------
+        ParameterError
+            If `n_users` is negative or not a whole number, or `rng` is neither a seed nor a generator.
+
+        Notes
+        -----
+        As many shards as have so many users are drawn, and users from these. Which shard a user is in depends on
+        nothing but a hash of the id.
+        """
+        generator, manifest = generator_of(rng), read_manifest(self.path)
+        wanted = counted_users(n_users)
+        drawn = [manifest.shards[i] for i in generator.permutation(len(manifest.shards)).tolist()]
+        before = offsets(np.array([shard.users for shard in drawn], np.int64))[:-1]
+        chosen = [
+            shard for shard, users in zip(drawn, before.tolist(), strict=True) if users < max(wanted, 1)
+        ]
+        chosen.sort(key=lambda shard: shard.number)
+        return journeys_of(read_shards(manifest, chosen)).sample(wanted, rng=generator)
 
     def append(self, events: Any, **options: Any) -> Store:
         """Add events, as if they had been read together with those that are there.

@@ -178,7 +178,7 @@ def head(journeys: J, n_users: int = 5) -> J:
     ParameterError
         If `n_users` is negative or not a whole number.
     """
-    chosen = _by_hash(journeys)[: _count(n_users)]
+    chosen = _by_hash(journeys)[: counted_users(n_users)]
     return noted(journeys, _of_users(journeys, chosen), f"head({n_users})")
 
 
@@ -202,7 +202,7 @@ def sample(journeys: J, n_users: int, *, rng: int | np.random.Generator) -> J:
     ParameterError
         If `n_users` is negative or not a whole number, or `rng` is neither a seed nor a generator.
     """
-    users, wanted, generator = _by_hash(journeys), _count(n_users), _generator(rng)
+    users, wanted, generator = _by_hash(journeys), counted_users(n_users), generator_of(rng)
     chosen = generator.choice(users, min(wanted, users.size), replace=False)
     return noted(journeys, _of_users(journeys, chosen), f"sample({n_users})")
 
@@ -398,13 +398,15 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _count(n_users: object) -> int:
+def counted_users(n_users: object) -> int:
+    """Refuse what is no number of users."""
     if not _is_whole(n_users) or n_users < 0:  # type: ignore[operator]
         raise ParameterError(f"n_users cannot be {n_users!r}. Give a whole number, 0 or more.")
     return int(n_users)  # type: ignore[call-overload, no-any-return]
 
 
-def _generator(rng: object) -> np.random.Generator:
+def generator_of(rng: object) -> np.random.Generator:
+    """Return a generator, made of a seed if it is one."""
     if isinstance(rng, np.random.Generator):
         return rng
     if not _is_whole(rng) or rng < 0:  # type: ignore[operator]

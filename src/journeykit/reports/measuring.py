@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from journeykit.engines import Engine
 from journeykit.journey_map.journey_map import JourneyMap
 from journeykit.journey_map.measured import MeasuredMap
-from journeykit.journeys.journeys import Journeys
 from journeykit.models.clusters import Clusters
 from journeykit.models.personas import Personas, PersonasAnswer
+from journeykit.protocol import Context
+from journeykit.reports.origins import SEED, Origin
+from journeykit.statistics.base import Answer
 from journeykit.statistics.outcomes.abandonment import Abandonment
 from journeykit.statistics.outcomes.abandonment_answer import AbandonmentAnswer
 from journeykit.statistics.overview.overview import Overview
@@ -24,7 +25,6 @@ from journeykit.statistics.transitions.transitions import Transitions
 PATHS = 10
 SAMPLED_USERS = 1_000
 """Personas are found among so many users at most: a clustering of all of them takes minutes and says the same."""
-SEED = 0
 DAY = 86_400_000_000
 PERIODS = (("1d", 45 * DAY), ("1w", 400 * DAY))
 """The period of the course over time, and the longest log for it; months beyond."""
@@ -58,6 +58,8 @@ class Findings:
     ----------
     overview, over_time, segments : OverviewAnswer
         Of all, per period, per segment.
+    unsampled : bool
+        Whether personas were asked for and no user could be drawn.
     """
 
     overview: OverviewAnswer
@@ -69,6 +71,7 @@ class Findings:
     abandonment: AbandonmentAnswer | None = None
     map: MeasuredMap | None = None
     personas: PersonasAnswer | None = None
+    unsampled: bool = False
 
     @property
     def stages(self) -> StageFlowAnswer | None:
@@ -78,11 +81,11 @@ class Findings:
     @property
     def answers(self) -> Mapping[str, Any]:
         """All answers that there are, by name."""
-        return {name: each for name, each in vars(self).items() if name != "every" and each is not None}
+        return {name: each for name, each in vars(self).items() if isinstance(each, Answer)}
 
 
-def measured(journeys: Journeys, question: Question, engine: Engine | None) -> Findings:
-    """Ask everything, in as few passes as it takes."""
+def measured(origin: Origin, question: Question) -> Findings:
+    """Ask everything, in as few passes as it takes; first what is refused where a property was not kept."""
     asked: dict[str, Any] = {
         "overview": Overview(question.goal),
         "graph": Transitions(),
@@ -93,25 +96,28 @@ def measured(journeys: Journeys, question: Question, engine: Engine | None) -> F
         asked["abandonment"] = Abandonment(question.goal, question.start, unit=unit, horizon=question.horizon)
     if question.map is not None:
         asked["map"] = question.map
-    found = dict(zip(asked, journeys.measure(*asked.values(), engine=engine), strict=True))
-    every = period_of(journeys)
-    overview = asked["overview"]
-    found["over_time"] = journeys.measure(overview, every=every, engine=engine)
+    overview, found = asked["overview"], dict[str, Any]()
     if question.by is not None:
-        found["segments"] = journeys.measure(overview, by=question.by, engine=engine)
+        found["segments"] = origin.measure(overview, by=question.by)
+    found |= zip(asked, origin.measure(*asked.values()), strict=True)
+    every = period_of(found["overview"].context)
+    found["over_time"] = origin.measure(overview, every=every)
     if question.personas:
-        found["personas"] = _personas(journeys, question)
+        found["personas"] = _personas(origin, question)
+        found["unsampled"] = found["personas"] is None
     return Findings(every=every, **found)
 
 
-def period_of(journeys: Journeys) -> str:
+def period_of(context: Context) -> str:
     """Return the period by which the course over time has a few dozen points."""
-    span = journeys.observed_until - journeys.observed_from
+    span = context.observed_until - context.observed_from
     return next((every for every, longest in PERIODS if span <= longest), "1mo")
 
 
-def _personas(journeys: Journeys, question: Question) -> PersonasAnswer | None:
-    """Describe groups of a sample of the users."""
-    some = journeys.sample(min(SAMPLED_USERS, journeys.n_users), rng=SEED)
+def _personas(origin: Origin, question: Question) -> PersonasAnswer | None:
+    """Describe groups of a sample of the users; none where no user can be drawn."""
+    some = origin.sample(SAMPLED_USERS)
+    if some is None:
+        return None
     clusters = Clusters(question.personas, starts=3, resamples=4, rng=SEED)
     return some.measure(Personas(question.goal, clusters, missing="ignore"))

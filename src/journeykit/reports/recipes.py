@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from journeykit.engines import OnDisk, Spark
 from journeykit.errors import StageModelError
-from journeykit.journeys.journeys import Journeys
 from journeykit.reports.notes import WORDS, MapNotes
+from journeykit.reports.origins import EVENTS, LOG, Origin
 from journeykit.reports.template import ReportTemplate
+from journeykit.stages import StageModel
 
-READ = 'jk.read_events("your log", user="...", time="...", event="...")'
+READ = f"jk.read_events({LOG})"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Recipe:
 
 
 def recipe_of(
-    journeys: Journeys,
+    origin: Origin,
     options: Mapping[str, Any],
     notes: MapNotes,
     command: str | None,
@@ -44,7 +46,7 @@ def recipe_of(
 
     Parameters
     ----------
-    journeys : Journeys
+    origin : Origin
         What was reported.
     options : mapping of str to object
         What ``report`` was asked, without what is so by default.
@@ -62,19 +64,17 @@ def recipe_of(
     """
     written = "" if not notes.stages else notes_toml(notes)
     if command is not None:
-        return Recipe(command, _stages(journeys), written)
-    steps = ["events", f"    .sessionize(jk.{journeys.session_rule!r})"]
-    steps += [f"    # then {verb}" for verb in journeys.provenance.verbs]
-    if journeys.staged is not None:
-        steps.append('    .assign_stages(jk.StageModel.load("stages.toml"))')
+        return Recipe(command, _stages(origin.model), written)
+    steps = origin.code
+    events = f"events = {READ}\n" if with_log or steps[0] == EVENTS else ""
     asked = [f"{name}={_value(value)}" for name, value in options.items()]
     asked += ['notes=jk.MapNotes.load("notes.toml")'] * bool(notes.stages) + ["log=events"] * with_log
     made = "\n    ".join(steps)
     code = (
-        f"import journeykit as jk\n\nevents = {READ}\njourneys = (\n    {made}\n)\n"
+        f"import journeykit as jk\n\n{events}journeys = (\n    {made}\n)\n"
         f'jk.report({", ".join(["journeys", *asked])}).write("journey.html")'
     )
-    return Recipe(code, _stages(journeys), written)
+    return Recipe(code, _stages(origin.model), written)
 
 
 def _value(value: object) -> str:
@@ -83,6 +83,8 @@ def _value(value: object) -> str:
         changed = ((each.name, getattr(value, each.name), each.default) for each in fields(value))
         said = ", ".join(f"{name}={given!r}" for name, given, default in changed if given != default)
         return f"jk.ReportTemplate({said})"
+    if isinstance(value, OnDisk | Spark):
+        return f"jk.{value!r}"
     plain = isinstance(value, str | int | float | tuple | list | dict)
     return repr(value) if plain else f"{type(value).__name__}(...)"
 
@@ -100,10 +102,9 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _stages(journeys: Journeys) -> str:
-    if journeys.staged is None:
+def _stages(model: StageModel | None) -> str:
+    if model is None:
         return ""
-    model = journeys.staged.model
     try:
         return model.dumps().strip()
     except StageModelError:

@@ -12,16 +12,20 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from journeykit.charts.text import count
-from journeykit.engines import Engine
+from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.events.events import Events
+from journeykit.growing import Store
 from journeykit.journey_map.journey_map import JourneyMap
 from journeykit.journeys.journeys import Journeys
 from journeykit.patterns.matchers import MatchLike
+from journeykit.plans import JourneysPlan
 from journeykit.privacy.suppression import DEFAULT_K, check_k, check_users
+from journeykit.protocol import Context
 from journeykit.reports.map_table import MapTable
 from journeykit.reports.measuring import Findings, Question, measured
 from journeykit.reports.notes import MapNotes
+from journeykit.reports.origins import Origin, origin_of
 from journeykit.reports.page import page
 from journeykit.reports.recipes import recipe_of
 from journeykit.reports.sections import Sections
@@ -58,12 +62,15 @@ class Report:
         The whole page: no script, nothing to load, from this computer or any other.
     title : str
         Its heading.
+    context : Context
+        Of how much data it is.
     unknown_stages : tuple of str
         Stages that have notes and are not in the map. Their words are shown below it.
     """
 
     html: str
     title: str
+    context: Context
     unknown_stages: tuple[str, ...] = ()
 
     def write(self, path: str | Path) -> Path:
@@ -105,7 +112,7 @@ class Report:
 
 
 def report(
-    journeys: Journeys,
+    journeys: Journeys | Store | JourneysPlan,
     goal: MatchLike,
     *,
     title: str | None = None,
@@ -126,8 +133,9 @@ def report(
 
     Parameters
     ----------
-    journeys : Journeys
-        With stages for the map and the stages; without, the rest.
+    journeys : Journeys, Store or JourneysPlan
+        With stages for the map and the stages; without, the rest. A store counts what changed since it was last asked.
+        A plan is run in memory, or, with an engine that works in shards, there.
     goal : str, sequence of str, polars expression, Pattern or Match
         What a success is.
     title : str, optional
@@ -139,7 +147,8 @@ def report(
     by : str, optional
         A kept property whose segments are compared.
     personas : int
-        How many groups of users are described, among 1,000 users at most; 0 for none.
+        How many groups of users are described, among 1,000 users at most; 0 for none. A plan that is measured in
+        shards keeps no user's journeys: the report says why it has no groups then.
     notes : MapNotes, mapping, or path of a TOML file, optional
         Goals, notes, ideas and owners of the stages.
     template : ReportTemplate, optional
@@ -153,7 +162,7 @@ def report(
     recipe : str, optional
         How the report was made, such as a command line, in place of the code that the report writes itself.
     engine : Engine, optional
-        Where to measure; all cores in memory by default.
+        Where to measure; all cores in memory by default. A store has its own way.
     **on_map : object
         What else the journey map is asked, by the parameters of `JourneyMap`: ``ratings`` for the emotion, ``channel``
         and ``offline``, ``friction``, ``value``, ``top``, ``min_n``, and ``quotes``, which are off by default, as
@@ -167,7 +176,8 @@ def report(
     Raises
     ------
     ParameterError
-        If a parameter has a value it cannot take, or the log has fewer users than `suppress`.
+        If a parameter has a value it cannot take, the log has fewer users than `suppress`, or a store is given an
+        engine.
     UnknownNameError
         If the log has no such goal or start.
     UnknownPropertyError
@@ -178,7 +188,8 @@ def report(
     Notes
     -----
     Everything is checked before anything is measured. The same journeys give the same page, byte for byte: there is no
-    date of making in it. Costs what its statistics cost, a handful of passes over the events.
+    date of making in it. Costs what its statistics cost, a handful of passes over the events; a plan that is measured
+    in shards is run two times, with `by` three times.
 
     Examples
     --------
@@ -192,23 +203,28 @@ def report(
     """
     k, say, words = check_k(suppress), wording(labels), _notes(notes)
     look = template or ReportTemplate()
-    _check(journeys, k, by, title, look, personas)
-    named = _named(goal)
+    _check(title, look, personas)
+    origin = origin_of(journeys, engine)
+    _check_origin(origin, k, by)
+    named, sharded = _named(goal), engine if isinstance(engine, OnDisk | Spark) else None
     options = _said({
         "goal": goal, "start": start, "horizon": horizon, "by": by, "title": title, "personas": personas,
-        "template": template, "labels": labels, "suppress": suppress, **on_map,
+        "template": template, "labels": labels, "suppress": suppress, "engine": sharded, **on_map,
     })  # fmt: skip
     groups = personas if "personas" in look.sections else 0
-    question = Question(goal, start, horizon, by, groups, _map_question(journeys, goal, horizon, on_map))
-    findings = measured(journeys, question, engine)
+    on_stages = _map_question(goal, horizon, on_map)
+    question = Question(goal, start, horizon, by, groups, None if origin.model is None else on_stages)
+    findings = measured(origin, question)
+    context = findings.overview.context
+    check_users(context.n_users, k)
     tables = Tables(findings, k, say)
     made = None if findings.map is None else MapTable(findings.map, words, k, say)
-    how = recipe_of(journeys, options, words, recipe, with_log=log is not None)
+    how = recipe_of(origin, options, words, recipe, with_log=log is not None)
     quality = None if log is None or "quality" not in look.sections else log.quality
     sections = Sections(tables, made, words, how, named, quality).make(look.sections)
     heading = say("title", goal=named) if title is None else title
     html = page(heading, _facts(findings, k, say), sections, made, look, say)
-    return Report(html, heading, words.unknown(journeys.stage_names))
+    return Report(html, heading, context, words.unknown(context.stages))
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,30 +237,30 @@ def _said(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _map_question(
-    journeys: Journeys, goal: MatchLike, horizon: Duration | None, on_map: Mapping[str, Any]
-) -> JourneyMap | None:
-    """Return the question for the journey map; None without stages."""
+def _map_question(goal: MatchLike, horizon: Duration | None, on_map: Mapping[str, Any]) -> JourneyMap:
+    """Return the question for the journey map."""
     known = [each.name for each in fields(JourneyMap) if each.name not in ("goal", "horizon")]
     for name in on_map:
         if name not in known:
             raise ParameterError.unknown("report", name, [*KEYWORDS, *known])
-    question = JourneyMap(goal, horizon=horizon, **on_map)
-    return question if journeys.stage_names else None
+    return JourneyMap(goal, horizon=horizon, **on_map)
 
 
-def _check(
-    journeys: Journeys, k: int, by: str | None, title: str | None, template: ReportTemplate, personas: int
-) -> None:
+def _check(title: str | None, template: ReportTemplate, personas: int) -> None:
     if not isinstance(template, ReportTemplate):
         raise ParameterError(f"template must be a ReportTemplate, not {template!r}.")
     if title is not None and not isinstance(title, str):
         raise ParameterError(f"title must be a text, not {title!r}.")
     if isinstance(personas, bool) or not isinstance(personas, int) or personas < 0:
         raise ParameterError(f"personas must be a number of groups, or 0 for none, not {personas!r}.")
-    if by is not None and by not in journeys.kept:
-        raise UnknownPropertyError(by, journeys.kept)
-    check_users(journeys.n_users, k)
+
+
+def _check_origin(origin: Origin, k: int, by: str | None) -> None:
+    """Refuse what is known before anything is measured."""
+    if by is not None and origin.kept is not None and by not in origin.kept:
+        raise UnknownPropertyError(by, origin.kept)
+    if origin.users is not None:
+        check_users(origin.users, k)
 
 
 def _notes(given: Any) -> MapNotes:

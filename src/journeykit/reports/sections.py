@@ -265,6 +265,8 @@ class Sections:
 
     def _personas(self) -> list[Block]:
         shown = self.tables.personas
+        if self.tables.findings.unsampled:
+            return [Text([self.say("personas_unsampled")])]
         if shown is None or not shown.frame.height:
             return []
         answer = self.tables.findings.personas
