@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import polars as pl
 import pytest
 
 import journeykit as jk
+from journeykit.adapters.snowplow import FIELDS
 from journeykit.errors import (
     BrokenRowError,
     ColumnClashError,
@@ -87,9 +89,40 @@ def test_answers_are_the_same_out_of_core(tmp_path):
     assert in_memory.notes == on_disk.notes
 
 
-def test_snowplow_tsv_has_no_header(tmp_path):
-    from journeykit.adapters.snowplow import FIELDS
+@pytest.mark.parametrize(
+    ("name", "row", "place"),
+    [
+        ("posthog", {"uuid": "1", "distinct_id": "a", "event": "e"}, "$referring_domain"),
+        ("rudderstack", {"id": "1", "anonymous_id": "a", "event_text": "e"}, "context_page_referrer"),
+    ],
+)
+def test_a_referrer_that_says_there_is_none_is_none(name, row, place):
+    rows = []
+    for number, referrer in enumerate(["$direct", "find.example", None]):
+        told = {place: referrer} if name == "rudderstack" else {"properties": {place: referrer}}
+        rows.append(
+            {**row, **told, "uuid": f"{number}", "id": f"{number}", "timestamp": "2026-01-05T10:00:00Z"}
+        )
+    events = reader(name)[0](rows, keep=["referrer"])
+    assert events.frame["referrer"].to_list() == [None, "find.example", None]
+    rules = jk.channels.ga4(source=None, medium=None, campaign=None, referrer="referrer")
+    assert rules.channels(events.frame).to_list() == [None, "Referral", None]
 
+
+def test_times_of_mixpanel_may_be_milliseconds():
+    line = {"event": "view", "properties": {"time": 1767571200123, "distinct_id": "ann", "$insert_id": "a1"}}
+    assert jk.read_mixpanel([line], unit="ms").frame["time"].dt.epoch("ms").to_list() == [1767571200123]
+    with pytest.raises(InvalidRowsError, match="time 1"):
+        jk.read_mixpanel([line])
+
+
+def test_the_columns_of_snowplow_are_those_of_its_sdk():
+    # The sum of the 131 names in the Python SDK 0.2.3 of Snowplow, joined by tabs as its help writes them.
+    found = hashlib.sha256("\t".join(FIELDS).encode()).hexdigest()
+    assert found == "e84792439c3634049d961c8f7cb9b03816a555d453d2497b660a8a751af4f176"
+
+
+def test_snowplow_tsv_has_no_header(tmp_path):
     path = tmp_path / "part-0001"
     path.write_text(
         "".join("\t".join(_tsv(row.get(name)) for name in FIELDS) + "\n" for row in SNOWPLOW.rows)

@@ -129,6 +129,11 @@ class Adapter:
         return self.columns.get(name) or Column((name,), None)
 
 
+def came_from(name: str) -> pl.Expr:
+    """Return a referrer; null for ``$direct``, which some tools write where there is none."""
+    return pl.when(pl.col(name) != "$direct").then(name)
+
+
 def joined(*parts: pl.Expr) -> pl.Expr:
     """Join the parts of an id to one that is unique among all users; null if a part is."""
     return pl.concat_str(parts, separator="/")

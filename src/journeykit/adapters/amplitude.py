@@ -86,7 +86,9 @@ def read_amplitude(source: Any, **options: Unpack[Options]) -> Events:
     Notes
     -----
     Calls that set properties of users and groups are left out (``"identity"``), and repeats with the same device
-    and ``$insert_id``. Times are UTC.
+    and ``$insert_id``, however far apart; Amplitude itself looks back seven days. Times are UTC.
+    Checked with Amplitude's help (Export API, duplicates) and public readers of such files, in public copies of
+    2026-11. That -1 means no session is from its documented sample.
 
     Examples
     --------

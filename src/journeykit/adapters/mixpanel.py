@@ -81,7 +81,9 @@ def read_mixpanel(source: Any, **options: Unpack[Options]) -> Events:
     Calls that join identities are left out (``"identity"``), and repeats with the same event, user, time and
     ``$insert_id``. Times are seconds in UTC. Projects of before 2023 may have them in the project's own zone:
     then pass ``time=pl.from_epoch("time").dt.replace_time_zone("US/Pacific", ambiguous="earliest",
-    non_existent="null")``.
+    non_existent="null")``. An export that was asked for with ``time_in_ms`` needs ``unit="ms"``; without it, its rows
+    are invalid.
+    Checked with Mixpanel's help (raw event export) and public readers of such files, in public copies of 2026-11.
 
     Examples
     --------

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import polars as pl
 
-from journeykit.adapters.adapter import Adapter, LeaveOut, moment, text
+from journeykit.adapters.adapter import Adapter, LeaveOut, came_from, moment, text
 from journeykit.adapters.reading import Options, read, scan
 from journeykit.events.events import Events
 from journeykit.plans import EventsPlan
@@ -51,7 +51,7 @@ POSTHOG = Adapter(
         "source": pl.col("utm_source"),
         "medium": pl.col("utm_medium"),
         "campaign": pl.col("utm_campaign"),
-        "referrer": pl.col("$referring_domain"),
+        "referrer": came_from("$referring_domain"),
         "page": pl.col("$current_url"),
         "path": pl.col("$pathname"),
         "device": pl.col("$device_type"),
@@ -89,7 +89,9 @@ def read_posthog(source: Any, **options: Unpack[Options]) -> Events:
     -----
     Calls that join or describe identities (``"identity"``) and flag calls, heatmaps and measurements of pages
     (``"internal"``) are left out, and repeats with the same ``uuid``. A person who was merged later may still
-    have several ids in older files.
+    have several ids in older files. The referrer ``$direct`` is none.
+    Checked with PostHog's help on batch exports (columns) and the test and type documents of its browser library
+    (names of properties), in public copies of 2026-11; ``$geoip_country_code`` was seen in public queries.
 
     Examples
     --------

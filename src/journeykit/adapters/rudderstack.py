@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import polars as pl
 
-from journeykit.adapters.adapter import joined, text, whole
+from journeykit.adapters.adapter import came_from, joined, text, whole
 from journeykit.adapters.reading import Options, read, scan
 from journeykit.adapters.segment import COLUMNS, SEGMENT
 from journeykit.events.events import Events
@@ -23,7 +23,11 @@ RUDDERSTACK = replace(
         "platform": text("channel"),
     },
     session=joined(pl.coalesce("anonymous_id", "user_id"), pl.col("session_id").cast(pl.String)),
-    properties={**SEGMENT.properties, "platform": pl.col("platform")},
+    properties={
+        **SEGMENT.properties,
+        "referrer": came_from("referrer"),
+        "platform": pl.col("platform"),
+    },
 )
 
 
@@ -50,7 +54,9 @@ def read_rudderstack(source: Any, **options: Unpack[Options]) -> Events:
 
     Notes
     -----
-    What is left out is that of ``read_segment``.
+    What is left out is that of ``read_segment``. The referrer ``$direct`` is none.
+    Checked with RudderStack's help (warehouse schema, common fields, session tracking: a session is its id together
+    with that of the anonymous user) and the source of its browser library, in public copies of 2026-11.
 
     Examples
     --------

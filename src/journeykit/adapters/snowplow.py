@@ -112,6 +112,8 @@ def read_snowplow(source: Any, **options: Unpack[Options]) -> Events:
     -----
     Pings of pages that stay open (``"page_pings"``) and the items of transactions (``"items"``) are left out, and
     repeats with the same ``event_id`` and ``event_fingerprint``.
+    The columns of TSV and their order are those of Snowplow's help (enriched stream TSV file format) and of its Python
+    SDK 0.2.3, compared by a program.
 
     Examples
     --------
