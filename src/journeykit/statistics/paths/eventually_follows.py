@@ -21,13 +21,11 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     Statistic,
-    groups_per_cell,
-    place_of,
-    with_rate,
 )
 from journeykit.statistics.checks import check_states
 from journeykit.statistics.counting import CountingRows
 from journeykit.statistics.goals import state_names
+from journeykit.statistics.paths.share import with_path_share
 from journeykit.statistics.paths.walk import CleanWalk, check_shared
 from journeykit.support.slices import offsets
 
@@ -154,20 +152,8 @@ class EventuallyFollows(Statistic[FollowingTable]):
     def answer(self, tables: Tables, context: Context) -> FollowingTable:
         """Turn counts into shares."""
         pairs, states = Grouped(tables["pairs"], PAIR), Grouped(tables["states"], ("source",))
-        rows = place_of(pairs.totals, states.totals, [CELL, "source"])
-        source = states.totals[rows]
-        frame = with_rate(
-            pairs.totals.with_columns(source["paths"].alias("source_paths")),
-            "share",
-            pairs.sums("paths"),
-            states.sums("paths"),
-            rows,
-            groups_per_cell(tables),
-            source["users"],
-            context,
-            bounds=("low", "high"),
-            once=self.unit == "user",
-        )
+        once = self.unit == "user"
+        frame = with_path_share(pairs, states, tables, context, total="source_paths", once=once)
         names = state_names(self.of, context)
         frame = frame.with_columns(names.gather(frame[side]).alias(side) for side in PAIR)
         value = "pairs" if self.per == "pair" else "paths"

@@ -22,13 +22,12 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     Statistic,
-    groups_per_cell,
     place_of,
-    with_rate,
 )
 from journeykit.statistics.checks import check_states
 from journeykit.statistics.goals import longest, state_names
 from journeykit.statistics.paths.prefix_span import Int64s, Limits, Sequences, patterns
+from journeykit.statistics.paths.share import with_path_share
 from journeykit.statistics.paths.table import bits_per_code, unpacked
 from journeykit.statistics.paths.top_paths import TopPaths
 from journeykit.statistics.paths.walk import UNLIMITED, CleanWalk, check_shared, checked_count
@@ -166,20 +165,7 @@ class SequentialPatterns(Statistic[SequentialPatternTable]):
         parts = [_nothing(), *searched]
         found, shown = (pl.concat(tables) for tables in zip(*parts, strict=True))
         by_pattern = Grouped(found, ("number",))
-        rows = place_of(by_pattern.totals, units.totals, [CELL])
-        total = units.totals[rows]
-        frame = with_rate(
-            by_pattern.totals.with_columns(total["paths"].alias("paths_total")),
-            "share",
-            by_pattern.sums("paths"),
-            units.sums("paths"),
-            rows,
-            groups_per_cell(tables),
-            total["users"],
-            context,
-            bounds=("low", "high"),
-            once=self.unit == "user",
-        )
+        frame = with_path_share(by_pattern, units, tables, context, once=self.unit == "user")
         frame = shown.join(frame, on=[CELL, "number"], how="left", maintain_order="left").drop("number")
         if self.n is not None and shown.group_by(CELL).len().filter(pl.col("len") == self.n).height:
             told = f"The {self.n:,} most frequent patterns are shown; there may be more."

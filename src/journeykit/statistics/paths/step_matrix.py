@@ -20,11 +20,9 @@ from journeykit.statistics.base import (
     Answer,
     Grouped,
     Statistic,
-    groups_per_cell,
-    place_of,
-    with_rate,
 )
 from journeykit.statistics.counting import CountingRows
+from journeykit.statistics.paths.share import with_path_share
 from journeykit.statistics.paths.walk import (
     VIRTUAL,
     CleanWalk,
@@ -276,21 +274,8 @@ def _virtual_states(cells: pl.DataFrame, other: int) -> pl.DataFrame:
 
 
 def _with_share(statistic: StepMatrix, steps: pl.DataFrame, tables: Tables, context: Context) -> pl.DataFrame:
-    by_row, units = Grouped(steps, KEYS), Grouped(tables[UNITS_TABLE], ())
-    of_cell = place_of(by_row.totals, units.totals, [CELL])
-    frame = by_row.totals.with_columns(paths_total=units.totals["paths"].gather(of_cell))
-    return with_rate(
-        frame,
-        "share",
-        by_row.sums("paths"),
-        units.sums("paths"),
-        of_cell,
-        groups_per_cell(tables),
-        units.totals["users"].to_numpy()[of_cell],
-        context,
-        bounds=("low", "high"),
-        once=statistic.unit == "user",
-    )
+    units = Grouped(tables[UNITS_TABLE], ())
+    return with_path_share(Grouped(steps, KEYS), units, tables, context, once=statistic.unit == "user")
 
 
 def _ordered(frame: pl.DataFrame, names: pl.Series) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from journeykit.statistics.base import (
 )
 from journeykit.statistics.distribution import Distribution
 from journeykit.statistics.goals import state_names
+from journeykit.statistics.paths.share import with_path_share
 from journeykit.support.exchange import cut_bytes, cut_list
 from journeykit.support.threads import on_all_cores
 
@@ -234,32 +235,16 @@ def _with_share(statistic: TopPaths, shown: pl.DataFrame, tables: Tables, contex
     parts = tables["paths"].filter(pl.col("key").is_in(shown["key"].implode()))
     parts = parts.join(shown.select(ROW), on=ROW, how="semi", nulls_equal=True)
     by_row, units = Grouped(parts, ("key", "codes", "cut")), Grouped(tables[UNITS_TABLE], ())
-    groups, paths = groups_per_cell(tables), by_row.sums("paths")
-    of_cell = place_of(by_row.totals, units.totals, [CELL])
-    frame = by_row.totals.with_columns(paths_total=units.totals["paths"].gather(of_cell))
-    users = units.totals["users"].to_numpy()[of_cell]
     once = statistic.unit == "user"
-    frame = with_rate(
-        frame,
-        "share",
-        paths,
-        units.sums("paths"),
-        of_cell,
-        groups,
-        users,
-        context,
-        bounds=("low", "high"),
-        once=once,
-    )
+    frame = with_path_share(by_row, units, tables, context, once=once)
     if statistic.goal:
-        each = np.arange(frame.height)
         frame = with_rate(
             frame,
             "conversion_rate",
             by_row.sums("converted"),
-            paths,
-            each,
-            groups,
+            by_row.sums("paths"),
+            np.arange(frame.height),
+            groups_per_cell(tables),
             frame["users"].to_numpy(),
             context,
             once=once,
