@@ -21,7 +21,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from tests import fuzzing  # noqa: E402
+from tests import fuzz_formats  # noqa: E402
+from tests.mutating import mutated  # noqa: E402
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
-        seeds = fuzzing.seeds(Path(folder))
+        seeds = fuzz_formats.seeds(Path(folder))
         for name in options.readers or seeds:
             failures += tried(name, *seeds[name], options.each, random.Random(f"{name} {options.seed}"))
     sys.exit(1 if failures else 0)
@@ -43,14 +44,14 @@ def main() -> None:
 
 def tried(name, content, read, each, rng) -> int:
     """Try one reader; return how many inputs ended as none may."""
-    fuzzing.read_whole(name, read, content)
+    fuzz_formats.read_whole(name, read, content)
     outcomes, failed, slowest, begun = Counter(), 0, 0.0, time.perf_counter()
     for number in range(each):
-        broken = fuzzing.mutated(content, rng)
-        faulthandler.dump_traceback_later(4 * fuzzing.LONGEST_SECONDS, exit=True)
+        broken = mutated(content, rng, fuzz_formats.TOKENS)
+        faulthandler.dump_traceback_later(4 * fuzz_formats.LONGEST_SECONDS, exit=True)
         start = time.perf_counter()
         try:
-            outcomes[fuzzing.outcome(name, read, broken)] += 1
+            outcomes[fuzz_formats.outcome(name, read, broken)] += 1
         except AssertionError as error:
             failed += 1
             kept = HERE / "data" / "fuzz" / f"{number}-{name.replace('/', '-')}"

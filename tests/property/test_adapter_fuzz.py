@@ -1,10 +1,10 @@
-"""A few broken exports for every reader; ``python -m tests.fuzz`` reads thousands."""
+"""A few broken exports for every reader; ``python -m tests.fuzz_exports`` reads thousands."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fuzz import fuzz, seeds
+from tests.fuzz_exports import fuzz, seeds
 
 
 @pytest.mark.property

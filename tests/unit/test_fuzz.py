@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tests import fuzzing
+from tests import fuzz_formats
+from tests.mutating import mutated
 
 READERS = (
     "log.csv", "log.ndjson", "log.parquet", "log.log", "stages.toml", "expected.toml", "store/manifest.json",
@@ -17,7 +18,7 @@ EACH = 40
 
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory):
-    return fuzzing.seeds(tmp_path_factory.mktemp("fuzz"))
+    return fuzz_formats.seeds(tmp_path_factory.mktemp("fuzz"))
 
 
 def test_every_reader_is_tried(seeds):
@@ -27,15 +28,17 @@ def test_every_reader_is_tried(seeds):
 def test_files_on_which_polars_panics(seeds):
     content, read = seeds["log.parquet"]
     rng = random.Random("log.parquet 1")
-    broken = [fuzzing.mutated(content, rng) for _ in range(1_055)]
+    broken = [mutated(content, rng, fuzz_formats.TOKENS) for _ in range(1_055)]
     for number in (451, 1_054):
-        assert fuzzing.outcome("log.parquet", read, broken[number]) == "UnreadableFileError"
+        assert fuzz_formats.outcome("log.parquet", read, broken[number]) == "UnreadableFileError"
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_only_our_errors_come_out(name, seeds):
     content, read = seeds[name]
-    assert fuzzing.read_whole(name, read, content) == "read"
+    assert fuzz_formats.read_whole(name, read, content) == "read"
     rng = random.Random(f"{name} 1")
-    found = [fuzzing.outcome(name, read, fuzzing.mutated(content, rng)) for _ in range(EACH)]
+    found = [
+        fuzz_formats.outcome(name, read, mutated(content, rng, fuzz_formats.TOKENS)) for _ in range(EACH)
+    ]
     assert any(each != "read" for each in found)

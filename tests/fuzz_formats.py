@@ -1,10 +1,9 @@
-"""Broken inputs for every reader: what it reads, changed at random places, and what may come of it."""
+"""Broken logs, models and stores for the readers of our own formats: what they read, and what may come of it."""
 
 from __future__ import annotations
 
 import io
 import json
-import random
 import shutil
 import time
 import warnings
@@ -46,28 +45,6 @@ ACCESS = "\n".join(
     f'203.0.113.{n} - - [05/Jan/2026:10:{n:02}:00 +0000] "GET /page/{n % 3}?q=1 HTTP/1.1" 200 {n} "-" "Mozilla/5.0"'
     for n in range(20)
 )
-
-
-def mutated(content: bytes, rng: random.Random) -> bytes:
-    """Change a few places: bytes flipped, cut out, repeated, put elsewhere, replaced by what parsers stumble over."""
-    found = bytearray(content)
-    for _ in range(rng.randint(1, 4)):
-        start = rng.randrange(len(found) + 1)
-        end = min(len(found), start + rng.choice((0, 1, 2, 8, 64, len(found) // 2)))
-        kind = rng.randrange(6)
-        if kind == 0:
-            found[start:end] = bytes(byte ^ (1 << rng.randrange(8)) for byte in found[start:end])
-        elif kind == 1:
-            del found[start:end]
-        elif kind == 2:
-            found[start:start] = found[start:end]
-        elif kind == 3:
-            found[start:end] = rng.choice(TOKENS)
-        elif kind == 4:
-            found[start:end] = rng.randbytes(end - start)
-        else:
-            del found[start:]
-    return bytes(found)
 
 
 def seeds(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes], None]]]:
