@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from journeykit.channels.rules import FIELDS, ChannelRule, ChannelRules, settings
 from journeykit.errors import ParameterError, suggestion
+from journeykit.support.escaping import toml
 
 RULE_KEYS = ("name", "when")
 
@@ -57,5 +57,4 @@ def _value(value: Any) -> str:
         return '""'
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
-    # A basic string of TOML is one of JSON, but for the character DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return toml(value) if isinstance(value, str) else str(value).lower()

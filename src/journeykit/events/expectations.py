@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -15,6 +14,7 @@ import polars as pl
 from journeykit.errors import ExpectationsError, JourneykitError, suggestion
 from journeykit.events.checks import Finding, QualityRules, whole_days
 from journeykit.support.durations import microseconds
+from journeykit.support.escaping import toml
 from journeykit.support.files import replacing
 
 if TYPE_CHECKING:
@@ -165,14 +165,14 @@ class Expectations:
     def dumps(self) -> str:
         """Write TOML that `loads` reads back as an equal value; a rule that is off is ``false``."""
         lines = ["[events]", "names = ["]
-        lines += [f"    {_text(name)}," for name in self.events]
+        lines += [f"    {toml(name)}," for name in self.events]
         lines += [
             "]",
             "",
             "[volume]",
-            *(f"{_text(name)} = {list(each)}" for name, each in self.volume.items()),
+            *(f"{toml(name)} = {list(each)}" for name, each in self.volume.items()),
         ]
-        lines += ["", "[nulls]", *(f"{_text(name)} = {float(share)!r}" for name, share in self.nulls.items())]
+        lines += ["", "[nulls]", *(f"{toml(name)} = {float(share)!r}" for name, share in self.nulls.items())]
         lines += ["", "[rules]", *(f"{name} = {_value(value)}" for name, value in asdict(self.rules).items())]
         return "\n".join(lines) + "\n"
 
@@ -234,14 +234,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
 def _value(value: object) -> str:
     """Write one value as TOML."""
     if value is None:
         return "false"
     if isinstance(value, timedelta):
-        return _text(f"{microseconds(value)}us")
-    return _text(value) if isinstance(value, str) else repr(value)
+        return toml(f"{microseconds(value)}us")
+    return toml(value) if isinstance(value, str) else repr(value)

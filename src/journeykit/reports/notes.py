@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from journeykit.errors import NotesError, suggestion
+from journeykit.support.escaping import toml
 from journeykit.support.files import replacing
 
 HEADER = (
@@ -158,9 +158,8 @@ def edited(path: str | Path, stages: Sequence[str]) -> MapNotes:
 
 
 def _table(stage: str) -> str:
-    """Write an empty table; the name as a quoted key, which JSON's escapes are in TOML too."""
-    name = json.dumps(stage, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return "\n".join(["", f"[stages.{name}]", *(f'{word} = ""' for word in WORDS), ""])
+    """Write an empty table."""
+    return "\n".join(["", f"[stages.{toml(stage)}]", *(f'{word} = ""' for word in WORDS), ""])
 
 
 def _read(path: Path) -> str:

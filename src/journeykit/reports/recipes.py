@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,6 +12,7 @@ from journeykit.reports.notes import WORDS, MapNotes
 from journeykit.reports.origins import EVENTS, LOG, Origin
 from journeykit.reports.template import ReportTemplate
 from journeykit.stages import StageModel
+from journeykit.support.escaping import toml
 
 READ = f"jk.read_events({LOG})"
 
@@ -93,13 +93,9 @@ def notes_toml(notes: MapNotes) -> str:
     """Write notes as TOML."""
     tables = []
     for stage, words in notes.stages.items():
-        lines = [f"{word} = {_quoted(getattr(words, word))}" for word in WORDS if getattr(words, word)]
-        tables.append("\n".join([f"[stages.{_quoted(stage)}]", *lines]))
+        lines = [f"{word} = {toml(getattr(words, word))}" for word in WORDS if getattr(words, word)]
+        tables.append("\n".join([f"[stages.{toml(stage)}]", *lines]))
     return "\n\n".join(tables)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _stages(model: StageModel | None) -> str:

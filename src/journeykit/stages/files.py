@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from journeykit.errors import StageModelError, suggestion
 from journeykit.stages.conditions import GRAMMAR, OPERATORS, Condition, Expression
 from journeykit.stages.rules import Rule, Stage
 from journeykit.stages.validation import Moves, named_twice, structure_problems
+from journeykit.support.escaping import toml
 
 MODEL_KEYS = ("stages", "planned_moves", "loops")
 STAGE_KEYS = ("name", "priority", "rules")
@@ -271,5 +271,5 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return toml(value)
     return value.isoformat() if isinstance(value, date | datetime) else repr(value)

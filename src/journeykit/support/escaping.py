@@ -1,11 +1,12 @@
-r"""Names from a log in languages that would obey them: HTML, SVG, Markdown, DOT, Mermaid, spreadsheets.
+r"""Names from a log in languages that would obey them: HTML, SVG, Markdown, DOT, Mermaid, TOML, spreadsheets.
 
 A name is data: whatever it holds is shown and never run. Each language has its rules here, once. Characters that nobody
-sees, or that turn the text around them, are shown by their escapes first.
+sees, or that turn the text around them, are shown by their escapes first, but in TOML, which is read back.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from html import escape
 
@@ -83,6 +84,18 @@ def mermaid(text: str) -> str:
     """
     shown = visible(text)
     return '"{}"'.format("".join(c if c.isalnum() or c in " _" else f"#{ord(c)};" for c in shown))
+
+
+def toml(text: str) -> str:
+    r"""Write a name as a text or a quoted key of TOML, quotes included: all of it, to be read back as it was.
+
+    Examples
+    --------
+    >>> print(toml('say "no"\n'))
+    "say \"no\"\n"
+    """
+    # A basic string of TOML is one of JSON, but for the character DEL.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def spreadsheet(text: str) -> str:
