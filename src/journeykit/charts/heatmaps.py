@@ -18,9 +18,9 @@ from journeykit.errors import ParameterError
 from journeykit.statistics.friction.answer import FrictionAnswer
 from journeykit.statistics.paths.eventually_follows import FollowingTable
 from journeykit.statistics.paths.step_matrix import StepTable
+from journeykit.statistics.paths.walk import END, OTHER, START
 from journeykit.statistics.retention.answer import RetentionAnswer
 
-START, END, OTHER = "<START>", "<END>", "<OTHER>"
 CELL_HEIGHT, SHOWN_NUMBERS = 27, 16
 """Of a row in pixels; the most columns for which numbers are written into cells."""
 MOST_PANELS = 4

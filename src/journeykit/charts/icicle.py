@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import polars as pl
@@ -24,23 +26,12 @@ ROOT = "all"
 
 
 @dataclass
-class _Tree:
-    """The nodes of an icicle, parents before their children."""
+class _Node:
+    """A beginning that paths share: the event that it ends with, and how many paths have it."""
 
-    ids: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    parents: list[str] = field(default_factory=list)
-    values: list[int] = field(default_factory=list)
-
-    def add(self, node: str, name: str, parent: str, value: int) -> None:
-        """Add to a node, which is made when it is first met."""
-        if node in self.ids:
-            self.values[self.ids.index(node)] += value
-            return
-        self.ids.append(node)
-        self.names.append(name)
-        self.parents.append(parent)
-        self.values.append(value)
+    name: str
+    parent: str
+    value: int
 
 
 def paths(
@@ -89,40 +80,41 @@ def paths(
     )
 
 
-def _tree(frame: pl.DataFrame, here: int, steps: int) -> _Tree:
-    tree = _Tree()
-    tree.add(ROOT, "paths shown", "", here)
+def _tree(frame: pl.DataFrame, here: int, steps: int) -> dict[str, _Node]:
+    """Return the nodes by their ids, parents before their children."""
+    tree = {ROOT: _Node("paths shown", "", here)}
     for path, occurrences in frame.select("path", "count").iter_rows():
         node = ROOT
         for name in path[:steps]:
             parent, node = node, f"{node}/{len(name)}:{name}"
-            tree.add(node, name, parent, occurrences)
+            tree.setdefault(node, _Node(name, parent, 0)).value += occurrences
     return tree
 
 
-def _panel(theme: Theme, tree: _Tree, total: int, kind: Kind, title: str) -> Panel:
-    above = dict(zip(tree.ids, tree.values, strict=True))
-    by_name: dict[str, int] = {}
-    for node, name, value in zip(tree.ids, tree.names, tree.values, strict=True):
-        if node != ROOT:
-            by_name[name] = by_name.get(name, 0) + value
+def _panel(theme: Theme, tree: dict[str, _Node], total: int, kind: Kind, title: str) -> Panel:
+    by_name = Counter[str]()
+    for node in islice(tree.values(), 1, None):
+        by_name[node.name] += node.value
     colours = colours_of(theme, sorted(by_name, key=lambda name: -by_name[name]))
     told = [
-        f"<b>{whole(name)}</b><br>paths: {count(value)} ({percent(value / (total or 1))} of all"
-        + (f", {percent(value / (above[parent] or 1))} of those that came so far)" if parent else ")")
-        for name, parent, value in zip(tree.names, tree.parents, tree.values, strict=True)
+        f"<b>{whole(node.name)}</b><br>paths: {count(node.value)} ({percent(node.value / (total or 1))} of all"
+        + (
+            f", {percent(node.value / (tree[node.parent].value or 1))} of those that came so far)"
+            if node.parent
+            else ")"
+        )
+        for node in tree.values()
     ]
-    numbers = {node: str(i) for i, node in enumerate(tree.ids)}
+    numbers, values = {id_: str(i) for i, id_ in enumerate(tree)}, [node.value for node in tree.values()]
     trace: dict[str, Any] = {
-        "type": kind, "ids": [numbers[node] for node in tree.ids], "branchvalues": "total", "sort": True,
-        "parents": [numbers.get(parent, "") for parent in tree.parents], "values": tree.values,
-        "labels": labels(tree.names, 22), "hovertext": told, "hoverinfo": "text",
-        "text": [percent(value / (total or 1)) for value in tree.values], "textinfo": "label+text",
+        "type": kind, "ids": list(numbers.values()), "branchvalues": "total", "sort": True,
+        "parents": [numbers.get(node.parent, "") for node in tree.values()], "values": values,
+        "labels": labels([node.name for node in tree.values()], 22), "hovertext": told, "hoverinfo": "text",
+        "text": [percent(value / (total or 1)) for value in values], "textinfo": "label+text",
         "insidetextorientation": "radial",
         "marker": {
             "colors": [
-                theme.grid if node == ROOT else colours[name]
-                for node, name in zip(tree.ids, tree.names, strict=True)
+                theme.grid if id_ == ROOT else colours[node.name] for id_, node in tree.items()
             ],
             "line": {"width": 1, "color": theme.paper},
         },

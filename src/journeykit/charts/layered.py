@@ -10,8 +10,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 SWEEPS = 8
-LARGEST = 400
-"""States that places are found for; charts show fewer by far."""
 
 
 def layered(

@@ -19,9 +19,9 @@ from journeykit.charts.theme import Theme
 from journeykit.errors import ParameterError, UnknownNameError
 from journeykit.models.chain_answer import ChainAnswer
 from journeykit.statistics.base import Answer
+from journeykit.statistics.paths.walk import OTHER
 from journeykit.statistics.transitions.graph import END, START, TransitionGraph
 
-OTHER = "<OTHER>"
 ENDS = (END, "<CONVERT>", "<ABANDON>")
 MOST_PANELS, HEIGHT = 3, 470
 CURVE = np.linspace(0.0, 1.0, 25)

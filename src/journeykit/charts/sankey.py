@@ -16,9 +16,9 @@ from journeykit.charts.text import count, duration, interval, labels, percent, w
 from journeykit.charts.theme import Theme
 from journeykit.errors import ParameterError
 from journeykit.statistics.paths.flow_table import FlowTable
+from journeykit.statistics.paths.walk import END, OTHER, START
 from journeykit.statistics.stage_flow.table import StageFlowAnswer
 
-START, END, OTHER = "<START>", "<END>", "<OTHER>"
 MOST_PANELS, NODE_HEIGHT, LEAST_HEIGHT = 3, 48, 260
 KINDS = ("entry", "advance", "skip", "regress", "loop_move", "exit")
 Kind = Literal["sankey", "river"]

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from journeykit.charts.layered import layered
 from journeykit.charts.text import percent
+from journeykit.statistics.transitions.graph import END, START
 from journeykit.support.escaping import markup, visible
 
-START, END = "<START>", "<END>"
 STATES, EDGES = 11, 32
 BOX_WIDTH, BOX_HEIGHT, MARGIN = 116.0, 30.0, 22.0
 WIDTH, HEIGHT = 1080.0, 520.0

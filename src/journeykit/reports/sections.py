@@ -10,13 +10,13 @@ from journeykit.charts.text import count, duration, percent
 from journeykit.reports.blocks import Block, Details, Figure, Listing, Section, Table, Text, name, number
 from journeykit.reports.drawings import bar, curve, dot
 from journeykit.reports.map_table import MapTable
-from journeykit.reports.network import EDGES, END, graph_edges, network
+from journeykit.reports.network import EDGES, graph_edges, network
 from journeykit.reports.notes import WORDS, MapNotes
 from journeykit.reports.recipes import Recipe
 from journeykit.reports.shown import amount, time
 from journeykit.reports.summary import summary
 from journeykit.reports.tables import Tables
-from journeykit.support.escaping import visible
+from journeykit.statistics.transitions.graph import END
 
 PAINS, EDGE_ROWS, LEFT_ROWS, TRAITS, STEPS = 12, 15, 10, 4, 8
 MOST_SEGMENTS = 30
@@ -80,7 +80,7 @@ class Sections:
         if self.map is None:
             return [Text([self.say("no_stages")])]
         return [
-            Text([self.say("map_reads"), *(visible(note) for note in self.map.measured.notes)]),
+            Text([self.say("map_reads"), *self.map.measured.notes]),
             *self._strays(),
         ]
 
@@ -219,7 +219,7 @@ class Sections:
             for row in order
         ]  # fmt: skip
         columns = [
-            visible(key),
+            key,
             *(self.say(each) for each in ("user_rate", "users", "converted", "session_rate")),
         ]
         more = (
@@ -228,7 +228,7 @@ class Sections:
             else []
         )
         return [
-            Table(self.say("segment_table", by=visible(key)), columns, rows),
+            Table(self.say("segment_table", by=key), columns, rows),
             Text([self.say("segment_reads"), *more]),
         ]
 
@@ -316,7 +316,7 @@ class Sections:
         withheld = self.tables.withheld + (0 if self.map is None else self.map.withheld)
         if self.tables.k:
             rows.append([name(self.say("cells_withheld", k=count(self.tables.k))), number(count(withheld))])
-        notes = dict.fromkeys(visible(note) for each in findings.answers.values() for note in each.notes)
+        notes = dict.fromkeys(note for each in findings.answers.values() for note in each.notes)
         table = Table(self.say("quality_table"), [self.say("what"), self.say("how_many")], rows)
         return [table, *([Text(list(notes), points=True)] if notes else [])]
 

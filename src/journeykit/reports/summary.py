@@ -8,7 +8,6 @@ from journeykit.charts.text import count, percent
 from journeykit.reports.map_table import MapTable
 from journeykit.reports.shown import Shown, amount, score, time
 from journeykit.reports.tables import Tables
-from journeykit.support.escaping import visible
 
 
 def summary(tables: Tables, made: MapTable | None, goal: str) -> list[str]:
@@ -47,7 +46,7 @@ def _abandoned(tables: Tables) -> Iterator[str]:
     )  # fmt: skip
     if left is not None and left.frame.height and left.known(0, "abandoned", "share"):
         yield tables.wording(
-            "said_left", event=visible(str(left.value(0, "state"))), share=left.estimate(0, "share"),
+            "said_left", event=str(left.value(0, "state")), share=left.estimate(0, "share"),
             abandoned=left.text(0, "abandoned"),
         )  # fmt: skip
 
@@ -62,7 +61,7 @@ def _stages(tables: Tables) -> Iterator[str]:
     if lost and max(lost.values()) > 0:
         row = max(lost, key=lambda each: lost[each])
         yield tables.wording(
-            "said_stage", stage=visible(shown.value(row, "stage")), lost=count(lost[row]),
+            "said_stage", stage=shown.value(row, "stage"), lost=count(lost[row]),
             reached=shown.text(row, "reached"), rate=shown.estimate(row, "step_through"),
             time=shown.text(row, "dwell_median", time),
         )  # fmt: skip
@@ -74,7 +73,7 @@ def _pains(tables: Tables, made: MapTable) -> Iterator[str]:
         if row is not None:
             said = tables.wording(
                 key,
-                touchpoint=visible(row["item"]),
+                touchpoint=row["item"],
                 amount=amount(row["value"]),
                 interval=_between(tables, row, amount),
             )
@@ -86,7 +85,7 @@ def _emotion(tables: Tables, made: MapTable) -> Iterator[str]:
     low = made.saddest
     if low is not None:
         yield tables.wording(
-            "said_emotion", stage=visible(low["stage"]), emotion=score(low["value"]), ratings=count(low["n"]),
+            "said_emotion", stage=low["stage"], emotion=score(low["value"]), ratings=count(low["n"]),
             interval=_between(tables, low, score),
         )  # fmt: skip
 
@@ -103,14 +102,14 @@ def _segments(tables: Tables, shown: Shown) -> Iterator[str]:
     key = shown.frame.columns[0]
     apart = shown.value(best, f"{rate}_low") > shown.value(worst, f"{rate}_high")
     yield tables.wording(
-        "said_segments" if apart else "said_segments_alike", by=visible(key), best=_named(shown, best, key),
+        "said_segments" if apart else "said_segments_alike", by=key, best=_named(shown, best, key),
         worst=_named(shown, worst, key), best_rate=shown.estimate(best, rate), worst_rate=shown.estimate(worst, rate),
     )  # fmt: skip
 
 
 def _named(shown: Shown, row: int, key: str) -> str:
     value = shown.frame[key][row]
-    return shown.wording("unknown") if value is None else visible(str(value))
+    return shown.wording("unknown") if value is None else str(value)
 
 
 def _course(tables: Tables) -> Iterator[str]:

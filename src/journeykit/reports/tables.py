@@ -10,10 +10,10 @@ import polars as pl
 from journeykit.journey_map.withholding import lines_of_stages
 from journeykit.privacy.suppression import Sensitive
 from journeykit.reports.measuring import Findings
-from journeykit.reports.network import START
 from journeykit.reports.shown import Shown
 from journeykit.reports.wording import Wording
 from journeykit.statistics.overview.table import OverviewAnswer
+from journeykit.statistics.transitions.graph import START
 
 RATES = {"user_conversion_rate": "converted_users", "session_conversion_rate": "converted_sessions"}
 
