@@ -93,8 +93,6 @@ class Adapter:
         What ``keep=`` may name, besides places.
     unit : {"s", "ms", "us", "ns"}, optional
         Of times that are numbers.
-    tz : str, optional
-        The zone of times without one.
     headers : callable, optional
         Given the files, those with rows and the columns of each, where TSV has no header.
     escaped : bool
@@ -118,7 +116,6 @@ class Adapter:
     leave_out: Mapping[str, LeaveOut] = field(default_factory=dict)
     properties: Mapping[str, pl.Expr] = field(default_factory=dict)
     unit: TimeUnit | None = None
-    tz: str | None = None
     headers: Callable[[Sequence[str]], Mapping[str, tuple[str, ...]]] | None = None
     escaped: bool = False
     rows: str | None = None

@@ -101,5 +101,5 @@ def _parameter(value: Any, key: str) -> Any:
         if isinstance(each, dict) and each.get("key") == key and isinstance(each.get("value"), dict):
             given = (each["value"].get(kind) for kind in VALUES)
             # Whole numbers are texts in BigQuery's JSON, so the kind of a parameter says nothing.
-            return next((NESTED for one in given if one is not None), None) and [key]
+            return [key] if any(one is not None for one in given) else None
     return _NOWHERE

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import polars as pl
 
 from journeykit.databases.addresses import Address
+from journeykit.databases.columns import with_texts
 from journeykit.databases.identifiers import Table, check_lengths, check_name
 from journeykit.databases.opening import IfExists
 from journeykit.errors import MissingPackageError
@@ -116,10 +117,5 @@ class ArrowDatabase:
             check_name(name, "the name of a column")
         if self.vendor == "PostgreSQL":
             check_lengths([table.name, *frame.columns])
-        texts = [
-            name
-            for name, dtype in frame.schema.items()
-            if isinstance(dtype, pl.Enum | pl.Categorical | pl.Null)
-        ]
-        plain = frame.with_columns(pl.col(texts).cast(pl.String))
+        plain = with_texts(frame)
         return (joined_lists(plain) if self.vendor == "SQLite" else plain).to_arrow()

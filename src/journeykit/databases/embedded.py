@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from journeykit.databases.addresses import Address
+from journeykit.databases.columns import becomes_text
 from journeykit.databases.identifiers import Table, check_name, quoted
 from journeykit.databases.opening import IfExists
 from journeykit.errors import ParameterError
@@ -96,7 +97,7 @@ def _write(cursor: Any, table: Table, frame: pl.DataFrame, if_exists: IfExists, 
     for name in frame.columns:
         check_name(name, "the name of a column")
     columns = ", ".join(
-        f"{quoted(name)}::varchar as {quoted(name)}" if _is_text(dtype) else quoted(name)
+        f"{quoted(name)}::varchar as {quoted(name)}" if becomes_text(dtype) else quoted(name)
         for name, dtype in frame.schema.items()
     )
     rows = f"select {columns} from {quoted(GIVEN)}"
@@ -109,7 +110,3 @@ def _write(cursor: Any, table: Table, frame: pl.DataFrame, if_exists: IfExists, 
         cursor.execute(statement)
     finally:
         cursor.unregister(GIVEN)
-
-
-def _is_text(dtype: pl.DataType) -> bool:
-    return isinstance(dtype, pl.Enum | pl.Categorical | pl.Null)

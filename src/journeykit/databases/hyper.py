@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from journeykit.databases.columns import with_texts
 from journeykit.databases.failures import database_errors
 from journeykit.databases.identifiers import Table
 from journeykit.errors import MissingPackageError
@@ -45,11 +46,7 @@ def write_hyper(frame: pl.DataFrame, path: Path, table: Table = EXTRACT) -> Path
         import tableauhyperapi as hyper
     except ImportError as error:
         raise MissingPackageError("a .hyper file", "tableauhyperapi", "tableau") from error
-    texts = [
-        name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Enum | pl.Categorical | pl.Null)
-    ]
-    plain = joined_lists(frame).with_columns(
-        pl.col(texts).cast(pl.String),
+    plain = with_texts(joined_lists(frame)).with_columns(
         pl.col([name for name in frame.columns if frame[name].dtype in UNSIGNED]).cast(pl.Int64),
     )
     with (

@@ -13,6 +13,7 @@ from journeykit.errors import ParameterError
 from journeykit.ragged.array import Ragged
 from journeykit.ragged.views import frame, session_numbers, users_at
 from journeykit.sessions import CAUSES
+from journeykit.store.tables import per_user
 
 TABLES = ("events", "sessions", "users")
 
@@ -105,14 +106,13 @@ def _sessions(journeys: Ragged) -> pl.DataFrame:
 def _users(journeys: Ragged) -> pl.DataFrame:
     offsets = journeys.user_offsets
     times = journeys.times if journeys.time_order is None else journeys.times[journeys.time_order]
-    before = np.concatenate([[0], (session_numbers(journeys) > 0).cumsum()])
     return pl.DataFrame(
         {
             "user": journeys.users,
             "first": _moments(times[offsets[:-1]]),
             "last": _moments(times[offsets[1:] - 1]),
             "events": np.diff(offsets),
-            "sessions": np.diff(before[journeys.user_sessions]),
+            "sessions": per_user(journeys, session_numbers(journeys) > 0),
         }
     )
 

@@ -142,8 +142,8 @@ def _users(journeys: Ragged) -> pl.DataFrame:
         "user": journeys.users,
         "group": groups,
         "events": np.diff(journeys.user_offsets),
-        "sessions": _per_user(numbers > 0, journeys),
-        "runs_outside": _per_user(numbers == 0, journeys),
+        "sessions": per_user(journeys, numbers > 0),
+        "runs_outside": per_user(journeys, numbers == 0),
     }
     return pl.DataFrame(users)
 
@@ -157,5 +157,6 @@ def _sessions(journeys: Ragged) -> pl.DataFrame:
     return sessions.with_columns(pl.when(pl.col("session") > 0).then("session").cast(pl.Int32))
 
 
-def _per_user(runs: Flags, journeys: Ragged) -> Int64s:
+def per_user(journeys: Ragged, runs: Flags) -> Int64s:
+    """Count some of the runs of events, for every user."""
     return np.diff(offsets(runs)[journeys.user_sessions])
