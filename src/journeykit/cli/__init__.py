@@ -1,7 +1,8 @@
-"""The command line: ``journeykit measure``, ``append``, ``quality``, ``check`` and ``demo``.
+"""The command line: ``journeykit measure``, ``report``, ``map``, ``compare``, ``append``, ``quality``, ``check``, ``demo``.
 
-Exit codes: 0 all went well; 1 the data or a parameter cannot be used, in one line on stderr; 2 the command is
-written wrongly; 3 a check found something; 130 interrupted; 141 the reader of stdout went away; 143 terminated.
+Exit codes: 0 all went well; 1 the log or the question cannot be used, in one line on stderr; 2 an option is wrong, or
+has a value that it cannot take; 3 a check found something; 130 interrupted; 141 the reader of stdout went away; 143
+terminated.
 """
 
 from __future__ import annotations
