@@ -1,4 +1,4 @@
-"""The command line: ``journeykit measure``, ``report``, ``map``, ``compare``, ``append``, ``quality``, ``check``, ``demo``.
+"""The command line: ``measure``, ``report``, ``map``, ``compare``, ``append``, ``quality``, ``check`` and ``demo``.
 
 Exit codes: 0 all went well; 1 the log or the question cannot be used, in one line on stderr; 2 an option is wrong, or
 has a value that it cannot take; 3 a check found something; 130 interrupted; 141 the reader of stdout went away; 143
