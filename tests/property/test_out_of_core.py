@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -48,19 +49,24 @@ def rows():
     return rows_of(1)
 
 
-@pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
-def test_every_statistic(options, rows, tmp_path):
+@pytest.mark.parametrize(
+    ("options", "statistics"),
+    [({}, ALL), ({"by": "device"}, EACH), ({"every": "1d"}, EACH)],
+    ids=["all", "by segment", "by day"],
+)
+def test_every_statistic(options, statistics, rows, tmp_path):
     plan = plan_of(rows).assign_stages(MODEL)
     engine = jk.OutOfCore(shards=5, directory=tmp_path)
-    assert_same_everywhere(plan, engine, *ALL, **options)
+    assert_same_everywhere(plan, engine, *statistics, **options)
     assert not [*tmp_path.iterdir()]
 
 
 def test_every_statistic_in_a_pool(rows, tmp_path):
     plan = plan_of(rows).assign_stages(MODEL)
     with ThreadPoolExecutor(3) as executor:
-        engine = jk.Pool(executor, shards=70, directory=tmp_path)
+        engine = jk.Pool(executor, shards=9, directory=tmp_path)
         assert_same_everywhere(plan, engine, *EACH, by="device", every="1w")
+        assert_same_everywhere(plan, replace(engine, shards=70), *QUESTIONS, by="device", every="1w")
         journeys = plan.collect()
         found, wanted = (journeys.measure(*EACH, by="device", engine=each) for each in (engine, None))
     for one, other in zip(found, wanted, strict=True):
