@@ -15,7 +15,7 @@ from journeykit.channels import ChannelRules
 from journeykit.channels.assigning import check_rules
 from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.engines.asking import EngineOptions
-from journeykit.errors import ParameterError
+from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.events.events import Events, session_rule
 from journeykit.events.reading import read_events, roles_of
 from journeykit.events.stitching import check_identity
@@ -25,10 +25,12 @@ from journeykit.journeys.cleaning import PathCleaning
 from journeykit.journeys.journeys import Journeys
 from journeykit.journeys.selection import Keep, Matching, Selection, Users
 from journeykit.patterns import Matches, Occurrence, Pattern
+from journeykit.privacy.pseudonyms import check_key
 from journeykit.protocol import Statistic
 from journeykit.sessions import SessionRule
 from journeykit.sharding.distributed import measure_on_cluster
 from journeykit.sharding.sharded import measure_in_shards
+from journeykit.sharding.whole import kept_of
 from journeykit.sources import open_source, source_format
 from journeykit.sources.canonical import Duplicates, OnInvalid
 from journeykit.sources.frames import is_spark
@@ -122,6 +124,29 @@ class EventsPlan(_Plan):
         if unmapped != "own":
             arguments["unmapped"] = unmapped
         return EventsPlan(self.source, (*self.steps, Step("stitch", arguments)))
+
+    def pseudonymize(self, key: bytes, columns: Sequence[str] = ()) -> EventsPlan:
+        """Plan to replace the ids of the users by pseudonyms; see ``Events.pseudonymize``.
+
+        Raises
+        ------
+        ParameterError
+            If the key is no such bytes; no byte of it is in the message.
+        UnknownPropertyError
+            If a column was not kept.
+
+        Notes
+        -----
+        The plan holds the key as long as it lives, shows it nowhere, and writes it where it is pickled: to the workers
+        of `Spark`, which read the log. Shards on disk hold pseudonyms only.
+        """
+        check_key(key)
+        kept = kept_of(self.steps[0].arguments)
+        for name in columns:
+            if name not in kept:
+                raise UnknownPropertyError(name, kept)
+        arguments: dict[str, Any] = {"key": key, **({"columns": tuple(columns)} if columns else {})}
+        return EventsPlan(self.source, (*self.steps, Step("pseudonymize", arguments)))
 
     def collect(self) -> Events:
         """Read the log into memory; the same as ``read_events`` with these arguments, and the verbs after it."""
@@ -384,8 +409,8 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, pl.LazyFrame):
-        return "LazyFrame"
+    if isinstance(value, pl.LazyFrame | bytes):
+        return "<secret>" if isinstance(value, bytes) else "LazyFrame"
     if isinstance(value, PreparedLog):
         return repr(value)
     if isinstance(value, pl.Series):

@@ -174,6 +174,17 @@ def test_stitched_customers(session, unmapped):
     assert_same_answers(found, plans[1].measure(*QUESTIONS, by="medium"))
 
 
+def test_customers_under_pseudonyms(session):
+    key, reading = b"0123456789abcdef", {"user": "id", "time": "time", "event": "event", "keep": ["medium"]}
+    log = jk.datasets.simulate_omnichannel(100, rng=2).web.select("id", "time", "event", "medium")
+    plans = [
+        jk.scan_events(source, **reading).pseudonymize(key, ["medium"]).sessionize("30m")
+        for source in (in_spark(session, log), log)
+    ]
+    found = plans[0].measure(*QUESTIONS, engine=jk.Spark(session, partitions=3), by="medium")
+    assert_same_answers(found, plans[1].measure(*QUESTIONS, by="medium"))
+
+
 def test_one_giant_user(session):
     """Nearly all events are of one user, and none of another shard."""
     start = pl.datetime(2026, 1, 1, time_zone="UTC")

@@ -18,6 +18,7 @@ import journeykit as jk
 from journeykit.errors import ParameterError, StoreError, UnknownPropertyError, UnknownUserError
 from journeykit.growing import erasing
 from journeykit.ordering.user_ids import group_of
+from tests.property.test_out_of_core import assert_same_everywhere
 
 KEY = b"0123456789abcdef-top-secret"
 IDS = st.lists(st.one_of(st.none(), st.text(max_size=8)), max_size=12)
@@ -124,6 +125,61 @@ def test_events_and_journeys_under_pseudonyms_are_the_same(kind):
     for each in (first, second, plain.pseudonymize(KEY)):
         assert KEY not in pickle.dumps(each)
         assert "secret" not in repr(each)
+
+
+def scan(frame, **options):
+    options = {"keep": [c for c in frame.columns if c not in ("user", "time", "event")], **options}
+    return jk.scan_events(frame, user="user", time="time", event="event", unit="s", **options)
+
+
+@pytest.mark.parametrize("kind", ["text", "number"])
+@pytest.mark.parametrize("options", [{}, {"duplicates": "drop"}], ids=str)
+def test_a_plan_under_pseudonyms_is_what_the_log_is_in_memory(kind, options, tmp_path):
+    frame = log() if kind == "text" else log().with_columns(pl.col("user").str.slice(1).cast(pl.Int64))
+    frame = pl.concat([frame, frame.head(9)])
+    plan = scan(frame, **options).pseudonymize(KEY, ["friend"])
+    eager = read(frame, **options).pseudonymize(KEY, ["friend"])
+    assert plan.collect().frame.equals(eager.frame)
+    assert plan.sessionize("30m").collect().frame.equals(eager.sessionize("30m").frame)
+    engine = jk.OutOfCore(shards=3, directory=tmp_path)
+    assert_same_everywhere(plan.sessionize("30m"), engine, jk.Transitions(), jk.TopPaths(5), by="friend")
+
+
+def test_shards_are_of_pseudonyms(tmp_path, monkeypatch):
+    from journeykit.sharding import sharded
+
+    seen = []
+    events_of = sharded.events_of
+    monkeypatch.setattr(sharded, "events_of", lambda *given: seen.append(events_of(*given)) or seen[-1])
+    plan = scan(log()).pseudonymize(KEY).sessionize("30m")
+    plan.measure(jk.Transitions(), engine=jk.OutOfCore(shards=3, directory=tmp_path))
+    users = pl.concat([each.users.series().unique() for each in seen])
+    assert sorted(users) == sorted(jk.pseudonyms(log()["user"].unique(), KEY))
+
+
+def test_a_plan_joins_ids_before_it_hides_them(tmp_path):
+    pairs = pl.DataFrame({"cookie": ["u0", "u2"], "login": ["u1", "u3"]})
+    identity = jk.Identity.of(pairs, ["cookie", "login"])
+    plan = scan(log(9)).stitch(identity).pseudonymize(KEY)
+    assert plan.collect().frame.equals(read(log(9)).stitch(identity).pseudonymize(KEY).frame)
+    engine = jk.OutOfCore(shards=2, directory=tmp_path)
+    assert_same_everywhere(plan.sessionize("30m"), engine, jk.Overview(), jk.Transitions())
+
+
+def test_a_plan_does_not_show_its_key():
+    plain = scan(log(2))
+    plan = plain.pseudonymize(KEY, ["friend"])
+    assert "pseudonymize(key=<secret>, columns=('friend',))" in repr(plan)
+    assert "secret>" in repr(plan.sessionize("30m"))
+    assert repr(KEY) not in repr(plan)
+    assert plan == plain.pseudonymize(KEY, ["friend"])
+    assert plan != plain.pseudonymize(KEY + b"!", ["friend"])
+    with pytest.raises(UnknownPropertyError, match="no property 'freind'"):
+        scan(log(2)).pseudonymize(KEY, ["freind"])
+    with pytest.raises(ParameterError, match="key must have 16 to 64 bytes, not 3"):
+        scan(log(2)).pseudonymize(b"abc")
+    with pytest.raises(ParameterError, match="pseudonyms are made of texts or whole numbers, not of Float64"):
+        scan(log(2).with_columns(paid=0.5), value="paid").pseudonymize(KEY, ["value"]).collect()
 
 
 def test_interleaved_sessions_and_stages_go_along():

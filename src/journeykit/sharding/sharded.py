@@ -32,6 +32,7 @@ from journeykit.sharding.whole import (
     Verb,
     Whole,
     divided,
+    kept_of,
     labels_of,
     said,
     whole_of,
@@ -286,13 +287,12 @@ def _most_events(reading: Mapping[str, Any], engine: OnDisk) -> int:
 def check_plan(steps: Sequence[Verb], by: By, every: str | None) -> None:
     """Refuse what cannot be measured in shards, before anything is read."""
     reading, stitches, _, verbs = divided(steps)
-    if stitches and reading.get("duplicates") == "drop":
+    if any(verb == "stitch" for verb, _ in stitches) and reading.get("duplicates") == "drop":
         raise ParameterError(
             'duplicates="drop" and stitch go together in memory only: equal rows are told by the id that they came '
             "with, and shards are cut by user. Drop duplicates where the log is made, or collect the plan."
         )
-    kept = [role for role in ("session", "value") if reading.get(role) is not None]
-    kept += [*reading.get("keep", ())]
+    kept = kept_of(reading)
     for verb, arguments in verbs:
         if verb == "clean" and arguments["cleaning"].collapse_repeats:
             kept.append(RUN_LENGTH)

@@ -16,6 +16,7 @@ from journeykit.events.events import log_provenance
 from journeykit.identity import Stitch
 from journeykit.journeys.journeys import Journeys, staged, unmapped_noted
 from journeykit.journeys.selection import Selection, absent_users, code_flags, noted, spanned, unknown_users
+from journeykit.privacy.pseudonyms import pseudonyms
 from journeykit.ragged.array import Int64s, Provenance
 from journeykit.sessions import SessionRule
 from journeykit.support.unknown_names import refuse_unknown
@@ -46,10 +47,29 @@ class Steps(NamedTuple):
     verbs: list[Verb]
 
 
+def kept_of(reading: Mapping[str, Any]) -> list[str]:
+    """Name the properties of a log by the arguments of ``read_events``, the session and the value among them."""
+    return [role for role in ("session", "value") if reading.get(role) is not None] + [
+        *reading.get("keep", ())
+    ]
+
+
 def divided(steps: Sequence[Verb]) -> Steps:
     """Tell the verbs of a plan apart."""
     cut = [verb for verb, _ in steps].index("sessionize")
     return Steps(steps[0][1], [*steps[1:cut]], steps[cut][1]["timeout"], [*steps[cut + 1 :]])
+
+
+@dataclass(frozen=True)
+class Pseudonymizing:
+    """Gives the users of rows, and the ids in further columns, pseudonyms; it does not show its key."""
+
+    key: bytes = field(repr=False)
+    columns: Sequence[str] = ()
+
+    def rows(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+        """Return rows of a canonical log under pseudonyms; none of them becomes another user's."""
+        return rows.with_columns(pseudonyms(rows[name], self.key) for name in ("user", *self.columns)), 0
 
 
 @dataclass(frozen=True)
@@ -58,16 +78,23 @@ class Stitching:
 
     Attributes
     ----------
-    stitches : sequence of Stitch
+    stitches : sequence of Stitch or Pseudonymizing
         In their order.
     """
 
-    stitches: Sequence[Stitch]
+    stitches: Sequence[Stitch | Pseudonymizing]
 
     @classmethod
     def of(cls, verbs: Sequence[Verb]) -> Stitching:
-        """Make it of what is said to events; all of it is ``stitch``."""
-        return cls([given["identity"].stitch(given.get("unmapped", "own")) for _, given in verbs])
+        """Make it of what is said to events: ``stitch`` and ``pseudonymize``."""
+        return cls(
+            [
+                Pseudonymizing(**given)
+                if verb == "pseudonymize"
+                else given["identity"].stitch(given.get("unmapped", "own"))
+                for verb, given in verbs
+            ]
+        )
 
     @property
     def any(self) -> bool:
