@@ -30,19 +30,24 @@ class Segment:
     at : {"first", "last"}
         Where a path holds several values: which of the known ones counts. Null is a segment of its own,
         of the paths that hold no value at all (D0.3).
+    name : str, optional
+        What its column is called in answers; by default as the property. Answers that have a column of that name
+        themselves, as `Touchpoints` have of channels, need another one.
 
     Examples
     --------
-    >>> Segment("device")
-    Segment(property='device', at='first')
+    >>> Segment("channel", name="first channel")
+    Segment(property='channel', at='first', name='first channel')
     """
 
     property: str
     at: Literal["first", "last"] = "first"
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.at not in {"first", "last"}:
             raise ParameterError.choice("at", self.at, ("first", "last"))
+        object.__setattr__(self, "name", self.name or self.property)
 
 
 By: TypeAlias = str | Segment | Sequence[str | Segment] | None
@@ -115,8 +120,12 @@ def segments_of(by: By, every: str | None) -> tuple[Segment, ...]:
             f"by cannot be {by!r}. Give the name of a kept property, a Segment, or a list of these."
         )
     segments = tuple(each if isinstance(each, Segment) else Segment(each) for each in by)
-    if len({segment.property for segment in segments}) < len(segments):
-        raise ParameterError(f"by= names a property twice: {[segment.property for segment in segments]}.")
+    names = [segment.name for segment in segments] + ([PERIOD] if every is not None else [])
+    if len(set(names)) < len(names):
+        raise ParameterError(
+            f"by= and every= make columns of one name: {names}. Name a property once, or give "
+            f"its segments names: jk.Segment(<property>, name=...)."
+        )
     return segments
 
 
@@ -133,11 +142,10 @@ class _Crossing:
         self.journeys, self.segments = journeys, segments
         self.values, axes = [], []
         for segment in segments:
-            name = segment.property
-            known = None if labels is None else _distinct(labels[name])
-            values, names = coded(journeys.property(name), known)
+            known = None if labels is None else _distinct(labels[segment.name])
+            values, names = coded(journeys.property(segment.property), known)
             self.values.append(values)
-            axes.append(names.alias(name))
+            axes.append(names.alias(segment.name))
         self.period_starts = None
         if every is not None:
             periods = _periods(journeys, every) if labels is None else labels[PERIOD].unique().sort()

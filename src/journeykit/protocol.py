@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 
+from journeykit.errors import ParameterError
 from journeykit.paths import Paths, Unit
 
 Tables = Mapping[str, pl.DataFrame]
@@ -138,9 +139,21 @@ class Context:
     notes: tuple[str, ...] = ()
 
     def label(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Put the columns of ``by=`` and ``every=`` in the place of the cell number."""
+        """Put the columns of ``by=`` and ``every=`` in the place of the cell number.
+
+        Raises
+        ------
+        ParameterError
+            If the frame has a column of such a name itself.
+        """
         if self.labels.width == 0:
             return frame.drop(CELL)
+        taken = [name for name in self.labels.columns if name in frame.columns]
+        if taken:
+            raise ParameterError(
+                f"this answer has a column {taken[0]!r} itself, so that its segments need another name. "
+                f"Pass by=jk.Segment({taken[0]!r}, name=<another name>)."
+            )
         numbered = self.labels.with_row_index(CELL).with_columns(pl.col(CELL).cast(pl.Int32))
         joined = frame.join(numbered, on=CELL, how="left", maintain_order="left")
         return joined.select(*self.labels.columns, pl.exclude(CELL, *self.labels.columns))

@@ -105,6 +105,47 @@ def test_segments_of_numbers_and_of_several_columns():
     ]  # fmt: skip
 
 
+def test_segments_of_one_property_twice_and_named():
+    journeys = journeys_at([datetime(2024, 1, 1)] * 3, age=[10, 9, None])
+    both = [jk.Segment("age"), jk.Segment("age", at="last", name="last age")]
+    found = journeys.measure(jk.Overview(), by=both).frame
+    assert found.columns[:2] == ["age", "last age"]
+    named = journeys.measure(jk.Overview(), by=jk.Segment("age", name="years")).frame
+    assert named.rename({"years": "age"}).equals(journeys.measure(jk.Overview(), by="age").frame)
+
+
+@pytest.mark.parametrize(
+    "question, column",
+    [
+        (jk.Transitions(), "source"),
+        (jk.Transitions(), "low"),
+        (jk.TopPaths(), "path"),
+        (jk.Touchpoints(), "touchpoint"),
+        (jk.Overview(), "number"),
+        (jk.Retention(), "cohort"),
+    ],
+)
+def test_segments_named_like_a_column_of_the_answer(question, column):
+    journeys = journeys_at([datetime(2024, 1, 1)] * 2, **{column: ["web", "app"], "other": ["web", "app"]})
+    with pytest.raises(ParameterError) as raised:
+        journeys.measure(question, by=column)
+    assert str(raised.value) == (
+        f"this answer has a column {column!r} itself, so that its segments need another name. "
+        f"Pass by=jk.Segment({column!r}, name=<another name>)."
+    )
+    named = journeys.measure(question, by=jk.Segment(column, name="other"))
+    assert named.frame.equals(journeys.measure(question, by="other").frame)
+
+
+def test_a_property_named_like_the_periods():
+    journeys = journeys_at([datetime(2024, 1, 1)], period=["q1"])
+    assert refused(journeys, by="period", every="1d").startswith(
+        "by= and every= make columns of one name: ['period'"
+    )
+    asked = {"by": jk.Segment("period", name="quarter"), "every": "1d"}
+    assert journeys.measure(jk.Transitions(), **asked).frame.columns[:2] == ["quarter", "period"]
+
+
 def refused(journeys, kind=ParameterError, **options):
     with pytest.raises(kind) as raised:
         journeys.measure(jk.Transitions(), **options)
@@ -116,7 +157,10 @@ def test_messages():
     assert refused(journeys, every="2d") == (
         "every cannot be '2d'. Choose one of: '1h', '1d', '1w', '1w-sunday', '1mo', '1q', '1y'."
     )
-    assert refused(journeys, by=["device", "device"]) == "by= names a property twice: ['device', 'device']."
+    assert refused(journeys, by=["device", "device"]) == (
+        "by= and every= make columns of one name: ['device', 'device']. Name a property once, or give its segments "
+        "names: jk.Segment(<property>, name=...)."
+    )
     assert refused(journeys, UnknownPropertyError, by="devise") == (
         "no property 'devise' in these journeys. Did you mean 'device'? Available: 'device'. "
         "Pass keep=[..., 'devise'] to read_events."

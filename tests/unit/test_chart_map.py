@@ -248,8 +248,8 @@ class TestMap:
         assert chart.layout.annotations[-1].text.startswith("<b>Opportunities")
 
     def test_a_segment_is_shown_at_a_time(self, journeys):
-        answer = journeys.measure(jk.JourneyMap("buy"), by="channel")
-        chart = answer.chart(segment={"channel": "web"})
+        answer = journeys.measure(jk.JourneyMap("buy"), by=jk.Segment("channel", name="entry"))
+        chart = answer.chart(segment={"entry": "web"})
         assert chart.layout.title.text == "Customer journey map: web"
         assert "Of 3 journeys" in subtitle(chart)
         assert "There are no ratings to draw an emotion of." in subtitle(chart)

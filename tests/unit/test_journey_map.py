@@ -36,6 +36,7 @@ SAID = pl.DataFrame(
     }
 )
 RATINGS = jk.Ratings("nps", SAID, unit="s", comment="text")
+ENTRY = jk.Segment("channel", name="entry")
 QUESTION = jk.JourneyMap(
     "buy",
     ratings=RATINGS,
@@ -155,7 +156,7 @@ def test_without_ratings_and_channel(journeys):
 
 
 def test_a_map_per_segment(journeys):
-    drawn = journeys.measure(QUESTION, by="channel")
+    drawn = journeys.measure(QUESTION, by=ENTRY)
     for frame in (
         drawn.frame,
         drawn.stages,
@@ -164,11 +165,11 @@ def test_a_map_per_segment(journeys):
         drawn.opportunities,
         drawn.quotes,
     ):
-        assert frame.columns[0] == "channel"
-    assert drawn.stages.select("channel", "stage", "reached").rows()[:4] == [
+        assert frame.columns[0] == "entry"
+    assert drawn.stages.select("entry", "stage", "reached").rows()[:4] == [
         ("app", "look", 5), ("app", "want", 4), ("app", "own", 3), ("web", "look", 5),
     ]  # fmt: skip
-    assert drawn.frame["channel"].unique(maintain_order=True).to_list() == ["app", "web"]
+    assert drawn.frame["entry"].unique(maintain_order=True).to_list() == ["app", "web"]
 
 
 def test_rating_events_are_no_touchpoints():
@@ -209,11 +210,11 @@ def test_files(drawn, tmp_path):
 
 
 def test_markdown_has_a_table_per_segment(journeys, tmp_path):
-    drawn = journeys.measure(jk.JourneyMap("buy"), by="channel")
+    drawn = journeys.measure(jk.JourneyMap("buy"), by=ENTRY)
     text = drawn.write(tmp_path / "map.md").read_text()
     assert [line for line in text.splitlines() if line.startswith("##")] == [
-        "## channel\\: app",
-        "## channel\\: web",
+        "## entry\\: app",
+        "## entry\\: web",
     ]
 
 
@@ -257,7 +258,7 @@ def test_no_shown_number_gives_a_withheld_one_away(tmp_path):
     made = jk.datasets.simulate_shop(60, rng=1)
     events = jk.read_events(made.events, user="user", time="time", event="event", keep=["channel", "device"])
     journeys = events.sessionize("30m").assign_stages(jk.stages.five_stage(**made.stages), missing="ignore")
-    for options in ({}, {"by": "device"}, {"by": "channel"}):
+    for options in ({}, {"by": "device"}, {"by": ENTRY}):
         drawn = journeys.measure(jk.JourneyMap("purchase", channel="channel"), **options)
         shown = written(drawn, tmp_path)
         assert shown["suppressed"].any()
@@ -276,7 +277,7 @@ def test_no_shown_number_gives_a_withheld_one_away(tmp_path):
             assert not stopped.is_between(1, 4).any()
         channels = shown.filter(row="channel")
         few = channels.group_by(*labels, "stage").agg(pl.col("suppressed").sum())
-        assert 1 not in few["suppressed"].to_list() or options == {"by": "channel"}
+        assert 1 not in few["suppressed"].to_list() or options == {"by": ENTRY}
 
 
 def test_what_is_withheld_is_said(drawn, tmp_path):

@@ -110,7 +110,7 @@ class _Segments:
     def __init__(self, journeys: Journeys, segment: Segment, split: Split) -> None:
         self.property = segment.property
         base = make_cells(journeys, segment, None)
-        self.values = base.labels[segment.property].to_list()
+        self.values = base.labels[segment.name].to_list()
         self.assign = base.assign
         if split == "user":
             users = _users(journeys, segment.property, len(self.values))
