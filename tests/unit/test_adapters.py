@@ -157,7 +157,7 @@ def test_roles_can_be_named_otherwise(tmp_path):
     assert events.frame["twice"].to_list() == [0, 2, 6]
 
 
-def test_ties_follow_the_order_of_the_tool():
+def test_ties_follow_the_pages_and_batches_of_ga4():
     rows = [
         exports.ga4_row(
             "ann", 0, name, 1, batch_page_id=page, batch_ordering_id=batch, batch_event_index=index
@@ -166,6 +166,27 @@ def test_ties_follow_the_order_of_the_tool():
     ]
     journeys = jk.read_ga4(rows).sessionize("30m")
     assert journeys.frame["event"].to_list() == ["a", "b", "c", "d"]
+
+
+def _tied(name, number):
+    """Return the event e<number> of a user, at one time with all others."""
+    event = f"e{number}"
+    if name == "amplitude":
+        return exports.amplitude_row(0, event, event, event_id=number)
+    if name == "snowplow":
+        device = f"2026-01-05 00:00:0{number}.000"
+        now = {"derived_tstamp": "2026-01-05 00:00:00.000", "dvce_created_tstamp": device}
+        return exports.snowplow_row(number, "unstruct", event_name=event, **now)
+    action = {"type": "action", "pageTitle": event, "timestamp": exports.T, "pageId": number}
+    return {"idVisit": "1", "visitorId": "v", "actionDetails": [action]}
+
+
+@pytest.mark.parametrize("name", ["amplitude", "matomo", "snowplow"])
+def test_ties_follow_the_order_of_the_tool(name):
+    """Nine comes before ten, and the order of the rows says nothing."""
+    numbers = (3, 1, 9, 2) if name == "snowplow" else (10, 1, 9, 2)
+    journeys = reader(name)[0]([_tied(name, number) for number in numbers]).sessionize("30m")
+    assert journeys.frame["event"].to_list() == [f"e{number}" for number in sorted(numbers)]
 
 
 def test_columns_that_come_later_and_types_that_turn_are_reported(tmp_path):

@@ -79,6 +79,14 @@ def test_a_kiosk_swallows_nobody():
     assert (found(narrow)["kiosk"], narrow.n_users) == ("u00", 12)
 
 
+def test_as_many_logins_as_allowed_make_no_kiosk():
+    rules = jk.IdentityRules(strong="login", max_logins=2)
+    two = of(["tablet"] * 2, ["ann", "bob"], rules)
+    assert found(two) == {"tablet": "ann", "ann": "ann", "bob": "bob"}
+    three = of(["tablet"] * 3, ["ann", "bob", "cid"], rules)
+    assert found(three)["tablet"] == "tablet"
+
+
 def test_a_row_of_a_kiosk_still_joins_its_other_ids():
     rows = {"d": ["kiosk"] * 3, "mail": ["m1", "m2", "m3"], "login": ["l1", "l2", "l3"]}
     rules = jk.IdentityRules(strong=("login", "mail"), max_logins=2)
