@@ -263,15 +263,25 @@ def test_a_visit_in_two_files_is_read_once(tmp_path):
 @pytest.mark.parametrize(
     "zone", [0, -3.5 * 3_600, 5.75 * 3_600, 14 * 3_600], ids=["UTC", "St. John's", "Kathmandu", "Kiritimati"]
 )
-def test_matomo_writes_actions_in_the_zone_of_the_site(zone):
+@pytest.mark.parametrize("began", [-200, 200])
+def test_matomo_writes_actions_in_the_zone_of_the_site(zone, began):
     seen = [{"type": "action", "url": "https://x/a", "timestamp": T + int(zone) + after} for after in (90, 0)]
     # The first action of the visit is not always the one that Matomo began it with.
-    visit = {"visitorId": "v", "actionDetails": seen, "firstActionTimestamp": T - 200}
+    visit = {"visitorId": "v", "actionDetails": seen, "firstActionTimestamp": T + began}
     events = jk.read_matomo(
         [{**visit, "idVisit": "1"}, {**visit, "idVisit": "2", "firstActionTimestamp": None}]
     )
     epochs = events.frame["time"].dt.epoch("s").to_list()
     assert epochs == [T + 90, T, T + zone + 90, T + zone]
+
+
+def test_goals_and_orders_of_one_second_are_no_repeats():
+    goals = [{"type": "goal", "goalName": "won", "goalId": number, "goalPageId": "7"} for number in (1, 2)]
+    orders = [{"type": "ecommerceOrder", "orderId": name} for name in ("o1", "o2")]
+    actions = [{**each, "timestamp": T} for each in (*goals, *orders, goals[0], orders[0])]
+    events = jk.read_matomo([{"idVisit": "1", "visitorId": "v", "actionDetails": actions}])
+    assert events_of(events) == ["goal: won"] * 2 + ["ecommerceOrder"] * 2
+    assert events.quality.left_out == {"repeats of an event already read": 2}
 
 
 def test_hotjar_reads_answers_and_recordings(tmp_path):

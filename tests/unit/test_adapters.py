@@ -157,6 +157,31 @@ def test_roles_can_be_named_otherwise(tmp_path):
     assert events.frame["twice"].to_list() == [0, 2, 6]
 
 
+def test_an_insert_id_of_amplitude_is_that_of_a_device():
+    rows = [
+        exports.amplitude_row(number, "view", "same", device_id=device)
+        for number, device in enumerate(["d1", "d2", "d1", None, None])
+    ]
+    events = jk.read_amplitude(rows)
+    assert events.frame["time"].dt.second().to_list() == [0, 1, 3]
+    assert events.quality.left_out == {exports.REPEATS: 2}
+
+
+def test_the_value_of_ga4_is_the_revenue_and_in_dollars_where_it_can_be():
+    def row(event_value, **told):
+        made = exports.ga4_row("ann", 0, "purchase", 1, **told)
+        return {**made, "event_params": [exports.parameter("value", double_value=event_value)]}
+
+    revenue = {"purchase_revenue": 9.5, "purchase_revenue_in_usd": 10.5}
+    rows = [
+        row(30.0, ecommerce={**revenue, "purchase_revenue_in_usd": None}),
+        row(31.0, ecommerce=revenue),
+        row(32.0, ecommerce=dict.fromkeys(revenue)),
+        row(33.0, ecommerce=dict.fromkeys(revenue), event_value_in_usd=34.0),
+    ]
+    assert jk.read_ga4(rows).frame["value"].to_list() == [9.5, 10.5, 32.0, 34.0]
+
+
 def test_ties_follow_the_pages_and_batches_of_ga4():
     rows = [
         exports.ga4_row(
