@@ -157,6 +157,15 @@ def test_roles_can_be_named_otherwise(tmp_path):
     assert events.frame["twice"].to_list() == [0, 2, 6]
 
 
+def test_a_repeat_of_mixpanel_has_event_user_time_and_insert_id_in_common():
+    first = {"time": exports.T, "distinct_id": "ann", "$insert_id": "a1"}
+    others = [{"time": exports.T + 1}, {"distinct_id": "bob"}, {"$insert_id": "a2"}, {"city": "Bonn"}]
+    rows = [{"event": "view", "properties": {**first, **other}} for other in ({}, *others)]
+    events = jk.read_mixpanel([*rows, {**rows[0], "event": "buy"}])
+    assert [row[0] for row in table(events)] == ["ann", "ann", "bob", "ann", "ann"]
+    assert events.quality.left_out == {exports.REPEATS: 1}
+
+
 def test_an_insert_id_of_amplitude_is_that_of_a_device():
     rows = [
         exports.amplitude_row(number, "view", "same", device_id=device)
