@@ -417,6 +417,20 @@ def test_several_files_of_xes_are_one_log(tmp_path):
     assert jk.read_xes(tmp_path).quality.users == 3
 
 
+def test_xes_may_have_numbers_for_resources_and_prefixes_of_its_own(tmp_path):
+    path = tmp_path / "log.xes"
+    path.write_text(
+        XES.replace('<string key="org:resource" value="Ann"/>', '<int key="org:resource" value="112"/>')
+    )
+    assert jk.read_xes(path, keep=["resource"]).frame["resource"].to_list() == [None, "112", None]
+
+    path.write_text(XES.replace("concept:name", "idea:name"))
+    with pytest.raises(MissingColumnError, match=r"Did you mean 'case:idea:name'\?"):
+        jk.read_xes(path)
+    events = jk.read_xes(path, user="case:idea:name", event="idea:name")
+    assert events_of(events) == ["register", '<b> "x" 🛒', "register"]
+
+
 BOMB = '<!DOCTYPE log [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><log><string key="x" value="&b;"/></log>'
 OUTSIDE = """<log><trace><string key="concept:name" value="1"/></trace><event><string key="concept:name" value="x"/>
 <date key="time:timestamp" value="2026-01-05"/></event></log>"""

@@ -35,7 +35,7 @@ MIXPANEL = Adapter(
     user=pl.col("distinct_id"),
     time=pl.col("time"),
     event=pl.col("event"),
-    # Mixpanel's own rule for an event that was sent twice.
+    # The four that Mixpanel compares; it keeps the latest version.
     unique=(pl.col("event"), pl.col("distinct_id"), pl.col("time"), pl.col("$insert_id")),
     leave_out={"identity": LeaveOut("calls that join identities", pl.col("event").is_in(IDENTITY))},
     properties={

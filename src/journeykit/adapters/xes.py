@@ -67,6 +67,7 @@ def read_xes(source: Any, **options: Unpack[Options]) -> Events:
     -----
     Transitions of an activity other than its completion, such as its start, are left out (``"lifecycle"``). A case has
     no sessions: ``sessionize(None)`` keeps it whole.
+    Checked with public logs and readers of XES, in public copies of 2026-11.
 
     Examples
     --------
