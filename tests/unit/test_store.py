@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 import journeykit as jk
 from journeykit.errors import StageModelError, StoreError
 from journeykit.ordering.user_ids import group_of
+from journeykit.store.manifest import ABOUT, FILE, PROVENANCE
 from tests import logs
 from tests.unit.test_journeys import MODEL, minute, shop
 
@@ -402,6 +403,46 @@ def test_a_wrong_manifest_is_refused(changes: Any, where: str, reason: str | Non
     else:
         shown = named(store, where) if where == "events" else where
         assert refusal(store) == damaged(store, shown, reason)
+
+
+@pytest.mark.parametrize("opening", [jk.open_journeys, jk.open_store])
+def test_every_value_of_a_manifest_is_needed(opening: Any, store: Path) -> None:
+    """Without any one value, or with one of another type, a store is refused before it is asked anything."""
+    whole = json.loads((store / "manifest.json").read_text())
+    shard, file = whole["shards"][0], whole["shards"][0]["files"]["events"]
+    for place, names in (
+        (whole, ABOUT),
+        (whole["provenance"], PROVENANCE),
+        (shard, ("users", "runs")),
+        (file, FILE),
+    ):
+        for name in names:
+            value = place.pop(name)
+            for other in (..., {"a": 1}, "x", 1.5):
+                if other is not ...:
+                    if isinstance(value, type(other)) or name == "stages":
+                        continue
+                    place[name] = other
+                (store / "manifest.json").write_text(json.dumps(whole))
+                with pytest.raises(StoreError) as raised:
+                    opening(store)
+                said = f"has no '{name}'" if other is ... else f"has a wrong value: {name!r} is {other!r}"
+                assert said in str(raised.value) or place is shard
+            place[name] = value
+    (store / "manifest.json").write_text(json.dumps(whole))
+    assert opening(store)
+
+
+def test_a_column_that_one_shard_has_under_another_name_is_refused(store: Path) -> None:
+    journeys = jk.open_journeys(store).write(store.parent / "two", shards=2)
+    users = sorted((journeys / "users").glob("*.parquet"))[-1]
+    pl.read_parquet(users).rename({"sessions": "visits"}).write_parquet(users)
+    text = json.loads((journeys / "manifest.json").read_text())
+    for shard in text["shards"]:
+        if shard["files"]["users"]["file"].endswith(users.name):
+            shard["files"]["users"]["bytes"] = users.stat().st_size
+    (journeys / "manifest.json").write_text(json.dumps(text))
+    assert f"users/{users.name} has other columns than its neighbours." in refusal(journeys)
 
 
 def test_a_cut_manifest_is_refused(store: Path) -> None:

@@ -22,6 +22,14 @@ KINDS = (EVENTS, USERS, SESSIONS, ORDER)
 GROUPS = 64
 CHANGES = "changes"
 """The folder of the users that were changed, and their key in the manifest."""
+ABOUT: Mapping[str, type] = {
+    **dict.fromkeys(("users", "sessions", "events", "n_shards", "observed_from", "observed_until"), int),
+    **dict.fromkeys(("session_rule", "unmapped", "properties", "provenance"), dict),
+    **{"tz": str, "tie_break": bool, "names": list, "stages": object},
+}
+PROVENANCE: Mapping[str, type] = {"tied_pairs": int, "notes": list, "verbs": list}
+FILE: Mapping[str, type] = {"file": str, "bytes": int, "sha256": str}
+"""What a manifest must say, and of which type."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,24 @@ def read_manifest(path: str | Path) -> Manifest:
     if version < VERSION:
         raise StoreError.older(str(folder), version, VERSION, writer)
     with reading_manifest(folder):
-        return Manifest(folder, about, tuple(Shard(**each) for each in about["shards"]))
+        manifest = Manifest(folder, about, tuple(Shard(**each) for each in about["shards"]))
+        _check(about, ABOUT)
+        _check(about["provenance"], PROVENANCE)
+        changed = [users for each in manifest.changes for users in (each.before, each.after) if users]
+        for shard in (*manifest.shards, *changed):
+            _check(vars(shard), dict.fromkeys(set(vars(shard)) - {"files"}, int))
+            for file in shard.files.values():
+                _check(file, FILE)
+        shard_of_group(about["n_shards"])
+    return manifest
+
+
+def _check(given: Mapping[str, Any], wanted: Mapping[str, type]) -> None:
+    """Refuse, with an error of Python, what lacks a value or has one of a wrong type."""
+    for name, kind in wanted.items():
+        value = given[name]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise TypeError(f"{name!r} is {value!r}")
 
 
 class reading_manifest:  # noqa: N801 - a context manager reads as a verb

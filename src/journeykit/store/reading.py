@@ -207,6 +207,10 @@ def _table(manifest: Manifest, kind: str) -> pl.DataFrame:
     rows = {USERS: "users", SESSIONS: "runs"}[kind]
     tasks = list(zip(manifest.paths(kind), manifest.shards, strict=True))
     parts = on_all_cores(lambda task: parquet(manifest.folder, task[0], None, getattr(task[1], rows)), tasks)
+    for part, (file, _) in zip(parts, tasks, strict=True):
+        if part.schema != parts[0].schema:
+            shown = f"{file.parent.name}/{file.name}"
+            raise StoreError.broken(str(manifest.folder), shown, "has other columns than its neighbours")
     return pl.concat(parts)
 
 
