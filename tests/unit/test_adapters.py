@@ -335,6 +335,25 @@ def test_wrong_options_raise_before_any_work(options, error, message, tmp_path):
         assert str(caught.value).startswith(message)
 
 
+def test_a_file_in_which_no_line_is_to_blame_is_named(tmp_path):
+    answers = tmp_path / "answers.csv"
+    answers.write_text('User,Date Submitted,"Why?"\nu1,2026-01-05 10:00:00,"a, ""b"""\n ""b"""\n')
+    with pytest.raises(UnreadableFileError) as caught:
+        jk.read_hotjar(answers)
+    assert str(caught.value).startswith(f"{str(answers)!r} cannot be read as csv: ")
+
+
+@pytest.mark.parametrize("place", [20, 60])
+def test_broken_parquet_is_named(place, tmp_path):
+    file = exports.write(exports.POSTHOG, tmp_path, "parquet")
+    content = bytearray(file.read_bytes())
+    content[place : place + 30] = bytes(30)
+    file.write_bytes(content)
+    with pytest.raises(UnreadableFileError) as caught:
+        jk.read_posthog([file])
+    assert str(caught.value).startswith(f"{str(file)!r} cannot be read as parquet: ")
+
+
 def test_broken_files_are_named(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(b'{"event": "a", "properties": {"distinct_id": "u", "time": 1}}\n{"event": \n')

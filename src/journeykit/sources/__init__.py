@@ -131,7 +131,8 @@ def blaming(
         yield
     except EngineError as error:
         if isinstance(source, PreparedLog):
-            source, kind = list(source.files), source.format
+            # Its columns are made of those in the files: any of these may be broken.
+            source, kind, columns = list(source.files), source.format, None
         else:
             kind = source_format(source, format)
         raise _diagnosed(source, kind, columns, error) from error.__cause__

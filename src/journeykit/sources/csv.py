@@ -11,6 +11,7 @@ import polars as pl
 from journeykit.errors import BrokenRowError, EmptyInputError, UnreadableFileError
 from journeykit.sources.paths import is_remote
 from journeykit.sources.texts import first_undecodable, open_text
+from journeykit.support.files import READ_ERRORS, first_line
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 INFERRED_FROM = 10_000
@@ -70,8 +71,18 @@ def diagnose(names: Sequence[str], kind: str, reason: str) -> UnreadableFileErro
             found = _broken_row(name, kind) or (misfit and _misfit_row(name, kind, misfit))
         except csv.Error as error:
             return UnreadableFileError(name, kind, str(error), QUOTES)
+        found = found or _refused(name, kind)
         if found:
             return found
+    return None
+
+
+def _refused(name: str, kind: str) -> UnreadableFileError | None:
+    """Say what polars has against a file in which no row is to blame."""
+    try:
+        pl.scan_csv(name, separator=SEPARATORS[kind], glob=False).select(pl.all().null_count()).collect()
+    except READ_ERRORS as error:
+        return UnreadableFileError(name, kind, first_line(error), QUOTES)
     return None
 
 
