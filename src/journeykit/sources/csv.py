@@ -68,10 +68,10 @@ def diagnose(names: Sequence[str], kind: str, reason: str) -> UnreadableFileErro
             advice = "Convert the file to UTF-8, for example with iconv."
             return BrokenRowError(name, kind, undecodable, "is not UTF-8", advice)
         try:
-            found = _broken_row(name, kind) or (misfit and _misfit_row(name, kind, misfit))
+            row = _broken_row(name, kind) or (misfit and _misfit_row(name, kind, misfit))
         except csv.Error as error:
             return UnreadableFileError(name, kind, str(error), QUOTES)
-        found = found or _refused(name, kind)
+        found = row or _refused(name, kind)
         if found:
             return found
     return None
