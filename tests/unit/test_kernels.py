@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,15 @@ def shifted(values):
     return values + 1
 
 
+def largest_of(values, rounds):
+    """Return the largest of what is once an argument and once a new array."""
+    most = 0
+    for i in range(rounds + 1):
+        some = values if i % 2 == 0 else values * 2
+        most = max(most, some[some.size - 1])
+    return most
+
+
 def hold(size, by, out):
     """Write the size of an array that is made for it, divided."""
     out[0] = np.empty(size, np.int64).size // by
@@ -71,6 +81,37 @@ def test_allocates(monkeypatch, tmp_path):
     for _ in range(1000):
         assert compiled(np.array([1, 2, 4]), out) is None
     assert out.tolist() == [5, 3, 2]
+
+
+@native
+def test_nobody_counts_who_holds_arguments():
+    code = """
+define i32 @other(ptr %arg.x.0) {
+  tail call void @NRT_incref(ptr %arg.x.0)
+}
+define i32 @mine(ptr %arg.x.0, ptr %arg.y.0.0) {
+  tail call void @NRT_incref(ptr %arg.x.0), !noalias !1
+  call void @NRT_incref(ptr nonnull %made)
+  %here = phi ptr [ null, %a ], [ %there, %b ]
+  %there = phi ptr [ %here, %a ], [ %arg.y.0.0, %b ]
+  %either = phi ptr [ %made, %a ], [ %there, %b ]
+  tail call void @NRT_decref(ptr %there)
+  tail call void @NRT_decref(ptr %either)
+}
+"""
+    dropped = ("%arg.x.0), !noalias !1", "decref(ptr %there)")
+    kept = [line for line in code.splitlines() if not line.endswith(dropped)]
+    assert machine_code._without_owners(code, "mine").splitlines() == kept
+
+
+@native
+def test_frees_what_it_allocates_beside_arguments(monkeypatch, tmp_path):
+    folder(monkeypatch, tmp_path)
+    compiled, values = kernel(largest_of), np.arange(1 << 17)
+    compiled(values, 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert compiled(values, 300) == 2 * values[-1]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
 def test_leaves_to_numba_what_it_cannot_call(monkeypatch, tmp_path):

@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,12 @@ define void @NRT_MemInfo_call_dtor(ptr %memory) {
 }
 """
 """An allocation is a header of six words (count, two unused, data, size, one unused), then the aligned data."""
+COUNTING = re.compile(
+    r"^ *(?:tail )?call void @NRT_(?:in|de)cref\(ptr (?:nonnull )?([^ )]+)\).*\n", re.MULTILINE
+)
+DEFINING = re.compile(r"^define .*$", re.MULTILINE)
+MERGING = re.compile(r"^ *(%\S+) = phi ptr (.*)$", re.MULTILINE)
+VALUE = re.compile(r"\[ ([^ ,]+), ")
 ELSEWHERE = ("malloc", "free", "memcpy", "memset", "memmove", "bcmp", "memcmp")
 
 
@@ -99,7 +106,7 @@ def _make(dispatcher: Any, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], 
     dispatcher.compile(signature)
     compiled = dispatcher.overloads[signature]
     symbol, result = compiled.fndesc.llvm_func_name, _result(compiled.signature.return_type)
-    module = llvm.parse_assembly(dispatcher.inspect_llvm(signature))
+    module = llvm.parse_assembly(_without_owners(dispatcher.inspect_llvm(signature), symbol))
     module.link_in(llvm.parse_assembly(RUNTIME))
     missing = [
         each.name
@@ -112,6 +119,26 @@ def _make(dispatcher: Any, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], 
         if not function.is_declaration and function.name != symbol:
             function.linkage = "internal"
     return {"symbol": symbol, "result": result}, _machine().emit_object(module)
+
+
+def _without_owners(code: str, symbol: str) -> str:
+    """Return code in which a function does not count who holds its arguments: they are handed over without owners.
+
+    Helpers that are inlined count anew at every call, in the innermost loops too.
+    """
+    begin = next(line.end() for line in DEFINING.finditer(code) if f"@{symbol}(" in line[0])
+    end = code.index("\n}\n", begin)
+    body = code[begin:end]
+    merged = {name: set(VALUE.findall(values)) for name, values in MERGING.findall(body)}
+    while owned := {name for name in merged if any(_is_owned(value, merged) for value in merged[name])}:
+        merged = {name: merged[name] for name in merged.keys() - owned}
+    body = COUNTING.sub(lambda found: found[0] if _is_owned(found[1], merged) else "", body)
+    return code[:begin] + body + code[end:]
+
+
+def _is_owned(value: str, merged: Container[str]) -> bool:
+    """Tell whether a value may be an owner: it is neither nothing, nor that of an argument, nor merged from these."""
+    return value != "null" and not value.startswith("%arg.") and value not in merged
 
 
 def _result(result: Any) -> list[str] | None:
