@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.statistics.funnels.machine import START, Machine
+from journeykit.statistics.funnels.machine import START
 from journeykit.statistics.funnels.runs import Runner
-from journeykit.statistics.goals import NEVER, Int64s
+from journeykit.statistics.goals import NEVER, Floats, Int64s
 
 if TYPE_CHECKING:
     from journeykit.kernels.funnel_counts import Times
     from journeykit.kernels.funnel_pass import Block, Counts, State
+    from journeykit.kernels.funnel_plain import Plain
     from journeykit.kernels.funnel_rules import Rules
 
+REST = 2
+"""The row of the sums of times that has what is left of whole seconds."""
 MOST_PLACES = 1 << 18
 """Of cells x steps, whose counts are all held."""
 BLOCK_EVENTS = 1 << 11
@@ -35,22 +38,23 @@ class Counted:
         Runs by how many steps were made by those whose whole window was observed.
     users : numpy.ndarray of int64, cells x steps
         Distinct users per step; empty if each run is another user's.
-    sums : numpy.ndarray of int64, 5 x 2 x cells x steps
-        Of the times from the step before, and from the first one.
+    sums : tuple of numpy.ndarray of int64, each 2 x cells x steps
+        How many times, their whole seconds, the rest in microseconds (of means floats), the least and the most: from
+        the step before, and from the first one.
     whose, which, gaps : numpy.ndarray
         Of each time that is kept: its cell, twice its step plus what it is since, its microseconds.
-    tied : numpy.ndarray of int64
-        The paths in which different kinds of events have one time.
+    sensitive : numpy.ndarray of int64
+        The paths whose level depends on the order of events at one time.
     """
 
     levels: Int64s
     matured: Int64s
     users: Int64s
-    sums: Int64s
+    sums: tuple[npt.NDArray[Any], ...]
     whose: npt.NDArray[np.int32]
     which: npt.NDArray[np.uint8]
     gaps: Int64s
-    tied: Int64s
+    sensitive: Int64s
 
     def by_step(self) -> dict[str, Int64s]:
         """Return what is counted per cell and step."""
@@ -70,25 +74,26 @@ class Counted:
         }
 
 
-def is_enough(machine: Machine, cells: int) -> bool:
+def is_enough(runner: Runner, cells: int) -> bool:
     """Tell whether one pass counts all that is asked for: no step is optional, no run is looked at again."""
-    funnel = machine.funnel
-    again = funnel.runs or funnel.pairs or funnel.value or funnel.rules.times == "mean_of_runs"
+    machine, funnel = runner.machine, runner.machine.funnel
+    again = funnel.runs or funnel.pairs or funnel.value
     cut = funnel.hold or funnel.breakdown or machine.in_session or machine.optional.size
-    return not (again or cut) and cells * len(funnel.made) <= MOST_PLACES
+    averaged = funnel.rules.times == "mean_of_runs" and not is_plain(runner)
+    return not (again or cut or averaged) and cells * len(funnel.made) <= MOST_PLACES
 
 
-def is_plain(machine: Machine, runner: Runner) -> bool:
-    """Tell whether a step only has to come later than the one before it, unless events are near to each other."""
+def is_plain(runner: Runner) -> bool:
+    """Tell whether a step only has to come after the one before it, by position or by time."""
     from journeykit.kernels.funnel_rules import GREEDY, LINEAR
 
-    funnel, method = machine.funnel, machine.method(runner.overlap)
+    machine, funnel = runner.machine, runner.machine.funnel
+    method = machine.method(runner.overlap)
     plain = method == LINEAR or (method == GREEDY and not runner.overlap)
-    dropped = runner.overlap and machine.tick > 1
     asks = funnel.excluded or funnel.rules.open_entry or any(step.min_gap is not None for step in funnel.made)
-    chosen = funnel.rules.pick == "latest" or funnel.entry_between is not None or runner.periods.size
+    chosen = funnel.entry_between is not None or runner.periods.size
     counted_again = funnel.rules.entry == "all" or not funnel.counts_users_once
-    return plain and not (asks or chosen or counted_again or dropped or runner.walk.by_run)
+    return plain and not (asks or chosen or counted_again or runner.walk.by_run)
 
 
 def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
@@ -96,79 +101,102 @@ def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
     from journeykit.kernels.funnel_rules import ALL
 
     walk, machine, funnel = runner.walk, runner.machine, runner.machine.funnel
-    paths, k, method = walk.paths, len(funnel.made), machine.method(runner.overlap)
-    rules = machine.rules(method, runner.shard.observed_until, every_run=False)
+    paths, k = walk.paths, len(funnel.made)
+    rules = machine.rules(machine.method(runner.overlap), runner.shard.observed_until, every_run=False)
     counts = room_for_counts(cells, k, counts_users=rules.entry == ALL or not funnel.counts_users_once)
     most = walk.n_events if rules.entry == ALL or runner.periods.size else paths.n_paths
     times = room_for_times((2 * k - 3) * most if funnel.keeps_times and k > 1 else 0)
-    whose, which, gaps = times
-    if not is_plain(machine, runner):
-        n, tied = count_runs(runner, segments, rules, counts, times, None)
+    rest = counts[4][REST]
+    if is_plain(runner):
+        means = (np.zeros(rest.size),) if funnel.rules.times == "mean_of_runs" else ()
+        n, sensitive = count_plain(runner, segments, counts, means, times)
+        rest = means[0] if means else rest
     else:
-        n, rest, tied = count_first_runs(runner, segments, rules, counts, times)
-        if rest.size:
-            left = (whose[n:], which[n:], gaps[n:])
-            n_left, more = count_runs(runner, segments, rules, counts, left, rest)
-            n, tied = n + n_left, np.concatenate([tied, more])
-    sums = counts[4].reshape(5, 2, cells, k)
-    sums[:, 1, :, 1:2] = sums[:, 0, :, 1:2]
+        n, tied = count_runs(runner, segments, rules, counts, times)
+        sensitive = runner.sensitive_of(tied)
+    sums = tuple(
+        since_first(each.reshape(2, cells, k)) for each in (*counts[4][:REST], rest, *counts[4][REST + 1 :])
+    )
     levels, matured, users, _, _ = counts
-    return Counted(levels, matured, users, sums, whose[:n], which[:n], gaps[:n], tied)
+    whose, which, gaps = times
+    return Counted(levels, matured, users, sums, whose[:n], which[:n], gaps[:n], sensitive)
 
 
-def count_first_runs(
-    runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times
-) -> tuple[int, Int64s, Int64s]:
-    """Count the paths in which ties do not decide.
+def since_first(sums: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Write what is since the step before the second one as what is since the first: 2 x cells x steps."""
+    sums[1, :, 1:2] = sums[0, :, 1:2]
+    return sums
 
-    Return how many times were kept, which paths are left, and which of the others have ties.
-    """
-    from journeykit.kernels.funnel_first import Plain
-    from journeykit.kernels.funnel_first import count_first_runs as count
-    from journeykit.kernels.funnel_rules import FIRST
 
-    paths, machine = runner.walk.paths, runner.machine
-    wanted = machine.steps(rules.method)[:, 0].copy()
-    wanted[0] = START
-    rest, tied = np.empty(paths.n_paths, np.int64), np.empty(paths.n_paths, np.int64)
+def count_plain(
+    runner: Runner, segments: Int64s, counts: Counts, means: tuple[Floats, ...], times: Times
+) -> tuple[int, Int64s]:
+    """Count the units of a plain funnel; return how many times were kept, and the paths whose level ties decide."""
+    from journeykit.kernels.funnel_plain import Plain
+
+    machine, funnel, paths = runner.machine, runner.machine.funnel, runner.walk.paths
     rule = Plain(
-        near=max(machine.grace, machine.tick - 1),
-        by_position=machine.ties == "input" and machine.tick == 1,
+        by_position=machine.ties == "input",
+        least=1 if machine.ties == "strict" else -machine.grace,
         tick=machine.tick,
         window=machine.window,
-        only_first=rules.entry == FIRST,
-        until=rules.until,
+        only_first=funnel.rules.entry == "first",
+        latest=funnel.rules.pick == "latest",
+        until=runner.shard.observed_until,
     )
-    longest = int((paths.ends - paths.starts).max(initial=0)) + 1
-    room = (np.empty(longest, np.int64), np.empty(longest, np.int64))
-    n, n_rest, n_tied = count(
-        (paths.starts, paths.ends), (runner.symbols.codes, paths.times, runner.masks), segments, wanted, tuple(rule),
-        counts, times, room, rest, tied,
+    n, _, tied = plain_levels(runner, paths.starts, paths.ends, segments, rule, counts, means, times)
+    if tied.size == 0 or runner.overlap:
+        return n, runner.sensitive_of(tied)
+    starts, ends, nowhere = paths.starts[tied], paths.ends[tied], np.zeros(tied.size, np.int64)
+    by_input, by_time = (
+        plain_levels(
+            runner, starts, ends, nowhere, rule._replace(by_position=by_position, least=0),
+            room_for_counts(1, len(funnel.made), counts_users=False), (), room_for_times(0),
+        )[1]
+        for by_position in (True, False)
     )  # fmt: skip
-    return n, rest[:n_rest], tied[:n_tied]
+    return n, tied[by_input != by_time]
+
+
+def plain_levels(
+    runner: Runner, starts: Int64s, ends: Int64s, cells: Int64s, rule: Plain, counts: Counts,
+    means: tuple[Floats, ...], times: Times,
+) -> tuple[int, npt.NDArray[np.uint8], Int64s]:  # fmt: skip
+    """Count some paths; return how many times were kept, how many steps each path makes, and which have ties."""
+    from journeykit.kernels.funnel_plain import count_plain as count
+
+    k, longest = len(runner.machine.funnel.made), int((ends - starts).max(initial=0)) + 1
+    wanted = np.array([START, *(1 << step for step in range(1, k))], np.int64)
+    room = (
+        np.empty(longest, np.int64), np.empty((longest, k), np.int64), np.empty(longest, np.int64),
+        np.empty(k, np.int64), np.empty(k, np.int64),
+    )  # fmt: skip
+    levels, tied = np.empty(starts.size, np.uint8), np.empty(starts.size, np.int64)
+    columns = (runner.symbols.codes, runner.walk.states, runner.walk.paths.times, runner.masks)
+    n, n_tied = count(
+        (starts, ends), columns, cells, wanted, tuple(rule), counts, means, times, room, levels, tied
+    )
+    return n, levels, tied[:n_tied]
 
 
 def count_runs(
-    runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times, chosen: Int64s | None
+    runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times
 ) -> tuple[int, Int64s]:
-    """Count the runs of some paths, or of all; return how many times were kept, and the paths that have ties."""
+    """Count the runs of all paths; return how many times were kept, and the paths that have ties."""
     from journeykit.kernels.funnel_pass import count_paths
     from journeykit.kernels.funnel_rules import ANY
 
     walk, machine, periods, method = runner.walk, runner.machine, runner.periods, rules.method
-    paths = walk.paths
-    owners, starts, ends = walk.owners, paths.starts, paths.ends
-    if chosen is not None:
-        owners, starts, ends, segments = owners[chosen], starts[chosen], ends[chosen], segments[chosen]
+    starts, ends = walk.paths.starts, walk.paths.ends
     tied = np.empty(starts.size, np.int64)
     given = (machine.listing(method, walk.by_run), machine.how(method, runner.overlap), rules)
     n, n_tied = count_paths(
-        (owners, starts, ends), (runner.symbols.codes, walk.states, paths.times), runner.masks,
+        (walk.owners, starts, ends), (runner.symbols.codes, walk.states, walk.paths.times), runner.masks,
         (segments, periods, periods[: None if rules.entry == ANY else 0]), machine.steps(method), machine.exclusions,
         (0,) * method, tuple(tuple(one) for one in given),
         *room_for_paths(int((ends - starts).max(initial=0)), len(machine.funnel.made), method), counts, times, tied,
     )  # fmt: skip
-    return n, tied[:n_tied] if chosen is None else chosen[tied[:n_tied]]
+    return n, tied[:n_tied]
 
 
 def room_for_counts(cells: int, k: int, *, counts_users: bool) -> Counts:

@@ -33,7 +33,7 @@ def tally(funnel: Funnel, shard: Journeys, cells: Cells) -> Tables:
     """Count the runs of one shard."""
     walk = Walk(shard, cells, funnel.of, funnel.container)
     counting = Counting(funnel, shard, walk, cells)
-    if is_enough(counting.machine, cells.count):
+    if is_enough(counting.runner, cells.count):
         counting.add_counted(count_at_once(counting.runner, counting.segments, cells.count))
         return counting.tables()
     averaged = funnel.rules.times == "mean_of_runs"
@@ -91,12 +91,12 @@ class Counting:
         """Take what one pass has counted."""
         some = np.flatnonzero(counted.matured.any(axis=1))
         columns: Columns = {name: values[some] for name, values in counted.by_step().items()}
-        for name, sums in zip(SUMS, counted.sums[:, :, some], strict=True):
-            columns |= {f"{stem}_{name}": sums[since] for since, stem in enumerate(STEMS)}
+        for name, sums in zip(SUMS, counted.sums, strict=True):
+            columns |= {f"{stem}_{name}": sums[since, some] for since, stem in enumerate(STEMS)}
         self.steps.append((some, columns))
         step, since = np.divmod(counted.which, 2)
         self.times.append((counted.whose, step + 1, since, counted.gaps))
-        self._count_ties(self.runner.sensitive_of(counted.tied))
+        self._count_ties(counted.sensitive)
 
     def _count_ties(self, paths: Int64s) -> None:
         self.ties += np.bincount(self.segments[paths], minlength=self.ties.size)

@@ -1,4 +1,4 @@
-"""Units whose first run says all, and those that are looked at again. D7.3, D7.4, D7.8, D7.11."""
+"""Plain funnels, whose runs are all made in one look at every event. D7.3, D7.4, D7.8, D7.11."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ S = 1_000_000
         pytest.param([(0, "b"), (1 * S, "x")], 9 * S, ([0, 0], 0, 0, 0), id="no run"),
     ],
 )
-def test_what_a_first_run_says(events, until, expected):
+def test_which_run_counts(events, until, expected):
     assert counted(events, until=until) == expected
 
 
@@ -46,13 +46,13 @@ def test_only_the_first_run_counts_where_that_is_the_rule():
     assert counted([(0, "a"), (3 * S, "b")], until=7 * S, entry="first") == ([1, 1], 0, 1, 1)
 
 
-def test_events_within_the_grace_of_each_other_are_looked_at_again():
+def test_an_event_within_the_grace_follows_what_it_precedes():
     events = [(1 * S, "b"), (3 * S, "a")]
     assert counted(events, until=9 * S, ties="any", grace="2s")[0] == [1, 1]
     assert counted([(1 * S - 1, "b"), (3 * S, "a")], until=9 * S, ties="any", grace="2s")[0] == [1, 0]
 
 
-def test_events_of_one_tick_are_looked_at_again():
+def test_events_of_one_tick_follow_each_other_in_any_order():
     events = [(2 * S + 1, "b"), (3 * S - 1, "a"), (6 * S, "c")]
     assert counted(events, steps=("a", "b", "c"), ties="any", until=9 * S)[0] == [1, 0, 0]
     assert counted(events, steps=("a", "b"), ties="any", resolution="1s", until=9 * S)[0] == [1, 1]
@@ -89,3 +89,42 @@ def test_the_best_of_later_runs_is_the_earliest_and_matures_by_itself():
     assert counted(events, steps=steps, until=11 * S) == ([1, 1, 1], 0, 1, 0)
     assert counted(events, steps=steps, until=12 * S) == ([1, 1, 1], 0, 1, 1)
     assert counted(events[:-1], steps=steps, until=11 * S) == ([1, 1, 0], 0, 1, 0)
+
+
+def test_several_steps_are_made_by_events_within_the_grace_before_the_start():
+    rules = {"ties": "any", "grace": "2s", "until": 9 * S}
+    steps = ("a", "b", "c")
+    assert counted([(0, "c"), (2 * S, "b"), (4 * S, "a")], steps=steps, **rules)[0] == [1, 1, 1]
+    assert counted([(0, "c"), (2 * S + 1, "b"), (4 * S, "a")], steps=steps, **rules)[0] == [1, 1, 0]
+
+
+def measured(events, **options):
+    log = pl.DataFrame({"time": [time for time, _ in events], "event": [name for _, name in events]})
+    journeys = jk.read_events(log.with_columns(user=1), user="user", time="time", event="event", unit="s")
+    return journeys.sessionize("1m").measure(jk.Funnel(["a", "b", "c"], missing="ignore", **options))
+
+
+def test_ties_behind_a_run_that_grace_completed_are_told():
+    """Without grace, by position, the last c comes too early for the last b."""
+    events = [(1, "c"), (2, "b"), (3, "a"), (5, "c"), (5, "b")]
+    answer = measured(events, within="1m", rules=jk.FunnelRules(ties="any", grace="2s"))
+    assert answer.frame["reached"].to_list() == [1, 1, 1]
+    assert answer.tie_sensitive == 1
+
+
+def test_the_latest_of_equal_runs_is_the_last_that_has_time():
+    events = [(0, "a"), (1, "a"), (2, "b"), (9, "a")]
+    earliest, latest = (
+        measured(events, within="5s", rules=jk.FunnelRules(pick=pick)).frame["time_median"][1]
+        for pick in ("earliest", "latest")
+    )
+    assert (earliest, latest) == (2.0, 1.0)
+
+
+def test_means_are_over_the_runs_of_most_steps():
+    """Four runs reach b, after 9, 6, 2 and 1 seconds; of one that comes later nothing is seen."""
+    events = [(0, "a"), (3, "a"), (7, "a"), (8, "a"), (9, "b"), (20, "a")]
+    frame = measured(events, within="10s", rules=jk.FunnelRules(times="mean_of_runs")).frame
+    assert frame["time_mean"][1] == 4.5
+    assert frame["time_median"][1] == 4.0
+    assert (frame["time_min"][1], frame["time_max"][1]) == (4.5, 4.5)
