@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from journeykit.kernels.compiling import kernel
+from journeykit.kernels.compiling import inlined, kernel
 from journeykit.kernels.matching import grow
 
 NEVER = np.iinfo(np.int64).min
@@ -16,37 +16,50 @@ ONE = np.uint64(1)
 
 
 @kernel
-def window_levels(user_paths, starts, ends, codes, masks, times, rule, levels):
-    """Write the highest level of every path of a shard.
+def window_levels(starts, ends, codes, masks, times, rule, room, levels):
+    """Write the highest level of every path.
 
     Bit k - 1 of ``masks[code]`` says that the event fits condition k. `rule` is: number of conditions, window, and
-    whether the modes strict_increase, strict_once, strict_deduplication, strict_order, allow_reentry are on.
+    whether the modes strict_increase, strict_once, strict_deduplication, strict_order, allow_reentry are on. `room` is
+    for the places of the events of any path, and four times for the conditions and one more.
     """
     count, once, in_order = rule[0], rule[3], rule[5]
-    first, last = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
-    owner, fresh = np.empty(count, np.int64), np.empty(count + 1, np.int64)
-    for path in range(user_paths[0], user_paths[-1]):
+    at, first, last, owner, fresh = room
+    for path in range(starts.size):
+        size, met = list_fitting(starts[path], ends[path], codes, masks, in_order, at)
+        levels[path] = 0
+        if not met & ONE:
+            continue
         first[:] = NEVER
-        i, end, going = starts[path], ends[path], True
-        while i < end and going:
-            if masks[codes[i]] == 0 and not in_order:
-                i += 1
-                continue
-            after = i + 1
-            while after < end and times[after] == times[i]:
-                after += 1
+        j, going = 0, True
+        while j < size and going:
+            begin, time = at[j], times[at[j]]
+            while j < size and times[at[j]] == time:
+                j += 1
+            after = at[j - 1] + 1
             if once:
-                going = instant_once(codes, masks, times[i], i, after, rule, first, fresh, owner)
+                going = instant_once(codes, masks, time, begin, after, rule, first, fresh, owner)
             else:
-                going = instant(codes, masks, times[i], i, after, rule, first, last)
-            i = after
+                going = instant(codes, masks, time, begin, after, rule, first, last)
         level = count
         while level > 0 and first[level] == NEVER:
             level -= 1
-        levels[path - user_paths[0]] = level
+        levels[path] = level
 
 
-@kernel
+@inlined
+def list_fitting(start, end, codes, masks, every, at):
+    """List the events of a path that fit a condition, or every one; return how many, and all conditions met."""
+    n, met = np.uint64(0), np.uint64(0)
+    for i in range(np.uint64(start), np.uint64(end)):
+        mask = masks[codes[i]]
+        at[n] = np.int64(i)
+        n += np.uint64((mask != 0) | every)
+        met |= mask
+    return np.int64(n), met
+
+
+@inlined
 def instant(codes, masks, time, begin, after, rule, first, last):
     """Take the events of one instant, each chain of a level replacing the one before; tell whether the scan goes on."""
     count, in_order = rule[0], rule[5]
@@ -62,7 +75,7 @@ def instant(codes, masks, time, begin, after, rule, first, last):
     return True
 
 
-@kernel
+@inlined
 def goes_on(k, time, rule, first, last):
     """Read one entry of a condition; tell whether the scan goes on after it."""
     _, window, increase, _, deduplicate, in_order, reentry = rule

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError
@@ -23,7 +24,7 @@ from journeykit.statistics.base import (
     with_rate,
     with_share,
 )
-from journeykit.statistics.goals import Of, Walk
+from journeykit.statistics.goals import Int64s, Of, Walk
 from journeykit.support.durations import Duration, microseconds
 from journeykit.support.unknown_names import Missing
 
@@ -32,6 +33,8 @@ Mode: TypeAlias = Literal[
 ]
 MODES: tuple[Mode, ...] = get_args(Mode)
 MOST_CONDITIONS = 32
+
+Levels = npt.NDArray[np.uint8]
 
 COUNTS = ("units", "best_users")
 
@@ -171,19 +174,15 @@ class WindowFunnel(Statistic[WindowFunnelAnswer]):
 
         walk = Walk(shard, cells, self.of, self.unit)
         paths, symbols = walk.paths, symbols_of(shard, self.matches, self.of, self.unit)
-        level = np.zeros(paths.n_paths, np.uint8)
-        rule = (
-            len(self.matches),
-            microseconds(self.within, "within"),
-            *(mode in self.modes for mode in MODES),
-        )
-        window_levels(
-            paths.user_paths, paths.starts, paths.ends, symbols.codes, symbols.masks, paths.times, rule, level
-        )
-        numbers = np.arange(paths.n_paths) - paths.user_paths[walk.owners] + 1
-        frame = walk.frame(level=level.astype(np.int32), session=numbers).filter(pl.Series(paths.lengths > 0))
-        tables = {"levels": _counted(frame), UNITS_TABLE: walk.units()}
+        count, longest = len(self.matches), int(paths.lengths.max(initial=0)) + 1
+        level = np.empty(paths.n_paths, np.uint8)
+        rule = (count, microseconds(self.within, "within"), *(mode in self.modes for mode in MODES))
+        room = tuple(np.empty(size, np.int64) for size in (longest, *[count + 1] * 4))
+        window_levels(paths.starts, paths.ends, symbols.codes, symbols.masks, paths.times, rule, room, level)
+        tables = {"levels": _counted(walk, level, count, self.unit), UNITS_TABLE: walk.units()}
         if self.levels:
+            numbers = np.arange(paths.n_paths) - paths.user_paths[walk.owners] + 1
+            frame = walk.frame(level=level, session=numbers).filter(pl.Series(paths.lengths > 0))
             tables["each"] = _each(shard, frame, self.unit)
         return tables
 
@@ -245,13 +244,23 @@ def _checked_modes(modes: Sequence[str]) -> tuple[Mode, ...]:
     return tuple(mode for mode in MODES if mode in modes)
 
 
-def _counted(frame: pl.DataFrame) -> pl.DataFrame:
+def _counted(walk: Walk, level: Levels, count: int, unit: Unit) -> pl.DataFrame:
     """Count units per level, and users by the best level of theirs."""
-    units = frame.group_by(CELL, "level").agg(pl.len().cast(pl.Int64).alias("units"))
-    users = frame.group_by(CELL, "user").agg(pl.col("level").max())
-    best = users.group_by(CELL, "level").agg(pl.len().cast(pl.Int64).alias("best_users"))
-    both = units.join(best, on=[CELL, "level"], how="left").with_columns(pl.col("best_users").fill_null(0))
-    return both.select(CELL, "level", *COUNTS)
+    some = walk.paths.lengths > 0
+    place = walk.cells[some].astype(np.int64) * (count + 1) + level[some]
+    units = np.bincount(place)
+    best = units if unit == "user" else np.bincount(_best_of_users(walk.owners[some], place, count + 1))
+    found = np.flatnonzero(units)
+    best = np.pad(best, (0, units.size - best.size))[found]
+    cell, level_of = np.divmod(found, count + 1)
+    columns = {CELL: cell.astype(np.int32), "level": level_of.astype(np.int32)}
+    return pl.DataFrame(columns | dict(zip(COUNTS, (units[found], best), strict=True)))
+
+
+def _best_of_users(owners: Int64s, place: Int64s, size: int) -> Int64s:
+    """Return the furthest place of each user in each cell; `size` places are one cell."""
+    frame = pl.DataFrame({"user": owners, CELL: place // size, "place": place})
+    return frame.group_by("user", CELL).agg(pl.col("place").max())["place"].to_numpy()
 
 
 def _each(shard: Journeys, frame: pl.DataFrame, unit: Unit) -> pl.DataFrame:
