@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from journeykit.kernels.compiling import kernel
+from journeykit.kernels.compiling import inlined, kernel
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
 Int64s = npt.NDArray[np.int64]
@@ -191,6 +191,15 @@ def next_end(
     return -1
 
 
+@inlined
+def all_that_fits(codes: Codes, fits: Masks, first: int, last: int) -> np.uint64:
+    """Return the states that any of some events fits."""
+    met = ZERO
+    for i in range(np.uint64(first), np.uint64(last + 1)):
+        met |= fits[codes[i]]
+    return met
+
+
 @kernel
 def count_matches(
     starts: Int64s,
@@ -205,9 +214,14 @@ def count_matches(
     counts: Int64s,
 ) -> None:
     """Count the matches of every path that do not overlap, or only whether there is one."""
+    first_states, last_states = borders(machine[2], True), borders(machine[3], True)
     for path in range(starts.size):
+        counts[path] = 0
+        met = all_that_fits(codes, symbols[0], starts[path], ends[path] - 1)
+        if met & first_states == ZERO or met & last_states == ZERO:
+            continue
         span = kept_edges(codes, symbols[2], starts[path], ends[path])
-        counts[path], since = 0, span[0]
+        since = span[0]
         while since <= span[1]:
             end = next_end(codes, times, machine, symbols, memory, within, span, since)
             if end < 0:
