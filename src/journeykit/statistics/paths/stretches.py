@@ -187,12 +187,11 @@ class Stretches:
 
     def _texts(self, hashed: Any, starts: Any, sizes: Any) -> pl.Series:
         """Return the codes of hashed stretches as bytes, four per code; null for the others."""
-        if not hashed.any():
-            return pl.Series("codes", [None], dtype=pl.Binary).new_from_index(0, hashed.size)
-        begins = offsets(np.where(hashed, sizes, 0))
-        codes = self.codes[places_of(starts[hashed], sizes[hashed])].astype(np.uint32)
-        texts = cut_bytes(codes.tobytes(), begins * 4).alias("codes")
-        return texts.zip_with(pl.Series(hashed), pl.Series([None], dtype=pl.Binary))
+        rows = np.flatnonzero(hashed)
+        codes = self.codes[places_of(starts[rows], sizes[rows])].astype(np.uint32)
+        texts = cut_bytes(codes.tobytes(), offsets(sizes[rows]) * 4)
+        place = pl.Series(np.cumsum(hashed) - 1).set(pl.Series(~hashed), None)
+        return texts.gather(place).alias("codes")
 
     def _units(self) -> pl.DataFrame:
         cells = self.path_cells // 2 if self.doubled else self.path_cells
