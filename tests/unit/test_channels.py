@@ -110,6 +110,8 @@ LETTER = f"{SHOP}?utm_source=news&utm_medium=email&utm_campaign=May+sale%21#top"
 PAGES = [
     (LETTER, None, "news", "email", "May sale!", "Email"),
     (f"{SHOP}a?x=1&gclid=Cj0", "https://www.google.com/", "google", "cpc", None, "Paid Search"),
+    (LETTER.replace("#", "&gclid=Cj0#"), None, "news", "email", "May sale!", "Email"),
+    (f"{SHOP}?utm_source=news", "https://www.google.com/", "news", None, None, "Unassigned"),
     (SHOP, "https://www.google.de/search?q=x", "google", "organic", None, "Organic Search"),
     (SHOP, "https://m.google.co.uk/", "google", "organic", None, "Organic Search"),
     (SHOP, "https://us.search.yahoo.com/", "us.search.yahoo.com", "organic", None, "Organic Search"),
