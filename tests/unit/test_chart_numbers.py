@@ -183,6 +183,16 @@ def test_steps_add_up(journeys):
     assert "are added up as &lt;OTHER&gt;." in subtitle(answer.chart(top=2))
 
 
+def test_what_follows_has_the_event_in_its_row():
+    """Of two paths with a, both have b later and one has a; of two with b, one has a."""
+    answer = journeys_of(log("u 0 a; u 1 b; u 2 a; v 0 a; v 1 b")).measure(jk.EventuallyFollows())
+    (heat,) = traces(answer.chart(), "heatmap")
+    layout = answer.chart().layout
+    assert list(layout.yaxis.ticktext) == list(layout.xaxis.ticktext) == ["a", "b"]
+    assert (layout.yaxis.title.text, layout.xaxis.title.text) == ("event", "later event")
+    assert [plain(row) for row in heat["z"]] == [[50, 100], [50, None]]
+
+
 def test_retention_marks_what_is_not_over():
     answer = journeys_of(THREE_WEEKS).measure(jk.Retention(period="1w"))
     chart = answer.chart()

@@ -119,6 +119,17 @@ def test_filtered_journeys_are_not_added_to(store: jk.Store) -> None:
     )
 
 
+def test_who_was_still_deciding_has_given_up_when_others_come_later(tmp_path: Path) -> None:
+    """A shard of which no user has changed is counted anew where the end of the log says more."""
+    carts = [{"user": f"u{n}", "time": n * logs.MINUTE, "event": "cart"} for n in range(20)]
+    late = [{"user": "u3", "time": 90 * logs.MINUTE, "event": "cart"}]
+    store = jk.open_store(events(carts).sessionize("30m").write(tmp_path / "store", shards=8))
+    question = jk.Abandonment("buy", horizon="1h", missing="ignore")
+    assert store.measure(question).frame.select("abandoned", "open").row(0) == (0, 20)
+    store.append(events(late))
+    assert store.measure(question).frame.select("abandoned", "open").row(0) == (19, 1)
+
+
 def test_what_was_read_is_counted_through_appends_and_erasures(tmp_path: Path) -> None:
     """Rows moved to another user, rows of unknown ids, and times that are known to the day only."""
     web = pl.DataFrame(

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from journeykit.errors import ParameterError
-from journeykit.privacy.suppression import Sensitive, check_k, protect, suppress
+from journeykit.privacy.suppression import Sensitive, check_k, check_users, protect, suppress
 
 
 def test_the_next_smallest_joins_a_lonely_cell():
@@ -49,6 +49,28 @@ def test_the_limit_of_a_rate(x, shown):
     frame = pl.DataFrame({"n": [100], "x": [x], "rate": [x / 100]})
     found = suppress(frame, Sensitive({"n": "n", "x": "x"}, rates={"rate": ("x", "n")})).frame
     assert [found[name][0] is not None for name in ("x", "rate")] == [shown, shown]
+
+
+@pytest.mark.parametrize(("users", "shown"), [(4, False), (5, True)])
+def test_the_limit_of_a_denominator_and_of_a_median(users, shown):
+    frame = pl.DataFrame({"n": [users], "x": [0], "rate": [0.0], "median": [1.5]})
+    told = Sensitive({"n": "n", "x": "x"}, rates={"rate": ("x", "n")}, values={"median": "n"})
+    found = suppress(frame, told).frame
+    assert [found[name][0] is not None for name in ("n", "rate", "median")] == [shown] * 3
+
+
+def test_of_equal_partners_the_first_in_the_line_joins():
+    values = {("a", 0): 3, ("a", 1): 9, ("a", 2): 9, ("a", 3): 20}
+    for line in ([0, 1, 2, 3], [3, 2, 1, 0]):
+        found = protect(values, [("a", 0)], [[("a", row) for row in line]])
+        assert found == {("a", 0), ("a", next(row for row in line if row in (1, 2)))}
+
+
+def test_as_many_users_as_a_number_may_be_about_are_enough():
+    check_users(5, 5)
+    check_users(0, 0)
+    with pytest.raises(ParameterError, match=r"^these journeys are of 4 users, and suppress=5 "):
+        check_users(4, 5)
 
 
 def test_times_and_counts_by_the_users_behind_them():

@@ -80,6 +80,13 @@ def test_extremes_are_known_unless_the_one_that_was_went_away() -> None:
     assert told.select("group", "time_min", "time_max").rows() == [(1, 10, 95), (2, 9, 90)]
 
 
+def test_an_extreme_is_not_known_where_its_user_has_no_such_row_now() -> None:
+    kept = times((1, 10, 90), (2, 10, 90), (3, 10, 90), count=9)
+    found = updated(kept, times((1, 10, 80), (2, 20, 90), (3, 20, 80)), times(), KEYS)
+    assert found is not None
+    assert found[1] == {1, 2}
+
+
 def test_other_numbers_than_whole_ones_are_not_told() -> None:
     kept = table((0, 1, 2, 3, 7, 0.1), share=pl.Float64)
     assert updated(kept, kept, kept, KEYS) is None
