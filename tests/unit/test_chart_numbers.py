@@ -55,6 +55,13 @@ def test_a_funnel_says_who_went_on(shop):
     assert "Shares are of the 3 users at the first step." in subtitle(chart)
 
 
+def test_who_still_may_go_on_has_not_dropped_out():
+    """When the log ends at minute 70, w and x have had less than an hour; v has had more."""
+    rows = log("u 0 view; u 5 cart; v 5 view; w 65 view; x 70 view")
+    chart = journeys_of(rows).measure(jk.Funnel(["view", "cart"], within="1h")).chart()
+    assert [plain(trace["x"]) for trace in traces(chart, "bar")] == [[25, 25], [50, 0], [25, 0]]
+
+
 def test_funnels_of_segments_stand_beside_each_other(journeys):
     answer = journeys.measure(jk.Funnel(["view", "cart", "buy"], within="2h"), by="device")
     chart = answer.chart()
@@ -268,6 +275,8 @@ def test_curves_are_those_of_the_answer(journeys):
     lines = [each for each in traces(answer.chart(), "scatter") if each.get("name")]
     assert [each["name"] for each in lines] == ["converted", "given up"]
     assert plain(lines[0]["y"]) == pytest.approx([0.0, *(100 * answer.curve["converted_by"])], abs=1e-6)
+    assert plain(lines[0]["x"]) == pytest.approx([0.0, *(answer.curve["time"] / 3_600)], abs=1e-6)
+    assert answer.chart().layout.xaxis.title.text == "time since the start (h)"
     low, high = traces(answer.chart(), "scatter")[:2]
     known = answer.curve["converted_by_low"].fill_nan(None).drop_nulls() * 100
     assert set(plain(known)) <= set(plain(low["y"]))
@@ -302,6 +311,11 @@ def test_histograms_count_everybody(journeys):
     lengths = journeys.measure(jk.SessionLengths())
     (bar,) = traces(lengths.chart(), "bar")
     assert sum(bar["y"]) == pytest.approx(100)
+    shares = lengths.frame.select(pl.selectors.starts_with("share") * 100)
+    above, below = shares["share_high"] - shares["share"], shares["share"] - shares["share_low"]
+    assert above.to_list() != pytest.approx(below.to_list())
+    assert plain(bar["error_y"]["array"]) == pytest.approx(plain(above))
+    assert plain(bar["error_y"]["arrayminus"]) == pytest.approx(plain(below))
 
 
 def test_lifecycle_goes_up_and_down(journeys):
