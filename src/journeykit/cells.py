@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.paths import Paths, Unit
-from journeykit.protocol import CELL, Cells
+from journeykit.protocol import CELL, Cells, renaming
 from journeykit.support.durations import CALENDAR, MICROSECONDS
 
 Int32s = npt.NDArray[np.int32]
@@ -47,6 +47,9 @@ class Segment:
     def __post_init__(self) -> None:
         if self.at not in {"first", "last"}:
             raise ParameterError.choice("at", self.at, ("first", "last"))
+        for what in ("property", "name"):
+            if not isinstance(getattr(self, what), str):
+                raise ParameterError(f"{what} of a Segment must be a text, not {getattr(self, what)!r}.")
         object.__setattr__(self, "name", self.name or self.property)
 
 
@@ -95,7 +98,7 @@ def make_cells(journeys: Propertied, by: By, every: str | None, labels: pl.DataF
     Raises
     ------
     ParameterError
-        If `every` is not a calendar period, or a segment is named twice.
+        If `every` is not a calendar period, or two columns would have one name.
     UnknownPropertyError
         If a property was not kept.
     """
@@ -120,13 +123,35 @@ def segments_of(by: By, every: str | None) -> tuple[Segment, ...]:
             f"by cannot be {by!r}. Give the name of a kept property, a Segment, or a list of these."
         )
     segments = tuple(each if isinstance(each, Segment) else Segment(each) for each in by)
-    names = [segment.name for segment in segments] + ([PERIOD] if every is not None else [])
-    if len(set(names)) < len(names):
+    names = [segment.name for segment in segments]
+    if PERIOD in names:
         raise ParameterError(
-            f"by= and every= make columns of one name: {names}. Name a property once, or give "
-            f"its segments names: jk.Segment(<property>, name=...)."
+            f"no segments can be called {PERIOD!r}, as the column of every= is. "
+            f"{renaming(segments[names.index(PERIOD)].property)}"
+        )
+    if len(set(names)) < len(names):
+        twice = max(names, key=names.count)
+        raise ParameterError(
+            f"by= makes two columns of the name {twice!r}. Name a property once. {renaming(twice)}"
         )
     return segments
+
+
+def one_segment(by: object, asker: str) -> Segment:
+    """Read what ``by=`` names where it can be but one property; `asker` is for the message.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither the name of a property nor a segment.
+    """
+    if isinstance(by, Sequence) and not isinstance(by, str) and len(by) == 1:
+        by = by[0]
+    if not isinstance(by, str | Segment):
+        raise ParameterError(
+            f"{asker} takes one property, and by is {by!r}. Give the name of a kept property, or a Segment."
+        )
+    return by if isinstance(by, Segment) else Segment(by)
 
 
 class _Crossing:

@@ -152,11 +152,16 @@ class Context:
         if taken:
             raise ParameterError(
                 f"this answer has a column {taken[0]!r} itself, so that its segments need another name. "
-                f"Pass by=jk.Segment({taken[0]!r}, name=<another name>)."
+                f"{renaming(taken[0])}"
             )
         numbered = self.labels.with_row_index(CELL).with_columns(pl.col(CELL).cast(pl.Int32))
         joined = frame.join(numbered, on=CELL, how="left", maintain_order="left")
         return joined.select(*self.labels.columns, pl.exclude(CELL, *self.labels.columns))
+
+
+def renaming(name: str) -> str:
+    """Advise a name for segments whose own is taken."""
+    return f"Pass by=jk.Segment({name!r}, name=<another name>)."
 
 
 class Statistic(Protocol[ShardT_contra, AnswerT_co]):

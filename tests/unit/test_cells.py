@@ -139,9 +139,12 @@ def test_segments_named_like_a_column_of_the_answer(question, column):
 
 def test_a_property_named_like_the_periods():
     journeys = journeys_at([datetime(2024, 1, 1)], period=["q1"])
-    assert refused(journeys, by="period", every="1d").startswith(
-        "by= and every= make columns of one name: ['period'"
-    )
+    for every in ({"every": "1d"}, {}):
+        assert refused(journeys, by="period", **every) == (
+            "no segments can be called 'period', as the column of every= is. "
+            "Pass by=jk.Segment('period', name=<another name>)."
+        )
+    assert "Pass by=jk.Segment('device', name=" in refused(journeys, by=jk.Segment("device", name="period"))
     asked = {"by": jk.Segment("period", name="quarter"), "every": "1d"}
     assert journeys.measure(jk.Transitions(), **asked).frame.columns[:2] == ["quarter", "period"]
 
@@ -158,8 +161,8 @@ def test_messages():
         "every cannot be '2d'. Choose one of: '1h', '1d', '1w', '1w-sunday', '1mo', '1q', '1y'."
     )
     assert refused(journeys, by=["device", "device"]) == (
-        "by= and every= make columns of one name: ['device', 'device']. Name a property once, or give its segments "
-        "names: jk.Segment(<property>, name=...)."
+        "by= makes two columns of the name 'device'. Name a property once. "
+        "Pass by=jk.Segment('device', name=<another name>)."
     )
     assert refused(journeys, UnknownPropertyError, by="devise") == (
         "no property 'devise' in these journeys. Did you mean 'device'? Available: 'device'. "
@@ -168,6 +171,10 @@ def test_messages():
     with pytest.raises(ParameterError) as raised:
         jk.Segment("device", at="middle")
     assert str(raised.value) == "at cannot be 'middle'. Choose one of: 'first', 'last'."
+    for wrong, said in (({"property": 5}, "property"), ({"property": "device", "name": None}, "name")):
+        with pytest.raises(ParameterError) as raised:
+            jk.Segment(**wrong)
+        assert str(raised.value) == f"{said} of a Segment must be a text, not {wrong[said]!r}."
 
 
 def folded(journeys, **options):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, replace
 from datetime import date, datetime, time
 from itertools import combinations
 from typing import Any, Literal, TypeAlias
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from journeykit.cells import By, Segment, coded, make_cells, truncated
+from journeykit.cells import By, Segment, coded, make_cells, one_segment, truncated
 from journeykit.errors import ParameterError, suggestion
 from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Paths, Unit
@@ -91,17 +91,7 @@ def sides_of(
         raise ParameterError.choice("split", split, SPLITS)
     if every is not None:
         return list(_periods(make_cells(journeys, None, every), every, a, b, called))
-    return list(_Segments(journeys, _one_segment(by), split).sides(a, b, pairs))
-
-
-def _one_segment(by: By) -> Segment:
-    if isinstance(by, Sequence) and not isinstance(by, str) and len(by) == 1:
-        by = by[0]
-    if not isinstance(by, str | Segment):
-        raise ParameterError(
-            f"compare takes one property, and by is {by!r}. Give the name of a kept property, or a Segment."
-        )
-    return by if isinstance(by, Segment) else Segment(by)
+    return list(_Segments(journeys, one_segment(by, "compare"), split).sides(a, b, pairs))
 
 
 class _Segments:
@@ -109,8 +99,8 @@ class _Segments:
 
     def __init__(self, journeys: Journeys, segment: Segment, split: Split) -> None:
         self.property = segment.property
-        base = make_cells(journeys, segment, None)
-        self.values = base.labels[segment.name].to_list()
+        base = make_cells(journeys, replace(segment, name=SEGMENT), None)
+        self.values = base.labels[SEGMENT].to_list()
         self.assign = base.assign
         if split == "user":
             users = _users(journeys, segment.property, len(self.values))
