@@ -256,6 +256,31 @@ def test_who_has_not_left_and_who_is_all_alike():
     assert "the highest rate" not in said["summary"]
 
 
+@pytest.mark.parametrize("name", ["users", "number", "all", "numerator", "period", "suppressed", "source"])
+def test_the_name_of_what_is_compared_does_not_matter(journeys, name):
+    log = journeys.frame.select("user", "time", "event", "device", pl.col("device").alias(name))
+    renamed = jk.read_events(log, user="user", time="time", event="event", keep=["device", name]).sessionize()
+    one, two = (
+        Page(jk.report(renamed, GOAL, by=each, personas=0).html).texts["segments"]
+        for each in ("device", name)
+    )
+    assert two == one.replace("device", name)
+
+
+def test_what_is_compared_can_be_a_segment_with_a_name(journeys):
+    by = jk.Segment("device", at="last", name="last device")
+    said = Page(jk.report(journeys, GOAL, by=by, personas=0).html).texts
+    assert "last device" in said["segments"]
+    assert "by=jk.Segment(property='device', at='last', name='last device')" in said["recipe"]
+    with pytest.raises(UnknownPropertyError, match="no property 'devise'"):
+        jk.report(journeys, GOAL, by=jk.Segment("devise", name="device"))
+    with pytest.raises(ParameterError) as raised:
+        jk.report(journeys, GOAL, by=["device", "channel"])
+    assert str(raised.value) == (
+        "report takes one property, and by is ['device', 'channel']. Give the name of a kept property, or a Segment."
+    )
+
+
 def test_small_cells_are_withheld(journeys):
     few = journeys.sample(40, rng=3)
     open_, closed = (

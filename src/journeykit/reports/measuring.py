@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from journeykit.cells import Segment
 from journeykit.journey_map.journey_map import JourneyMap
 from journeykit.journey_map.measured import MeasuredMap
 from journeykit.models.clusters import Clusters
@@ -23,6 +24,8 @@ from journeykit.statistics.transitions.graph import TransitionGraph
 from journeykit.statistics.transitions.transitions import Transitions
 
 PATHS = 10
+SEGMENT = "segment"
+"""The column of what is compared, whatever the property is called."""
 SAMPLED_USERS = 1_000
 """Personas are found among so many users at most: a clustering of all of them takes minutes and says the same."""
 DAY = 86_400_000_000
@@ -45,7 +48,7 @@ class Question:
     goal: Any
     start: Any = None
     horizon: Any = None
-    by: str | None = None
+    by: Segment | None = None
     personas: int = 3
     map: JourneyMap | None = None
 
@@ -58,6 +61,8 @@ class Findings:
     ----------
     overview, over_time, segments : OverviewAnswer
         Of all, per period, per segment.
+    by : str
+        What the segments are called; empty without.
     unsampled : bool
         Whether personas were asked for and no user could be drawn.
     """
@@ -68,6 +73,7 @@ class Findings:
     over_time: OverviewAnswer
     every: str
     segments: OverviewAnswer | None = None
+    by: str = ""
     abandonment: AbandonmentAnswer | None = None
     map: MeasuredMap | None = None
     personas: PersonasAnswer | None = None
@@ -98,14 +104,14 @@ def measured(origin: Origin, question: Question) -> Findings:
         asked["map"] = question.map
     overview, found = asked["overview"], dict[str, Any]()
     if question.by is not None:
-        found["segments"] = origin.measure(overview, by=question.by)
+        found["segments"] = origin.measure(overview, by=replace(question.by, name=SEGMENT))
     found |= zip(asked, origin.measure(*asked.values()), strict=True)
     every = period_of(found["overview"].context)
     found["over_time"] = origin.measure(overview, every=every)
     if question.personas:
         found["personas"] = _personas(origin, question)
         found["unsampled"] = found["personas"] is None
-    return Findings(every=every, **found)
+    return Findings(every=every, by="" if question.by is None else question.by.name, **found)
 
 
 def period_of(context: Context) -> str:

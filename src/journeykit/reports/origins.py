@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from journeykit.cells import By
 from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.errors import ParameterError
 from journeykit.growing import Store
@@ -38,7 +39,7 @@ class Origin(Protocol):
     def code(self) -> list[str]:
         """The lines of Python that make it again, of `EVENTS` if these are read first."""
 
-    def measure(self, *statistics: Any, by: str | None = None, every: str | None = None) -> Any:
+    def measure(self, *statistics: Any, by: By = None, every: str | None = None) -> Any:
         """Answer one or more questions."""
 
     def sample(self, users: int) -> Journeys | None:
@@ -106,7 +107,7 @@ class _InMemory:
         steps += [f"    # then {verb}" for verb in self.journeys.provenance.verbs]
         return [*steps, *_staging(self.model)]
 
-    def measure(self, *statistics: Any, by: str | None = None, every: str | None = None) -> Any:
+    def measure(self, *statistics: Any, by: By = None, every: str | None = None) -> Any:
         return self.journeys.measure(*statistics, by=by, every=every, engine=self.engine)
 
     def sample(self, users: int) -> Journeys:
@@ -138,7 +139,7 @@ class _Stored:
     def code(self) -> list[str]:
         return ['jk.open_store("your store")']
 
-    def measure(self, *statistics: Any, by: str | None = None, every: str | None = None) -> Any:
+    def measure(self, *statistics: Any, by: By = None, every: str | None = None) -> Any:
         return self.store.measure(*statistics, by=by, every=every)
 
     def sample(self, users: int) -> Journeys:
@@ -173,7 +174,7 @@ class _Planned:
                 steps.append(f"    # then {step!r}")
         return [*steps, *_staging(self.model)]
 
-    def measure(self, *statistics: Any, by: str | None = None, every: str | None = None) -> Any:
+    def measure(self, *statistics: Any, by: By = None, every: str | None = None) -> Any:
         return self.plan.measure(*statistics, by=by, every=every, engine=self.engine)
 
     def sample(self, users: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from journeykit.cells import Segment
 from journeykit.engines import OnDisk, Spark
 from journeykit.errors import StageModelError
 from journeykit.reports.notes import WORDS, MapNotes
@@ -83,7 +84,7 @@ def _value(value: object) -> str:
         changed = ((each.name, getattr(value, each.name), each.default) for each in fields(value))
         said = ", ".join(f"{name}={given!r}" for name, given, default in changed if given != default)
         return f"jk.ReportTemplate({said})"
-    if isinstance(value, OnDisk | Spark):
+    if isinstance(value, OnDisk | Spark | Segment):
         return f"jk.{value!r}"
     plain = isinstance(value, str | int | float | tuple | list | dict)
     return repr(value) if plain else f"{type(value).__name__}(...)"

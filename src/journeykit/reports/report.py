@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from journeykit.cells import Segment, one_segment
 from journeykit.charts.text import count
 from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.errors import ParameterError, UnknownPropertyError
@@ -118,7 +119,7 @@ def report(
     title: str | None = None,
     start: MatchLike | None = None,
     horizon: Duration | None = None,
-    by: str | None = None,
+    by: str | Segment | None = None,
     personas: int = 3,
     notes: MapNotes | Mapping[str, Any] | str | Path | None = None,
     template: ReportTemplate | None = None,
@@ -144,8 +145,8 @@ def report(
         From where giving up is counted, such as ``"add_to_cart"``. Without it and without `horizon`, it is not.
     horizon : str or timedelta, optional
         The silence after which a user has given up; without it sessions are asked.
-    by : str, optional
-        A kept property whose segments are compared.
+    by : str or Segment, optional
+        A kept property whose segments are compared; the segment's name is its heading.
     personas : int
         How many groups of users are described, among 1,000 users at most; 0 for none. A plan that is measured in
         shards keeps no user's journeys: the report says why it has no groups then.
@@ -205,7 +206,8 @@ def report(
     look = template or ReportTemplate()
     _check(title, look, personas)
     origin = origin_of(journeys, engine)
-    _check_origin(origin, k, by)
+    compared = None if by is None else one_segment(by, "report")
+    _check_origin(origin, k, compared)
     named, sharded = _named(goal), engine if isinstance(engine, OnDisk | Spark) else None
     options = _said({
         "goal": goal, "start": start, "horizon": horizon, "by": by, "title": title, "personas": personas,
@@ -213,7 +215,7 @@ def report(
     })  # fmt: skip
     groups = personas if "personas" in look.sections else 0
     on_stages = _map_question(goal, horizon, on_map)
-    question = Question(goal, start, horizon, by, groups, None if origin.model is None else on_stages)
+    question = Question(goal, start, horizon, compared, groups, None if origin.model is None else on_stages)
     findings = measured(origin, question)
     context = findings.overview.context
     check_users(context.n_users, k)
@@ -255,10 +257,10 @@ def _check(title: str | None, template: ReportTemplate, personas: int) -> None:
         raise ParameterError(f"personas must be a number of groups, or 0 for none, not {personas!r}.")
 
 
-def _check_origin(origin: Origin, k: int, by: str | None) -> None:
+def _check_origin(origin: Origin, k: int, by: Segment | None) -> None:
     """Refuse what is known before anything is measured."""
-    if by is not None and origin.kept is not None and by not in origin.kept:
-        raise UnknownPropertyError(by, origin.kept)
+    if by is not None and origin.kept is not None and by.property not in origin.kept:
+        raise UnknownPropertyError(by.property, origin.kept)
     if origin.users is not None:
         check_users(origin.users, k)
 

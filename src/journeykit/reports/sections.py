@@ -10,6 +10,7 @@ from journeykit.charts.text import count, duration, percent
 from journeykit.reports.blocks import Block, Details, Figure, Listing, Section, Table, Text, name, number
 from journeykit.reports.drawings import bar, curve, dot
 from journeykit.reports.map_table import MapTable
+from journeykit.reports.measuring import SEGMENT
 from journeykit.reports.network import EDGES, graph_edges, network
 from journeykit.reports.notes import WORDS, MapNotes
 from journeykit.reports.recipes import Recipe
@@ -206,20 +207,20 @@ class Sections:
         shown, rate = self.tables.segments, "user_conversion_rate"
         if shown is None:
             return []
-        key = shown.frame.columns[0]
+        by = self.tables.findings.by
         order = sorted(shown.rows, key=lambda row: -(shown.value(row, "users") or 0))[:MOST_SEGMENTS]
         ends = {row: [shown.value(row, f"{rate}{end}") for end in ("", "_low", "_high")] for row in order}
         top = max([0.01, *(value for each in ends.values() for value in each if value is not None)])
         rows = [
             [
-                name(self._value(shown.value(row, key))),
+                name(self._value(shown.value(row, SEGMENT))),
                 number(shown.estimate(row, rate), dot(ends[row], top=top)), number(shown.text(row, "users")),
                 number(shown.text(row, "converted_users")), number(shown.estimate(row, "session_conversion_rate")),
             ]
             for row in order
         ]  # fmt: skip
         columns = [
-            key,
+            by,
             *(self.say(each) for each in ("user_rate", "users", "converted", "session_rate")),
         ]
         more = (
@@ -228,7 +229,7 @@ class Sections:
             else []
         )
         return [
-            Table(self.say("segment_table", by=key), columns, rows),
+            Table(self.say("segment_table", by=by), columns, rows),
             Text([self.say("segment_reads"), *more]),
         ]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from journeykit.charts.text import count, percent
 from journeykit.reports.map_table import MapTable
+from journeykit.reports.measuring import SEGMENT
 from journeykit.reports.shown import Shown, amount, score, time
 from journeykit.reports.tables import Tables
 
@@ -99,16 +100,15 @@ def _segments(tables: Tables, shown: Shown) -> Iterator[str]:
     best, worst = (pick(known, key=lambda row: shown.value(row, rate)) for pick in (max, min))
     if shown.value(best, rate) == shown.value(worst, rate):
         return
-    key = shown.frame.columns[0]
     apart = shown.value(best, f"{rate}_low") > shown.value(worst, f"{rate}_high")
     yield tables.wording(
-        "said_segments" if apart else "said_segments_alike", by=key, best=_named(shown, best, key),
-        worst=_named(shown, worst, key), best_rate=shown.estimate(best, rate), worst_rate=shown.estimate(worst, rate),
+        "said_segments" if apart else "said_segments_alike", by=tables.findings.by, best=_named(shown, best),
+        worst=_named(shown, worst), best_rate=shown.estimate(best, rate), worst_rate=shown.estimate(worst, rate),
     )  # fmt: skip
 
 
-def _named(shown: Shown, row: int, key: str) -> str:
-    value = shown.frame[key][row]
+def _named(shown: Shown, row: int) -> str:
+    value = shown.frame[SEGMENT][row]
     return shown.wording("unknown") if value is None else str(value)
 
 
