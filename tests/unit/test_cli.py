@@ -257,6 +257,20 @@ class TestMeasure:
         assert "desktop" in result.stdout
         assert "2024-02-01" in result.stdout
 
+    def test_segments_named_like_a_column_of_the_answer(self, log, tmp_path):
+        states = tmp_path / "states.parquet"
+        pl.read_parquet(log).rename({"platform": "state"}).write_parquet(states)
+        asked = ("measure", states, *ROLES, "--statistics", "transitions,overview", "--out", tmp_path)
+        refused(
+            run(*asked, "--by", "state"),
+            "this answer has a column 'state' itself, so that its segments need another name. "
+            "Pass --by state=<another name>.",
+            2,
+        )
+        assert run(*asked, "--by", "state=Land=state").exit_code == 1
+        assert run(*asked, "--by", "state=the state").exit_code == 0
+        assert pl.read_parquet(tmp_path / "transitions.parquet").columns[:2] == ["the state", "source"]
+
     def test_hours_are_periods_too(self, log, journeys, tmp_path):
         run("measure", log, *ROLES, "--every", "1h", "--statistics", "overview", "--out", tmp_path)
         expected = journeys.measure(jk.Overview(), every="1h").frame

@@ -19,6 +19,7 @@ _OPTIONS = (
     "user", "time", "event", "order", "value", "keep", "tz", "unit", "time_format", "format", "on_invalid",
     "duplicates", "missing", "horizon", "suppress",
 )  # fmt: skip
+_SEGMENT = re.compile(r"by=jk\.Segment\((['\"])(.*?)\1, name=(<[\w ]+>)\)")
 _PARAMETER = re.compile(rf"(?<![\w.])({'|'.join(_OPTIONS)})=(\[\.\.\., '([^']*)'\]|[\"'](\w+)[\"'])?")
 
 
@@ -85,12 +86,16 @@ def as_options(message: str) -> str:
     --------
     >>> as_options('Pass on_invalid="drop", or user=<column name> to read_events.')
     'Pass --on-invalid drop, or --user <column name>.'
+    >>> as_options("Pass by=jk.Segment('state', name=<another name>).")
+    'Pass --by state=<another name>.'
     >>> as_options("Pass keep=[..., 'device'] to read_events.")
     'Pass --keep device.'
     """
     # Only what follows the word is advice; before it the message may quote the log.
     start = max((found.start() for found in re.finditer(r"\b[Pp]ass ", message)), default=len(message))
-    said = _PARAMETER.sub(_as_option, message[start:]).replace(" to read_events.", ".")
+    said = _PARAMETER.sub(_as_option, _SEGMENT.sub(r"--by \2=\3", message[start:])).replace(
+        " to read_events.", "."
+    )
     return (message[:start] + re.sub(r"(--[a-z-]+) +([ ,.])", r"\1\2", said)).replace(
         ", or a datetime.timedelta", ""
     )

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from journeykit import sessions
+from journeykit.cells import Segment
 from journeykit.cli import stored
 from journeykit.cli.options import (
     ENGINES,
@@ -73,7 +74,7 @@ def run(reading: Reading, asking: Asking, running: Running, writing: Writing, *,
             found = ask(reading, asking, running, rule, model, asked, steps)
         else:
             steps.begin("counting what changed")
-            found = store.measure(*asked.values(), by=listed(asking.by) or None, every=asking.every)
+            found = store.measure(*asked.values(), by=segments(asking) or None, every=asking.every)
         answers = dict(zip(asked, found if len(asked) > 1 else (found,), strict=True))
         steps.begin("writing")
         written = write_frames(frames_of(answers), folder, endings)
@@ -97,7 +98,7 @@ def _in_memory(
 ) -> Any:
     """Read everything, then measure."""
     _, journeys = ordered(reading, asking, rule, model, steps)
-    by = listed(asking.by) or None
+    by = segments(asking) or None
     return journeys.measure(*asked.values(), by=by, every=asking.every, engine=Reporting(steps))
 
 
@@ -111,7 +112,7 @@ def ordered(
 ) -> tuple[Events, Journeys]:
     """Read a log, cut it into sessions and give its events their stages; columns to keep besides those asked for."""
     steps.begin("reading the log")
-    events: Events = read_events(source_of(reading), **_roles(reading, (*listed(cutting.by), *keep)))
+    events: Events = read_events(source_of(reading), **_roles(reading, (*columns_of(cutting), *keep)))
     steps.begin("ordering and cutting into sessions")
     journeys = events.sessionize(rule)
     if model is not None:
@@ -132,7 +133,7 @@ def _out_of_core(
 ) -> Any:
     """Measure shard by shard; the bar shows the rows of each step."""
     plan, engine = planned(reading, asking, running, rule, model, steps)
-    return plan.measure(*asked.values(), by=listed(asking.by) or None, every=asking.every, engine=engine)
+    return plan.measure(*asked.values(), by=segments(asking) or None, every=asking.every, engine=engine)
 
 
 def planned(
@@ -146,7 +147,7 @@ def planned(
 ) -> tuple[JourneysPlan, OutOfCore]:
     """Plan what `ordered` does, and say how to run it in shards; the bar shows the rows of each step."""
     engine = OutOfCore(memory=running.memory, directory=running.directory, progress=steps.tell)
-    plan = scan_events(source_of(reading), **_roles(reading, (*listed(cutting.by), *keep))).sessionize(rule)
+    plan = scan_events(source_of(reading), **_roles(reading, (*columns_of(cutting), *keep))).sessionize(rule)
     if model is not None:
         plan = plan.assign_stages(model, missing=cutting.missing)  # type: ignore[arg-type]
     return plan, engine
@@ -167,6 +168,23 @@ def read(reading: Reading, steps: Steps) -> Events:
     """Read the log of a command."""
     steps.begin("reading the log")
     return read_events(source_of(reading), **_roles(reading))
+
+
+def segments(cutting: Cutting) -> tuple[Segment, ...]:
+    """Return what ``--by`` names; ``column=name`` says what a segment is called.
+
+    Examples
+    --------
+    >>> segments(Cutting(by=["device,channel=first channel"]))[1]
+    Segment(property='channel', at='first', name='first channel')
+    """
+    split = ((each, *each.rpartition("=")) for each in listed(cutting.by))
+    return tuple(Segment(column, name=name) if column else Segment(each) for each, column, _, name in split)
+
+
+def columns_of(cutting: Cutting) -> tuple[str, ...]:
+    """Return the columns that ``--by`` names."""
+    return tuple(each.property for each in segments(cutting))
 
 
 def source_of(reading: Reading) -> Any:

@@ -185,7 +185,12 @@ class Cutting:
         ),
     ] = None
     by: Annotated[
-        list[str] | None, option("Answer per value of these columns: a,b or several times.", ASK)
+        list[str] | None,
+        option(
+            "Answer per value of these columns: a,b or several times; column=name gives another name to a column "
+            "that answers have themselves.",
+            ASK,
+        ),
     ] = None
     missing: Annotated[
         str,

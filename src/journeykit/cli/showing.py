@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from journeykit.cli.job import described, ordered, planned, questions, session_rule, summary
+from journeykit.cli.job import described, ordered, planned, questions, segments, session_rule, summary
 from journeykit.cli.options import (
     ENGINES,
     Asking,
@@ -55,7 +55,7 @@ def report(reading: Reading, telling: Telling, running: Running, out: Path, *, q
     if out.suffix != ".html":
         raise typer.BadParameter(f"a report is written as '.html', not {out.suffix!r}.", param_hint="--out")
     labels = _labels(telling.labels)
-    by = listed(telling.by)
+    by = segments(telling)
     if len(by) > 1:
         raise typer.BadParameter("a report compares the segments of one column.", param_hint="--by")
     model, on_map = _model(telling), _on_map(telling)
@@ -114,7 +114,7 @@ def journey_map(reading: Reading, mapping: Mapping, out: Path, *, quiet: bool) -
 def compare(reading: Reading, comparing: Comparing, writing: Writing, *, quiet: bool) -> None:
     """Read, compare, write and print."""
     endings, rule = check_format(writing.table_format), session_rule(reading, comparing)
-    by = listed(comparing.by)
+    by = segments(comparing)
     if (len(by) == 1) == (comparing.every is not None):
         raise typer.BadParameter(
             "name one column whose values are compared, or --every for periods.", param_hint="--by"
