@@ -1,13 +1,14 @@
-"""Absorbing Markov chains: what becomes of who is in a state, by one sparse factorisation. DEFINITIONS D10.2, D10.3."""
+"""Absorbing Markov chains: what becomes of who is in a state. DEFINITIONS D10.2, D10.3."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from journeykit.mathematics.linear_systems import LinearSystem
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -29,8 +30,9 @@ class AbsorbingChain:
 
     Notes
     -----
-    Solved by a sparse LU factorisation of I - Q, made once. Numbers are NaN for states from which a walk need not end:
-    those that no path leads from to an end, and all that can get there.
+    Solved by a sparse LU factorisation of I - Q, made once, or with many states by iteration; see `LinearSystem`.
+    Numbers are NaN for states from which a walk need not end: those that no path leads from to an end, and all that can
+    get there.
 
     Examples
     --------
@@ -89,18 +91,14 @@ class AbsorbingChain:
         return place
 
     @cached_property
-    def _factors(self) -> Any:
-        """The factorisation of I - Q over the states that are defined."""
-        from scipy.sparse import csc_array, eye_array
-        from scipy.sparse.linalg import splu
-
+    def _system(self) -> LinearSystem | None:
+        """The system I - Q over the states that are defined."""
         size = int(self.defined.sum())
         if size == 0:
             return None
         rows, columns = self._place[self.source], self._place[self.target]
         inner = (rows >= 0) & (columns >= 0)
-        moves = csc_array((self.probability[inner], (rows[inner], columns[inner])), shape=(size, size))
-        return splu((eye_array(size) - moves).tocsc())
+        return LinearSystem(rows[inner], columns[inner], self.probability[inner], size)
 
     def solve(self, right: Floats) -> Floats:
         """Return x of ``x = right + Q x``: what is collected from each state on, if a visit collects `right`.
@@ -116,8 +114,8 @@ class AbsorbingChain:
             In the same shape.
         """
         found = np.full(right.shape, np.nan)
-        if self._factors is not None:
-            found[self.defined] = self._factors.solve(np.ascontiguousarray(right[self.defined]))
+        if self._system is not None:
+            found[self.defined] = self._system.solve(right[self.defined])
         return found
 
     def visits_from(self, start: Floats) -> Floats:
@@ -134,10 +132,10 @@ class AbsorbingChain:
             A row of N = (I - Q)^-1 where `start` is a single state; 0 for states never reached. NaN everywhere if
             a walk from there need not end.
         """
-        if self._factors is None or (start[~self.defined] > 0).any():
+        if self._system is None or (start[~self.defined] > 0).any():
             return np.full(self.states, np.nan)
         found = np.zeros(self.states)
-        found[self.defined] = self._factors.solve(np.ascontiguousarray(start[self.defined]), "T")
+        found[self.defined] = self._system.solve(start[self.defined], transposed=True)
         return np.maximum(found, 0.0)
 
     def after(self, value: Floats) -> Floats:
@@ -148,20 +146,43 @@ class AbsorbingChain:
     @cached_property
     def absorbed(self) -> Floats:
         """P(the walk ends in this end | now in this state), states x ends: B = N R."""
-        reach = np.zeros((self.states, self.ends))
-        final = self.target >= self.states
-        np.add.at(reach, (self.source[final], self.target[final] - self.states), self.probability[final])
-        return np.clip(self.solve(reach), 0.0, 1.0)
+        return np.clip(self._ends_and_steps[:, :-1], 0.0, 1.0)
 
     @cached_property
     def steps(self) -> Floats:
         """Expected moves until the end, the last one included: t = N 1."""
-        return self.solve(np.ones(self.states))
+        return self._ends_and_steps[:, -1].copy()
+
+    @cached_property
+    def _ends_and_steps(self) -> Floats:
+        """Where walks end, and after how many moves, solved together."""
+        collected = np.zeros((self.states, self.ends + 1))
+        final = self.target >= self.states
+        np.add.at(collected, (self.source[final], self.target[final] - self.states), self.probability[final])
+        collected[:, -1] = 1.0
+        return self.solve(collected)
 
     @cached_property
     def steps_variance(self) -> Floats:
         """The variance of these moves: (2N - I) t - t * t."""
         return np.maximum(2 * self.solve(self.steps) - self.steps - self.steps**2, 0.0)
+
+    def steps_given(self, chance: Floats) -> Floats:
+        """Return the expected moves of the walks that end as wanted, NaN where none does.
+
+        Parameters
+        ----------
+        chance : numpy.ndarray of float64, states
+            P(ends as wanted) from each state.
+
+        Returns
+        -------
+        numpy.ndarray of float64, states
+            The steps of `given`: of the moves p_ij h_j / h_i, N* 1 = (N h) / h.
+        """
+        chance = np.nan_to_num(chance)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(chance > 0, self.solve(chance) / chance, np.nan)
 
     def with_row(self, state: int, row: Floats) -> AbsorbingChain:
         """Return the chain with other probabilities out of one state.

@@ -72,7 +72,8 @@ class Chain(Statistic[ChainAnswer]):
     `OrderSelection` tells how far that holds. If every path is closed and there is no smoothing, P(convert) from START
     is exactly the share of paths that converted (order 1 or higher).
 
-    Two passes, O(n), 16 bytes per path; one sparse factorisation per jackknife group and cell.
+    Two passes, O(n), 16 bytes per path; one sparse factorisation per jackknife group and cell, or with more than 400
+    states a few dozen passes over the moves.
 
     References
     ----------

@@ -210,9 +210,7 @@ class _Cell:
 
     def _steps_converted(self, chain: AbsorbingChain) -> Floats:
         """Return the expected moves of the paths that convert, per state."""
-        chance = np.append(self.model.converting(chain), self.model._goal_marks)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(chance[: chain.states] > 0, chain.given(chance).steps, np.nan)
+        return chain.steps_given(self.model.converting(chain))
 
     def _edges(self) -> pl.DataFrame:
         model, fitted = self.model, self.model.fitted
