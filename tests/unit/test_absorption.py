@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from journeykit.mathematics import linear_systems
+from journeykit.mathematics.absorption import AbsorbingChain
 from journeykit.mathematics.linear_systems import FEW_STATES, LinearSystem, iterated
 
 SIZE = FEW_STATES + 100
@@ -64,3 +65,29 @@ def test_what_is_not_reached_is_zero():
     visits = LinearSystem(source, target, share, SIZE).solve(start, transposed=True)
     assert not visits[half:].any()
     assert (visits[:half] != 0).sum() > half // 2
+
+
+@pytest.mark.parametrize("states", [60, SIZE])
+def test_what_is_certain_is_exactly_one(states):
+    """The first states lead to the first end only, the last ten to both."""
+    source, target, share = moves(4, states)
+    certain = states - 10
+    target = np.where(source < certain, target % certain, target)
+    every = np.arange(states)
+    out, rest = np.tile(every, 2), 1 - np.bincount(source, share, states)
+    first = np.where(every < certain, 1.0, 0.5)
+    chain = AbsorbingChain(
+        np.append(source, out),
+        np.append(target, np.repeat([states, states + 1], states)),
+        np.append(share, np.append(rest * first, rest * (1 - first))),
+        states,
+        2,
+    )
+    assert (chain.absorbed[:certain] == [1.0, 0.0]).all()
+    assert (chain.absorbed[certain:] > 0).all()
+    assert chain.surely([0]).tolist() == [True] * certain + [False] * 10
+    assert chain.surely([0, 1]).all()
+    assert chain.absorbed.sum(axis=1) == pytest.approx(np.ones(states))
+    chance = chain.absorbed[:, 1]
+    walks = chain.given(np.append(chance, [0.0, 1.0])).steps
+    assert chain.steps_given(chance) == pytest.approx(np.where(chance > 0, walks, np.nan), nan_ok=True)

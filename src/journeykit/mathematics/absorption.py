@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,6 +79,19 @@ class AbsorbingChain:
         certain = self.probability > 0
         return ~_leading(self.source[certain], self.target[certain], stuck)[: self.states]
 
+    @cached_property
+    def _reaching(self) -> Bools:
+        """Which states some walk leads from to each end, states x ends."""
+        source, target = (each[self.probability > 0] for each in (self.source, self.target))
+        places = np.arange(self.size)
+        found = [_leading(source, target, places == self.states + end) for end in range(self.ends)]
+        return np.array(found, np.bool_).reshape(self.ends, self.size)[:, : self.states].T
+
+    def surely(self, ends: Sequence[int]) -> Bools:
+        """Tell from which states every walk ends in one of some ends: P = 1 there, whatever rounding says."""
+        others = np.setdiff1d(np.arange(self.ends), ends)
+        return self.defined & ~self._reaching[:, others].any(axis=1)
+
     @property
     def size(self) -> int:
         """How many states and ends there are."""
@@ -146,7 +160,10 @@ class AbsorbingChain:
     @cached_property
     def absorbed(self) -> Floats:
         """P(the walk ends in this end | now in this state), states x ends: B = N R."""
-        return np.clip(self._ends_and_steps[:, :-1], 0.0, 1.0)
+        found = np.clip(self._ends_and_steps[:, :-1], 0.0, 1.0)
+        for end in range(self.ends):
+            found[self.surely([end]), end] = 1.0
+        return found
 
     @cached_property
     def steps(self) -> Floats:

@@ -67,7 +67,8 @@ class EndingWalks(ChainStates):
 
     def converting(self, chain: AbsorbingChain) -> Floats:
         """Return P(goal) from every state of this chain, or of one with the same states."""
-        return np.asarray(np.minimum(chain.absorbed[:, self._goal_places].sum(axis=1), 1.0))
+        chance = np.minimum(chain.absorbed[:, self._goal_places].sum(axis=1), 1.0)
+        return np.where(chain.surely(self._goal_places), 1.0, chance)
 
     def steps(self) -> pl.DataFrame:
         """Return how many moves a walk makes until it ends, the last one included.
