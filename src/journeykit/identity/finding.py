@@ -10,6 +10,7 @@ import polars as pl
 
 from journeykit.identity.links import ALWAYS, Int64s, Links
 from journeykit.identity.rules import IdentityRules
+from journeykit.ordering.user_ids import identities_of
 from journeykit.support.slices import places_of
 
 Bools = npt.NDArray[np.bool_]
@@ -144,19 +145,16 @@ def _greedy(links: Links, rules: IdentityRules, again: Int64s, roots: Int64s) ->
 
 def _named(links: Links, roots: Int64s) -> Int64s:
     """Name every component by its id of the strongest kind, of several by the first in the order of their bytes."""
+    from journeykit.kernels.identity import name_by_first
+
     best = np.zeros(roots.size, np.uint8)
     for kind in range(len(links.names) - 1, -1, -1):
         best[roots[links.kinds == kind]] = kind
     candidates = np.flatnonzero(links.kinds == best[roots])
-    several = np.bincount(roots[candidates], minlength=roots.size) > 1
-    name = np.empty(roots.size, np.int64)
-    name[roots[candidates]] = candidates
-    rivals = candidates[several[roots[candidates]]]
-    if rivals.size:
-        # From the last to the first, so that the first is written last.
-        backward = links.ids.gather(rivals).arg_sort(descending=True).to_numpy()
-        name[roots[rivals[backward]]] = rivals[backward]
-    return name[roots]
+    ids = links.ids.rechunk()
+    names = np.full(roots.size, NOBODY, np.int64)
+    name_by_first(candidates, roots, identities_of(ids, np.empty(len(ids), np.uint64)), names)
+    return names[roots]
 
 
 def _since(links: Links, usable: Int64s, roots: Int64s, users: Int64s) -> Int64s:

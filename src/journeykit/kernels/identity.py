@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from journeykit.kernels.compiling import kernel
-from journeykit.kernels.memory import same_text
+from journeykit.kernels.memory import comes_before, same_text
 
 NOBODY = -1
 HASH, IDENTITY = 0, 1
@@ -64,6 +64,16 @@ def join_apart(ones, others, most, names, sizes, parents):
                 names[first, kind] = names[second, kind]
     for node in range(parents.size):
         parents[node] = root_of(parents, node)
+
+
+@kernel
+def name_by_first(candidates, roots, identities, names):
+    """Name every component by that of its candidates whose text comes first; `names` holds `NOBODY` at first."""
+    for i in range(candidates.size):
+        one = candidates[i]
+        root = roots[one]
+        if names[root] == NOBODY or comes_before(identities[one], identities[names[root]]):
+            names[root] = one
 
 
 @kernel

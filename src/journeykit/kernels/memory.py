@@ -58,6 +58,18 @@ def same_text(first, second):
 
 
 @kernel
+def comes_before(first, second):
+    """Tell whether one packed text comes before another in the order of their bytes."""
+    a, length = unpack(first)
+    b, other = unpack(second)
+    for i in range(min(length, other)):
+        x, y = load_byte(a + i), load_byte(b + i)
+        if x != y:
+            return x < y
+    return length < other
+
+
+@kernel
 def copy_text(packed, target, at):
     """Copy the bytes of a packed text to `target` from place `at` on."""
     address, length = unpack(packed)
