@@ -212,6 +212,15 @@ class TestNetwork:
         chosen = graph_edges(edges(rows), states)
         assert chosen["target"].to_list() == [f"s{i}" for i in range(10, 0, -1)]
 
+    def test_of_equally_frequent_moves_the_first_by_name_are_drawn(self):
+        names = [f"s{i}" for i in range(8)]
+        states = pl.DataFrame({"state": names, "visits": [9] * 8})
+        rows = [(one, other, 3, 0.1) for one in names[::-1] for other in names[::-1]]
+        rows.append(("s7", "s7", 4, 0.2))
+        chosen = graph_edges(edges(rows), states).select("source", "target").rows()
+        first = [(one, other) for one in names for other in names]
+        assert chosen == [("s7", "s7"), *first[:31]]
+
     def test_long_names_are_shortened(self):
         assert shortened("a" * 30 + "_the_end") == "aaaaaaaa\u2026he_end"
         assert shortened("short") == "short"
