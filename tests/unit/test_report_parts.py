@@ -8,11 +8,12 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
+import journeykit as jk
 from journeykit.errors import ParameterError
 from journeykit.reports.drawings import bar, curve, dot
 from journeykit.reports.network import END, START, graph_edges, network, shortened
 from journeykit.reports.template import SECTIONS, ReportTemplate, contrast
-from journeykit.reports.wording import LANGUAGES, shipped, wording
+from journeykit.reports.wording import LANGUAGES, note_patterns, shipped, wording
 from tests.logs import HOSTILE_NAMES
 
 PLACES = re.compile(r"\{(\w+)\}")
@@ -30,6 +31,37 @@ class TestWording:
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_sections_have_titles(self, language):
         assert all(shipped(language)[name] for name in SECTIONS)
+
+    def test_notes_of_answers_are_said_in_the_language(self):
+        """Every note of a report with all that it can be asked: none stays English, and every number is in it."""
+        made = jk.datasets.simulate_shop(1_200, rng=1)
+        events = jk.read_events(made.events, user="user", time="time", event="event", keep=["channel"])
+        stages = {name: events for name, events in made.stages.items() if name != "loyalty"}
+        model = jk.StageModel([jk.Stage(name, names) for name, names in stages.items()])
+        journeys = events.sessionize("30m").assign_stages(model)
+        rated = made.ratings.select("user", "time", "value")
+        sayings = pl.concat([rated, rated.head(1).with_columns(user=pl.lit("nobody"))])
+        say, english = wording("zh"), wording("en")
+        ratings = jk.Ratings("stars", sayings)
+        on_map = jk.JourneyMap("purchase", ratings=ratings, channel="channel", offline="till")
+        answers = [
+            *journeys.measure(on_map, jk.TopPaths(3, start="home"), jk.Overview("purchase")),
+            journeys.measure(jk.Abandonment("purchase", unit="user", horizon="7d")),
+            journeys.measure(jk.PainPoints(jk.Chain("purchase", unit="user", horizon="7d"))),
+            journeys.sample(1_000, rng=0).measure(
+                jk.Personas("purchase", jk.Clusters(2, starts=1, resamples=0, rng=0), missing="ignore")
+            ),
+        ]
+        notes = {note for answer in answers for note in answer.notes}
+        assert len(notes) > 10
+        known = {key for note in notes for key, pattern in note_patterns() if pattern.fullmatch(note)}
+        for note in notes:
+            said = say.note(note)
+            assert english.note(note) == note
+            assert re.search("[\u4e00-\u9fff]", said), note
+            assert set(re.findall(r"[\d.,]*\d", note)) == set(re.findall(r"[\d.,]*\d", said)), note
+        assert {"note_sampled", "note_unmapped", "note_strangers", "note_shown", "note_anchor"} <= known
+        assert say.note("A note of one's own: {x} %s.") == "A note of one's own: {x} %s."
 
     def test_own_words(self):
         say = wording({"summary": "Kurz", "said_log": "{users} Leute", "language": "de"})

@@ -155,7 +155,7 @@ def report(
     template : ReportTemplate, optional
         Sections, colours and brand.
     labels : {"en", "zh"} or mapping of str to str
-        The language. Notes that answers carry stay English, and so does what a mapping leaves out.
+        The language. What a mapping leaves out stays English, and so do rare notes of answers.
     suppress : int
         Numbers about fewer users are withheld, and those that would give them away (D16.1); 0 withholds nothing.
     log : Events, optional

@@ -81,7 +81,7 @@ class Sections:
         if self.map is None:
             return [Text([self.say("no_stages")])]
         return [
-            Text([self.say("map_reads"), *self.map.measured.notes]),
+            Text([self.say("map_reads"), *map(self.say.note, self.map.measured.notes)]),
             *self._strays(),
         ]
 
@@ -317,7 +317,9 @@ class Sections:
         withheld = self.tables.withheld + (0 if self.map is None else self.map.withheld)
         if self.tables.k:
             rows.append([name(self.say("cells_withheld", k=count(self.tables.k))), number(count(withheld))])
-        notes = dict.fromkeys(note for each in findings.answers.values() for note in each.notes)
+        notes = dict.fromkeys(
+            self.say.note(note) for each in findings.answers.values() for note in each.notes
+        )
         table = Table(self.say("quality_table"), [self.say("what"), self.say("how_many")], rows)
         return [table, *([Text(list(notes), points=True)] if notes else [])]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 from journeykit.errors import ParameterError
 
 LANGUAGES = ("en", "zh")
+NOTE = "note_"
+"""What the keys of notes begin with."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Wording:
     def __call__(self, key: str, **values: Any) -> str:
         """Return a text with its places filled in."""
         return self.texts[key].format_map(values) if values else self.texts[key]
+
+    def note(self, text: str) -> str:
+        """Return what an answer says of its numbers in this language; as it is where there are no words for it."""
+        for key, pattern in note_patterns():
+            found = pattern.fullmatch(text)
+            if found is not None:
+                return self(key, **found.groupdict())
+        return text
 
 
 def wording(labels: str | Mapping[str, str]) -> Wording:
@@ -85,6 +96,21 @@ def shipped(language: str) -> Mapping[str, str]:
     """Read the texts of a language that ships with the package."""
     text = files("journeykit.reports").joinpath(f"labels/{language}.toml").read_text("utf-8")
     return tomllib.loads(text)
+
+
+@cache
+def note_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return how each note is written in English: its key, and a pattern with a group per place."""
+    english = shipped("en")
+    return tuple((key, _pattern(text)) for key, text in english.items() if key.startswith(NOTE))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    parts = (
+        re.escape(said) + ("" if place is None else f"(?P<{place}>.+?)")
+        for said, place, _, _ in Formatter().parse(text)
+    )
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def _places(key: str, text: str) -> set[str]:
