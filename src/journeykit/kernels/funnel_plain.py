@@ -69,30 +69,30 @@ class Plain(NamedTuple):
 
 
 @inlined
+def floored(time: int, tick: int) -> int:
+    """Return the tick of a time. To divide takes longer than all else that is done with most events."""
+    return time if tick == 1 else time - time % tick
+
+
+@inlined
 def list_marked(span: Span, columns: Columns, tick: int, at: Int64s) -> tuple[int, int]:
     """List the events of one path that have marks; return how many, and all marks met. Without a branch per event."""
     codes, states, times, masks = columns
     n, met = np.uint64(0), np.int64(0)
-    if tick == 1:
-        for i in range(np.uint64(span[0]), np.uint64(span[1])):
-            mask = masks[codes[i]]
-            at[n] = np.int64(i)
-            n += np.uint64(mask != 0)
-            met |= mask
-        return int(np.int64(n)), int(met)
-    for i in range(span[0], span[1]):
+    for i in range(np.uint64(span[0]), np.uint64(span[1])):
         mask = masks[codes[i]]
-        at[n] = i
-        if mask != 0 and not is_repeat(states, times, tick, span[0], i):
-            n += np.uint64(1)
-            met |= mask
-    return int(np.int64(n)), int(met)
-
-
-@inlined
-def floored(time: int, tick: int) -> int:
-    """Return the tick of a time. To divide takes longer than all else that is done with most events."""
-    return time if tick == 1 else time - time % tick
+        at[n] = np.int64(i)
+        n += np.uint64(mask != 0)
+        met |= mask
+    if tick == 1:
+        return int(np.int64(n)), int(met)
+    kept = 0
+    for place in range(np.int64(n)):
+        i = at[place]
+        at[kept] = i
+        near = i > span[0] and times[i - 1] >= floored(times[i], tick)
+        kept += not (near and is_repeat(states, times, tick, span[0], i))
+    return kept, int(met)
 
 
 @inlined
@@ -162,13 +162,15 @@ def make_runs(
     ``wanted[k]`` are the bits that step k asks for. Unless it is exhaustive, it ends with a complete run: ties behind
     it change nothing, but where grace completed it.
     """
-    codes, _, times, masks = columns
+    (codes, _, times, masks), made = columns, runs[0]
     level, n, oldest = 0, 0, 0
     before, kind, ties = LONG_AGO, 0, False
     runs[3][:] = 0
     for place in range(size):
         mask, time = masks[codes[at[place]]], floored(times[at[place]], rule.tick)
         ties |= (time == before) & (mask != kind)
+        if rule.only_first and n > 0 and time > made[0, 0] + rule.window:
+            break
         near = not rule.by_position and time + rule.least <= before
         before, kind = time, mask
         for step in range(min(level, wanted.size - 1), -1, -1):
