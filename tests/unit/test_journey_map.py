@@ -280,6 +280,22 @@ def test_no_shown_number_gives_a_withheld_one_away(tmp_path):
         assert 1 not in few["suppressed"].to_list() or options == {"by": ENTRY}
 
 
+def test_visits_of_pains_are_not_the_rest_of_those_of_the_stage(tmp_path):
+    """Of 89 visits to a stage 49 are of one touchpoint and 38 of another, so that the third has two."""
+    paths = [["view", "read", "buy"]] * 20 + [["view", "read"]] * 18 + [["view", "odd"]] * 2 + [["view"]] * 9
+    rows = [(user, step, event) for user, path in enumerate(paths) for step, event in enumerate(path)]
+    log = pl.DataFrame(rows, schema=["user", "time", "event"], orient="row")
+    events = jk.read_events(log, user="user", time="time", event="event", unit="s")
+    model = jk.StageModel([jk.Stage("look", ["view", "read", "odd"]), jk.Stage("own", "buy")])
+    drawn = events.sessionize("30m").assign_stages(model).measure(jk.JourneyMap("buy"))
+    counts = {"suppress": 0}, {}
+    whole, shown = (written(drawn, tmp_path, **options).filter(stage="look") for options in counts)
+    assert whole.filter(row="visits")["value"].to_list() == [89]
+    assert whole.filter(row="pain").sort("n").select("item", "n").rows() == [("odd", 2), ("read", 38)]
+    assert shown.filter(row="pain")["n"].to_list() == [None, None]
+    assert shown.filter(row="opportunity", item="read").select("n", "suppressed").rows() == [(None, True)]
+
+
 def test_what_is_withheld_is_said(drawn, tmp_path):
     text = drawn.write(tmp_path / "map.md").read_text()
     assert "| **conversion** | &lt;5 | &lt;5 | &lt;5 |" in text

@@ -292,6 +292,18 @@ def test_small_cells_are_withheld(journeys):
     assert "are withheld" not in open_
 
 
+def test_moves_are_not_the_rest_of_what_enters_and_leaves_a_state():
+    """Two of 22 go back after buying: who bought and who left is as much as they, one subtraction away."""
+    paths = [["view", "buy"]] * 20 + [["view"]] * 18 + [["view", "buy", "view"]] * 2
+    rows = [(user, step, event) for user, path in enumerate(paths) for step, event in enumerate(path)]
+    log = pl.DataFrame(rows, schema=["user", "time", "event"], orient="row")
+    journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30m")
+    pages = {k: Page(jk.report(journeys, "buy", personas=0, suppress=k).html) for k in (0, 5)}
+    assert "view \u2192 <END>" in pages[0].texts["flow"]
+    assert "view \u2192 <END>" not in pages[5].texts.get("flow", "")
+    assert "view \u2192 buy" not in pages[5].texts.get("flow", "")
+
+
 def test_no_user_is_named(journeys):
     page = jk.report(journeys, GOAL, by="device", personas=2).html
     assert re.findall(r"u\d{7}", page) == []

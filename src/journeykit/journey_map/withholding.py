@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from journeykit.journey_map.rows import ITEMS, NUMBERS
-from journeykit.privacy.suppression import Line, Sensitive, Suppressed, suppress
+from journeykit.privacy.suppression import Line, Sensitive, Suppressed, lines_of, suppress
 
 if TYPE_CHECKING:
     from journeykit.journey_map.measured import MeasuredMap
@@ -87,28 +87,28 @@ def channels_told(drawn: MeasuredMap) -> Told:
         pl.min_horizontal("visits", "users").alias("least"),
         pl.col("visits").sum().over(*labels, "stage").alias("stage_visits"),
     )
-    together = (
-        frame.with_row_index("at").group_by(*labels, "stage", maintain_order=True).agg("at")["at"].to_list()
-    )
-    lines = [[("visits", row) for row in rows] for rows in together]
+    lines = lines_of("visits", frame, [*labels, "stage"])
     behind = {"visits": "least", "stage_visits": "stage_visits"}
     return Told(frame, Sensitive(behind, rates={"visit_share": ("visits", "stage_visits")}, lines=lines))
 
 
 def pains_told(drawn: MeasuredMap) -> Told:
     """Return one row per touchpoint, the most costly first."""
-    values = dict.fromkeys(PAIN_NUMBERS, "users")
-    behind = {"visits": "users", "users": "users", "exits": "exits"}
-    return Told(drawn.pain_points, Sensitive(behind, rates={"exit_rate": ("exits", "visits")}, values=values))
+    return _touchpoints_of_stages(drawn.pain_points, drawn.context.labels.columns)
 
 
 def opportunities_told(drawn: MeasuredMap) -> Told:
-    """Return one row per touchpoint that could be better, the most promising first."""
-    keys = [*drawn.context.labels.columns, "touchpoint"]
-    known = drawn.pain_points.select(*keys, "users")
-    frame = drawn.opportunities.join(known, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    behind = {"visits": "users", "users": "users"}
-    return Told(frame, Sensitive(behind, values={"regained_conversions": "users"}))
+    """Return one row per touchpoint, the most promising first: all, so that the same is withheld as of their pains."""
+    frame = drawn.pain_points.sort(-pl.col("regained_conversions"), "touchpoint", nulls_last=True)
+    return _touchpoints_of_stages(frame, drawn.context.labels.columns)
+
+
+def _touchpoints_of_stages(frame: pl.DataFrame, labels: Sequence[str]) -> Told:
+    """Say what pain points tell; the visits of a stage are known, and are those of its touchpoints together."""
+    behind = {"visits": "users", "users": "users", "exits": "exits"}
+    values = dict.fromkeys(PAIN_NUMBERS, "users")
+    lines = lines_of("visits", frame, [*labels, "stage"])
+    return Told(frame, Sensitive(behind, {"exit_rate": ("exits", "visits")}, values, lines=lines))
 
 
 def without_few(drawn: MeasuredMap, k: int) -> pl.DataFrame:

@@ -194,6 +194,12 @@ def protect(values: Mapping[Cell, int], withheld: Iterable[Cell], lines: Sequenc
     return hidden
 
 
+def lines_of(column: str, frame: pl.DataFrame, keys: Sequence[str]) -> list[Line]:
+    """Return the lines of an amount whose sum over the rows of every key is known."""
+    numbered = frame.select(keys).with_row_index("at").group_by(keys, maintain_order=True).agg("at")
+    return [[(column, row) for row in rows] for rows in numbered["at"].to_list()]
+
+
 def _counts(frame: pl.DataFrame, sensitive: Sensitive, k: int, hidden: dict[str, Bools]) -> None:
     """Mark the counts that are withheld, from lines over rows, sums and rates."""
     values: dict[Cell, int] = {}

@@ -8,7 +8,7 @@ from functools import cached_property
 import polars as pl
 
 from journeykit.journey_map.withholding import lines_of_stages
-from journeykit.privacy.suppression import Sensitive
+from journeykit.privacy.suppression import Sensitive, lines_of
 from journeykit.reports.measuring import Findings
 from journeykit.reports.shown import Shown
 from journeykit.reports.wording import Wording
@@ -108,15 +108,12 @@ class Tables:
 
     @cached_property
     def edges(self) -> Shown:
-        """One row per move between events."""
+        """One row per move between events; how often a state was entered is known as well as how often it was left."""
         frame = self.findings.graph.frame.select(
             "source", "target", "transitions", "users", "probability", "time_mean",
             probability_low="low", probability_high="high", leaving=pl.col("transitions").sum().over("source"),
         )  # fmt: skip
-        numbered = (
-            frame.select("source").with_row_index("row").group_by("source", maintain_order=True).agg("row")
-        )
-        lines = [[("transitions", row) for row in rows] for rows in numbered["row"].to_list()]
+        lines = [*lines_of("transitions", frame, ["source"]), *lines_of("transitions", frame, ["target"])]
         behind = {"transitions": "users", "users": "users", "leaving": "leaving"}
         sensitive = Sensitive(
             behind,
