@@ -457,6 +457,7 @@ class TestErrors:
 
     def test_a_missing_file(self, log, tmp_path):
         missing = log.with_name("lag.parquet")
+        log.with_name(".journeykit-1").mkdir(exist_ok=True)
         refused(
             run("measure", missing, *ROLES, "--out", tmp_path),
             f"no file {str(missing)!r}. Did you mean 'log.parquet'? Available: 'log.parquet'. Check the path, or "

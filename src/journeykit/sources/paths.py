@@ -94,7 +94,8 @@ def _hidden(path: Path) -> bool:
 
 
 def _missing(given: str, path: Path) -> MissingFileError:
-    names = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else None
+    beside = path.parent.iterdir() if path.parent.is_dir() else None
+    names = None if beside is None else sorted(each.name for each in beside if not _hidden(Path(each.name)))
     return MissingFileError.path(given, str(path.parent), names)
 
 
