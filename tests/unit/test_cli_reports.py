@@ -280,6 +280,21 @@ class TestCompare:
         assert_frame_equal(found, expected.frame)
         assert "difference" in result.stdout
 
+    @pytest.mark.parametrize(
+        ("values", "a", "b"),
+        [((1, 2), "1", "2"), ((True, False), "True", "False"), ((1.5, None), "1.5", None)],
+    )
+    def test_segments_that_are_no_texts(self, values, a, b, log, tmp_path):
+        numbered = tmp_path / "log.parquet"
+        first = pl.col("device") == "mobile"
+        pl.read_parquet(log).with_columns(
+            pl.when(first).then(pl.lit(values[0])).otherwise(pl.lit(values[1])).alias("number")
+        ).write_parquet(numbered)
+        asked = ["compare", numbered, *ROLES, "--goal", "purchase", "--by", "number", "--a", a]
+        assert run(*asked, *([] if b is None else ["--b", b]), "--out", tmp_path).exit_code == 0
+        found = pl.read_parquet(tmp_path / "comparison.parquet")
+        assert found.select("segment_a", "segment_b").unique().rows() == [(a, b)]
+
     def test_periods(self, log, tmp_path):
         result = run(
             "compare", log, *ROLES, "--goal", "purchase", "--every", "1mo", "--statistic", "overview",

@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import join
 from typing import Any
 
+import polars as pl
 import typer
 
 from journeykit.cli.job import described, ordered, planned, questions, segments, session_rule, summary
@@ -128,6 +129,8 @@ def compare(reading: Reading, comparing: Comparing, writing: Writing, *, quiet: 
     asked = questions(_asking(comparing), staged=model is not None)
     with Steps(4, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
         _, journeys = ordered(reading, comparing, rule, model, steps)
+        if by:
+            sides = {name: _value(journeys.property(by[0].property), each) for name, each in sides.items()}
         steps.begin("comparing")
         found = compared(
             journeys, asked[comparing.statistic], by=by[0] if by else None, every=comparing.every,
@@ -141,6 +144,11 @@ def compare(reading: Reading, comparing: Comparing, writing: Writing, *, quiet: 
         page.answer("comparison", found)
         page.notes({"comparison": found})
         page.say(summary(writing.out, {path.name for path in written}))
+
+
+def _value(values: pl.Series, text: str) -> Any:
+    """Return the value that is written so, such as a number; the text itself if there is none."""
+    return next((each for each in values.drop_nulls().unique().to_list() if str(each) == text), text)
 
 
 def _asking(comparing: Comparing) -> Asking:
