@@ -74,9 +74,9 @@ def kernels(peer: Any) -> list[Pass]:
     from vocabulary import START_US
 
     import journeykit as jk
-    from journeykit.kernels.ends import mark_ends
-    from journeykit.kernels.retention import count_retention
-    from journeykit.kernels.transitions import count_session_ends, count_session_moves
+    from journeykit.kernels.outcomes.retention import count_retention
+    from journeykit.kernels.paths.ends import mark_ends
+    from journeykit.kernels.paths.transitions import count_session_ends, count_session_moves
     from journeykit.protocol import Cells
     from journeykit.sessions.cutting import cut
     from journeykit.statistics.counting import CountingRows

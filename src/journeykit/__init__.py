@@ -54,16 +54,16 @@ if TYPE_CHECKING:
     from journeykit.journey_map.journey_map import JourneyMap
     from journeykit.journeys.cleaning import PathCleaning
     from journeykit.journeys.journeys import Journeys, open_journeys
-    from journeykit.models.chain import Chain
-    from journeykit.models.changes import Change
-    from journeykit.models.clusters import Clusters
-    from journeykit.models.markov import MarkovChain
-    from journeykit.models.opportunities import Opportunities
-    from journeykit.models.orders import OrderSelection
-    from journeykit.models.pain_points import PainPoints
-    from journeykit.models.personas import Personas
-    from journeykit.models.propensity import Propensity
-    from journeykit.models.what_if import WhatIf
+    from journeykit.models.chains.chain import Chain
+    from journeykit.models.chains.markov import MarkovChain
+    from journeykit.models.chains.orders import OrderSelection
+    from journeykit.models.changes.changes import Change
+    from journeykit.models.changes.opportunities import Opportunities
+    from journeykit.models.changes.what_if import WhatIf
+    from journeykit.models.pains.pain_points import PainPoints
+    from journeykit.models.people.clusters import Clusters
+    from journeykit.models.people.personas import Personas
+    from journeykit.models.people.propensity import Propensity
     from journeykit.patterns import Matches, Pattern
     from journeykit.patterns.matchers import Match
     from journeykit.plans import scan_events
@@ -183,15 +183,15 @@ _HOMES = {
     "Statistic": "statistics.base",
     "Answer": "statistics.base",
     "Transitions": "statistics.transitions.transitions",
-    "Chain": "models.chain",
-    "Change": "models.changes",
-    "WhatIf": "models.what_if",
-    "Opportunities": "models.opportunities",
-    "MarkovChain": "models.markov",
-    "OrderSelection": "models.orders",
-    "Clusters": "models.clusters",
-    "Personas": "models.personas",
-    "Propensity": "models.propensity",
+    "Chain": "models.chains.chain",
+    "Change": "models.changes.changes",
+    "WhatIf": "models.changes.what_if",
+    "Opportunities": "models.changes.opportunities",
+    "MarkovChain": "models.chains.markov",
+    "OrderSelection": "models.chains.orders",
+    "Clusters": "models.people.clusters",
+    "Personas": "models.people.personas",
+    "Propensity": "models.people.propensity",
     "Features": "statistics.features",
     "TopPaths": "statistics.paths.top_paths",
     "Variants": "statistics.paths.variants",
@@ -212,7 +212,7 @@ _HOMES = {
     "Ratings": "statistics.emotion.ratings",
     "Emotion": "statistics.emotion.emotion",
     "Touchpoints": "statistics.touchpoints.touchpoints",
-    "PainPoints": "models.pain_points",
+    "PainPoints": "models.pains.pain_points",
     "JourneyMap": "journey_map.journey_map",
     "Funnel": "statistics.funnels.funnel",
     "Step": "statistics.funnels.steps",

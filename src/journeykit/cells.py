@@ -181,7 +181,7 @@ class _Crossing:
 
     def assign(self, paths: Paths, unit: Unit) -> Int32s:
         """Return for every path of a shard the cell of its segment's first period."""
-        from journeykit.kernels.segments import known_values
+        from journeykit.kernels.paths.segments import known_values
 
         starts, ends, in_time = paths.starts, paths.ends, None
         if unit == "user" and self.journeys.time_order is not None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import journeykit as jk
-from journeykit.models.hypotheses import goodness_of_fit, homogeneity, memory
+from journeykit.models.chains.hypotheses import goodness_of_fit, homogeneity, memory
 
 pytestmark = pytest.mark.conformance
 

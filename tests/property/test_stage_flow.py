@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import journeykit as jk
-from journeykit.kernels.waiting import replicates_at
+from journeykit.kernels.outcomes.waiting import replicates_at
 from tests import logs, oracle
 from tests.measuring import answer_of
 

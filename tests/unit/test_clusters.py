@@ -11,7 +11,7 @@ import pytest
 import journeykit as jk
 from journeykit.cells import Cells
 from journeykit.datasets import planted
-from journeykit.models.profiles import Profiles, adjusted_rand
+from journeykit.models.people.profiles import Profiles, adjusted_rand
 from tests.oracle.mixtures import adjusted_rand as slow_adjusted_rand
 from tests.oracle.mixtures import expectation
 
@@ -127,7 +127,7 @@ def test_one_cluster_is_the_chain_of_all():
 
 
 def test_a_step_of_em_is_that_of_the_oracle():
-    from journeykit.kernels.mixtures import expect
+    from journeykit.kernels.models.mixtures import expect
 
     draw = np.random.default_rng(4)
     offsets = np.array([0, 2, 5, 6])
@@ -164,7 +164,9 @@ def test_users_who_moved_alike_are_one_profile_also_if_hashes_meet(monkeypatch):
     tables = jk.Clusters(1, rng=0).tally(read(more).shards(1)[0], Cells())
     moves = tables["moves"].with_columns(pl.lit(0, pl.UInt8).alias("group"))
     plain = Profiles.of(moves, pl.Series(["x", "y"]))
-    monkeypatch.setattr("journeykit.models.profiles._hashes", lambda edges: np.zeros(edges.height, np.uint64))
+    monkeypatch.setattr(
+        "journeykit.models.people.profiles._hashes", lambda edges: np.zeros(edges.height, np.uint64)
+    )
     meeting = Profiles.of(moves, pl.Series(["x", "y"]))
     for profiles in (plain, meeting):
         assert profiles.n_users == 6

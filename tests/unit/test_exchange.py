@@ -12,7 +12,7 @@ import pytest
 
 from journeykit.errors import InputError
 from journeykit.kernels.memory import ADDRESS_MASK
-from journeykit.kernels.user_ids import note_texts, text_offsets
+from journeykit.kernels.ordering.user_ids import note_texts, text_offsets
 from journeykit.ordering.user_ids import LONGEST_ID, identities_of
 from journeykit.support.exchange import cut_bytes, cut_list, text_addresses
 

@@ -10,7 +10,7 @@ import pytest
 
 import journeykit as jk
 from journeykit.errors import UnknownNameError
-from journeykit.models.hypotheses import goodness_of_fit
+from journeykit.models.chains.hypotheses import goodness_of_fit
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -183,7 +183,7 @@ def test_works_where_nothing_can_be_kept(monkeypatch, tmp_path):
 def test_a_kept_kernel_is_called_without_numba():
     code = (
         "import sys, numpy as np\n"
-        "from journeykit.kernels.user_ids import hash_integers\n"
+        "from journeykit.kernels.ordering.user_ids import hash_integers\n"
         "ids = np.array([1, 42], np.uint64); hashes = np.empty(2, np.uint64)\n"
         "hash_integers(ids, hashes)\n"
         "print((hashes % np.uint64(64)).tolist(), 'numba' in sys.modules)"

@@ -15,7 +15,7 @@ from journeykit.errors import (
     UnknownNameError,
     UnknownPropertyError,
 )
-from journeykit.models.hypotheses import homogeneity
+from journeykit.models.chains.hypotheses import homogeneity
 from tests.measuring import journeys_of, many_users
 
 PATHS = [["view", "cart", "buy"], ["view"]]

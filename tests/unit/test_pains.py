@@ -10,7 +10,7 @@ from tests.measuring import journeys_of
 
 
 def test_what_ifs_of_small_pains_are_left_out(monkeypatch):
-    monkeypatch.setattr("journeykit.models.pains.WHAT_IFS", 2)
+    monkeypatch.setattr("journeykit.models.pains.pains.WHAT_IFS", 2)
     paths = ["a b buy"] * 3 + ["a c"] * 3 + ["d"]
     rows = [
         {"user": f"u{n}", "time": n * 1000 * MINUTE + i * SECOND, "event": event}

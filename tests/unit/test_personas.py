@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 import journeykit as jk
-from journeykit.kernels.distances import edit_distances
-from journeykit.models.traits import Trait
+from journeykit.kernels.paths.distances import edit_distances
+from journeykit.models.people.traits import Trait
 
 KINDS = {"looker": "vvvvs", "buyer": "vcvcb"}
 

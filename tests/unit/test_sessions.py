@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from journeykit import sessions
 from journeykit.errors import InputError, ParameterError, UnknownNameError, UnknownPropertyError
-from journeykit.kernels import sessions as kernels
+from journeykit.kernels.paths import sessions as kernels
 from journeykit.sessions import CAUSES, SessionRule, cut, cutting, is_open
 from journeykit.support.durations import microseconds
 

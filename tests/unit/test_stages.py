@@ -23,7 +23,7 @@ from journeykit.errors import (
     UnknownNameError,
     UnknownPropertyError,
 )
-from journeykit.kernels import stages as kernels
+from journeykit.kernels.stages import stages as kernels
 from journeykit.stages import Condition, Rule, Stage, StageModel, event, glob, matching, regex, where
 from journeykit.support.durations import microseconds
 from tests.oracle import stages as oracle

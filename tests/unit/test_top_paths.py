@@ -10,9 +10,9 @@ import pytest
 
 import journeykit as jk
 from journeykit.errors import ParameterError, UnknownNameError
-from journeykit.kernels import path_parts
-from journeykit.kernels import paths as kernels
-from journeykit.kernels.ends import mark_ends
+from journeykit.kernels.paths import path_parts
+from journeykit.kernels.paths import paths as kernels
+from journeykit.kernels.paths.ends import mark_ends
 from journeykit.statistics.paths.table import unpacked
 from tests.logs import SMALL_SHOP, log
 from tests.measuring import journeys_of

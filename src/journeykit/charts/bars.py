@@ -13,9 +13,9 @@ from journeykit.charts.parts import Segment, parts_of
 from journeykit.charts.series import Estimate, Series, bars, hovers, lines
 from journeykit.charts.text import count, plain, whole, words, written
 from journeykit.errors import ParameterError
-from journeykit.models.clusters import ClustersAnswer
-from journeykit.models.orders import OrderAnswer
-from journeykit.models.personas import PersonasAnswer
+from journeykit.models.chains.orders import OrderAnswer
+from journeykit.models.people.clusters import ClustersAnswer
+from journeykit.models.people.personas import PersonasAnswer
 from journeykit.statistics.attribution.answer import AttributionAnswer
 from journeykit.statistics.base import Answer
 from journeykit.statistics.funnels.difference import DifferenceAnswer

@@ -16,8 +16,8 @@ from journeykit.charts.text import label, percent, words, written
 from journeykit.comparisons.changes import ChangeAnswer
 from journeykit.comparisons.compare import Comparison
 from journeykit.errors import ParameterError
-from journeykit.models.opportunities import OpportunitiesAnswer
-from journeykit.models.what_if import WhatIfAnswer
+from journeykit.models.changes.opportunities import OpportunitiesAnswer
+from journeykit.models.changes.what_if import WhatIfAnswer
 from journeykit.statistics.base import Answer
 from journeykit.statistics.differential.answer import DifferentialAnswer
 from journeykit.statistics.experiments.answer import ExperimentAnswer

@@ -17,7 +17,7 @@ from journeykit.charts.series import kind_of
 from journeykit.charts.survival import waiting
 from journeykit.charts.text import count, duration, interval, label, percent, plain, whole, words
 from journeykit.errors import ParameterError
-from journeykit.models.propensity import PropensityAnswer
+from journeykit.models.people.propensity import PropensityAnswer
 from journeykit.statistics.base import Answer
 from journeykit.statistics.features import FeaturesAnswer
 from journeykit.statistics.outcomes.time_between_answer import TimeBetweenAnswer

@@ -31,7 +31,7 @@ from journeykit.charts.text import lines as wrapped
 from journeykit.errors import ParameterError
 from journeykit.journey_map.measured import MeasuredMap
 from journeykit.journey_map.rows import STILL_THERE
-from journeykit.models.pain_answer import ASSOCIATIONS
+from journeykit.models.pains.pain_answer import ASSOCIATIONS
 from journeykit.statistics.emotion.answer import RESPONDERS
 
 MOST_STAGES, WIDTH, LETTER = 10, 530, 6.4

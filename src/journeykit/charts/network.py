@@ -17,7 +17,7 @@ from journeykit.charts.parts import Part, Segment, parts_of
 from journeykit.charts.text import count, duration, interval, labels, percent, whole
 from journeykit.charts.theme import Theme
 from journeykit.errors import ParameterError, UnknownNameError
-from journeykit.models.chain_answer import ChainAnswer
+from journeykit.models.chains.answer import ChainAnswer
 from journeykit.statistics.base import Answer
 from journeykit.statistics.paths.walk import OTHER
 from journeykit.statistics.transitions.graph import END, START, TransitionGraph

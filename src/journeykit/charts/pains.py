@@ -14,7 +14,7 @@ from journeykit.charts.parts import Part, Segment, parts_of
 from journeykit.charts.series import Series, bars, hovers
 from journeykit.charts.text import percent, plain, whole, words
 from journeykit.errors import ParameterError
-from journeykit.models.pain_answer import ASSOCIATIONS, BASE, PARTS, PainPointsAnswer
+from journeykit.models.pains.pain_answer import ASSOCIATIONS, BASE, PARTS, PainPointsAnswer
 
 Value = Literal["conversions", "value"]
 VALUES: tuple[Value, ...] = ("conversions", "value")

@@ -70,7 +70,7 @@ class CutMoves(Statistic[Answer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the moves of one shard; the last three states are START, CONVERT and ABANDON."""
-        from journeykit.kernels.differential import count_edges
+        from journeykit.kernels.outcomes.differential import count_edges
 
         walk = Walk(shard, cells, "event", self.unit)
         stretches = Stretches(shard, walk, self.goal, None, self.unit, None, from_first=True)

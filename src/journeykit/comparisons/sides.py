@@ -168,7 +168,7 @@ def _text(value: Any) -> str | None:
 
 def _users(journeys: Journeys, name: str, size: int) -> Int32s:
     """Return the segment of every user; refuse users in two. D13.1."""
-    from journeykit.kernels.segments import values_of_users
+    from journeykit.kernels.paths.segments import values_of_users
 
     codes, _ = coded(journeys.property(name))
     found, twice = np.empty(journeys.n_users, np.int32), np.zeros(journeys.n_users, np.bool_)

@@ -101,7 +101,7 @@ def _shared(links: Links, rules: IdentityRules) -> Bools:
 
 
 def _components(links: Links, usable: Int64s, n: int) -> Int64s:
-    from journeykit.kernels.identity import join
+    from journeykit.kernels.ordering.identity import join
 
     parents = np.arange(n)
     join(links.ones[usable], links.others[usable], parents)
@@ -131,7 +131,7 @@ def in_order(links: Links, rules: IdentityRules, chosen: Int64s) -> Int64s:
 
 def _greedy(links: Links, rules: IdentityRules, again: Int64s, roots: Int64s) -> Int64s:
     """Join doubtful components once more, link by link, where that brings nothing together that must not be."""
-    from journeykit.kernels.identity import join_apart
+    from journeykit.kernels.ordering.identity import join_apart
 
     order = in_order(links, rules, again)
     names = np.full((roots.size, len(rules.strong)), NOBODY, np.int64)
@@ -145,7 +145,7 @@ def _greedy(links: Links, rules: IdentityRules, again: Int64s, roots: Int64s) ->
 
 def _named(links: Links, roots: Int64s) -> Int64s:
     """Name every component by its id of the strongest kind, of several by the first in the order of their bytes."""
-    from journeykit.kernels.identity import name_by_first
+    from journeykit.kernels.ordering.identity import name_by_first
 
     best = np.zeros(roots.size, np.uint8)
     for kind in range(len(links.names) - 1, -1, -1):
@@ -159,7 +159,7 @@ def _named(links: Links, roots: Int64s) -> Int64s:
 
 def _since(links: Links, usable: Int64s, roots: Int64s, users: Int64s) -> Int64s:
     """Return from when on every id is its user's: the earliest time by which links lead to the name of the user."""
-    from journeykit.kernels.identity import note_joining
+    from journeykit.kernels.ordering.identity import note_joining
 
     inside = usable[roots[links.ones[usable]] == roots[links.others[usable]]]
     inside = inside[np.argsort(links.first[inside], kind="stable")]

@@ -82,7 +82,7 @@ class Stitch:
 
     def __call__(self, users: pl.Series, times: pl.Series) -> Stitched:
         """Return the users of rows by their ids (String or Int64) and their times (microseconds or Datetime)."""
-        from journeykit.kernels.identity import look_up, slices_at
+        from journeykit.kernels.ordering.identity import look_up, slices_at
 
         given = users.cast(pl.String).rechunk()
         number, turn = np.empty(len(given), np.int64), np.empty(len(given), np.int64)
@@ -107,7 +107,7 @@ class Stitch:
     @cached_property
     def _known(self) -> tuple[Words, Words, Any]:
         """Where the texts of the ids lie, their hashes, and a table of them."""
-        from journeykit.kernels.identity import fill_table
+        from journeykit.kernels.ordering.identity import fill_table
 
         identities, hashes = _hashed(self.ids)
         table = np.empty(1 << max(1, (2 * len(self.ids)).bit_length()), np.int64)

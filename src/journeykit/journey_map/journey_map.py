@@ -10,8 +10,8 @@ from journeykit.errors import ParameterError, UnknownNameError
 from journeykit.journey_map.measured import MeasuredMap, measured_map
 from journeykit.journey_map.together import Together
 from journeykit.journeys.journeys import Journeys
-from journeykit.models.chain import Chain
-from journeykit.models.pain_points import ANY_FRICTION, PainPoints
+from journeykit.models.chains.chain import Chain
+from journeykit.models.pains.pain_points import ANY_FRICTION, PainPoints
 from journeykit.paths import Unit
 from journeykit.patterns.matchers import MatchLike
 from journeykit.protocol import Cells, Context, Tables

@@ -12,7 +12,7 @@ import polars as pl
 from journeykit.journey_map.rows import map_rows
 from journeykit.journey_map.withholding import without_few
 from journeykit.journey_map.writing import WRITERS, write_map
-from journeykit.models.pain_answer import PainPointsAnswer
+from journeykit.models.pains.pain_answer import PainPointsAnswer
 from journeykit.privacy.suppression import DEFAULT_K, check_k, check_users
 from journeykit.protocol import Context
 from journeykit.statistics.base import Answer, with_share

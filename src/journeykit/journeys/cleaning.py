@@ -204,7 +204,7 @@ def _check(journeys: Any, cleaning: PathCleaning, new: pl.Series, missing: str) 
 
 def _runs(journeys: J, cleaning: PathCleaning, kept: Flags) -> npt.NDArray[np.uint32]:
     """Leave one event of each run; return how many events each of them stands for."""
-    from journeykit.kernels.cleaning import find_runs
+    from journeykit.kernels.paths.cleaning import find_runs
 
     lengths = np.ones(kept.size, np.uint32)
     if RUN_LENGTH in journeys.source.columns:

@@ -268,7 +268,7 @@ def _origin(source: str) -> str:
         llvm.get_host_cpu_name(),
         llvm.get_host_cpu_features().flatten(),
     ]
-    sources = {*Path(__file__).parent.glob("*.py"), Path(source)}
+    sources = {*Path(__file__).parent.rglob("*.py"), Path(source)}
     texts = [path.read_bytes() for path in sorted(sources) if path.is_file()]
     return hashlib.sha256(b"\0".join([*(part.encode() for part in parts), *texts])).hexdigest()
 

@@ -125,7 +125,7 @@ def order_events(
 
 def _scatter(users: UserIds) -> _Scattered:
     """Scatter entries into partitions by their quick hash; every core has a lane of neighbouring pieces."""
-    from journeykit.kernels import ordering as kernels
+    from journeykit.kernels.ordering import order as kernels
 
     bits = max(0, int(np.ceil(np.log2(max(1, len(users)) / ROWS_PER_PARTITION))))
     lanes = _lanes(users.pieces)
@@ -166,7 +166,7 @@ def _places(counts: list[Int64s], bits: int) -> tuple[Int64s, Int64s]:
 
 def _number(scattered: _Scattered, part: int) -> _Numbered:
     """Number the users of one partition by first appearance, and count what they have."""
-    from journeykit.kernels import ordering as kernels
+    from journeykit.kernels.ordering import order as kernels
 
     entries, sizes, text = *_part(scattered, part), scattered.text
     users, firsts = np.empty(sizes.size, np.int32), np.empty(sizes.size, np.int32)
@@ -206,7 +206,7 @@ def _lay_out(
     identities: Words,
 ) -> None:
     """Give the users of one partition, and the first events of its entries, their places."""
-    from journeykit.kernels import ordering as kernels
+    from journeykit.kernels.ordering import order as kernels
 
     places, begins = np.empty(each.counts.size, np.int64), np.empty(each.counts.size, np.int64)
     kernels.lay_out(each.groups, each.counts, next_user, next_event, places, begins)
@@ -219,7 +219,7 @@ def _place(
     users: UserIds, scattered: _Scattered, times: pl.Series, codes: pl.Series, out: OrderedEvents
 ) -> None:
     """Write every row to the next place of its entry."""
-    from journeykit.kernels import ordering as kernels
+    from journeykit.kernels.ordering import order as kernels
 
     def place(number: int) -> None:
         owners, first = users.pieces[number].owners, starts[number]
@@ -234,7 +234,7 @@ def _place(
 
 def _settle(out: OrderedEvents, ties: Int64s | None) -> tuple[int, int, int]:
     """Put the events of every user into their order; count those out of order, and ties."""
-    from journeykit.kernels import ordering as kernels
+    from journeykit.kernels.ordering import order as kernels
 
     breaks = np.empty(0, np.int64) if ties is None else ties
 

@@ -142,7 +142,7 @@ def group_of(users: pl.Series) -> npt.NDArray[np.uint8]:
 
 def stable_hashes(identities: Words, *, text: bool) -> Words:
     """Return the hash of D12.1 of every id."""
-    from journeykit.kernels import user_ids as kernels
+    from journeykit.kernels.ordering import user_ids as kernels
 
     hashes = np.empty(identities.size, np.uint64)
     (kernels.hash_texts if text else kernels.hash_integers)(identities, hashes)
@@ -151,7 +151,7 @@ def stable_hashes(identities: Words, *, text: bool) -> Words:
 
 def quick_hashes(identities: Words, hashes: Words, *, text: bool) -> Words:
     """Hash ids quickly, only to find equal ones in this run."""
-    from journeykit.kernels import user_ids as kernels
+    from journeykit.kernels.ordering import user_ids as kernels
 
     kernels.quick_hashes(identities, text, hashes)
     return hashes
@@ -165,7 +165,7 @@ def identities_of(users: pl.Series, identities: Words) -> Words:
     InputError
         If a user id is longer than 65,534 bytes.
     """
-    from journeykit.kernels import user_ids as kernels
+    from journeykit.kernels.ordering import user_ids as kernels
 
     if users.dtype != pl.String:
         identities[:] = users.to_numpy().view(np.uint64)
@@ -184,7 +184,7 @@ def identities_of(users: pl.Series, identities: Words) -> Words:
 
 def texts_or_numbers(identities: Words, *, text: bool) -> pl.Series:
     """Return the ids that identities stand for."""
-    from journeykit.kernels import user_ids as kernels
+    from journeykit.kernels.ordering import user_ids as kernels
 
     identities = np.ascontiguousarray(identities)
     if not text:
@@ -256,7 +256,7 @@ def _encoded(pieces: list[pl.Series]) -> list[Piece]:
 def _piece(
     users: pl.Series, identities: Words, hashes: Words, table: npt.NDArray[np.int32], room: _Room
 ) -> Piece:
-    from journeykit.kernels import user_ids as kernels
+    from journeykit.kernels.ordering import user_ids as kernels
 
     size, text = len(users), users.dtype == pl.String
     mine = identities_of(users, identities[:size])

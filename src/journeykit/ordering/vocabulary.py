@@ -65,7 +65,7 @@ def categories(dtype: pl.DataType) -> pl.Series:
 
 def occurring(codes: pl.Series, size: int) -> npt.NDArray[np.bool_]:
     """Mark the codes that occur."""
-    from journeykit.kernels.recoding import mark_codes
+    from journeykit.kernels.ordering.recoding import mark_codes
 
     present = np.zeros(size, np.bool_)
     for chunk in codes.drop_nulls().get_chunks():
@@ -75,7 +75,7 @@ def occurring(codes: pl.Series, size: int) -> npt.NDArray[np.bool_]:
 
 def recoded(events: pl.Series, names: pl.Series, vocabulary: list[str]) -> pl.Series:
     """Replace the codes of one dictionary by those of a sorted vocabulary."""
-    from journeykit.kernels.recoding import recode
+    from journeykit.kernels.ordering.recoding import recode
 
     target = pl.Enum(vocabulary)
     if not vocabulary:

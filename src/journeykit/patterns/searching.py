@@ -59,7 +59,7 @@ class Search:
 
     def counts(self, *, first_only: bool = False) -> Int64s:
         """Return the number of matches of every path that do not overlap, or 1 for at least one."""
-        from journeykit.kernels.pattern import count_matches
+        from journeykit.kernels.patterns.ends import count_matches
 
         counts = np.empty(self.paths.starts.size, np.int64)
         codes, *symbols = self.symbols
@@ -75,7 +75,7 @@ class Search:
 
     def prefixes(self) -> Int64s:
         """Return for every path how many events of the pattern can be matched, from any start."""
-        from journeykit.kernels.pattern import longest_prefixes
+        from journeykit.kernels.patterns.ends import longest_prefixes
 
         states = np.empty(self.paths.starts.size, np.int64)
         codes, *symbols = self.symbols
@@ -114,7 +114,7 @@ class Search:
         numpy.ndarray of int64, events x 4
             The path, the number of the match in it from 1, the position of the event, its state.
         """
-        from journeykit.kernels.pattern_matches import list_matches
+        from journeykit.kernels.patterns.matches import list_matches
 
         automaton = self.automaton if prefix is None else self.automaton.prefix(prefix)
         among = np.arange(self.paths.starts.size) if among is None else among

@@ -9,8 +9,8 @@ from typing import Any
 from journeykit.cells import Segment
 from journeykit.journey_map.journey_map import JourneyMap
 from journeykit.journey_map.measured import MeasuredMap
-from journeykit.models.clusters import Clusters
-from journeykit.models.personas import Personas, PersonasAnswer
+from journeykit.models.people.clusters import Clusters
+from journeykit.models.people.personas import Personas, PersonasAnswer
 from journeykit.protocol import Context
 from journeykit.reports.origins import SEED, Origin
 from journeykit.statistics.base import Answer

@@ -141,7 +141,7 @@ def cut(rule: SessionRule, log: Log, *, threads: int | None = None) -> SessionCu
 
 def _cut_by_rule(rule: SessionRule, log: Log, threads: int) -> SessionCut:
     """Mark where sessions open, then write the marks down as offsets, both over ranges of users."""
-    from journeykit.kernels.sessions import fill_sessions
+    from journeykit.kernels.paths.sessions import fill_sessions
 
     users, events = log.user_offsets, log.times.size
     marks = np.empty(events, np.uint8)
@@ -164,7 +164,7 @@ def _cut_by_rule(rule: SessionRule, log: Log, threads: int) -> SessionCut:
 
 def _marker(rule: SessionRule, log: Log, marks: Bytes) -> Callable[[int, int], int]:
     """Choose the kernel, and gather what it reads besides the times."""
-    from journeykit.kernels.sessions import mark_sessions, mark_timeouts
+    from journeykit.kernels.paths.sessions import mark_sessions, mark_timeouts
 
     users, times = log.user_offsets, log.times
     if not rule.passive and all(getattr(rule, name) in (None, ()) for name in CUTTING):
@@ -271,7 +271,7 @@ class _Rows:
 
 def _roles(rule: SessionRule, names: pl.Series) -> Bytes:
     """Give each name of an event the bits of what the rule says of it."""
-    from journeykit.kernels.sessions import ENDS, PASSIVE, STARTS
+    from journeykit.kernels.paths.sessions import ENDS, PASSIVE, STARTS
 
     roles = np.zeros(len(names), np.uint8)
     for bit, named in ((STARTS, rule.start_events), (ENDS, rule.end_events), (PASSIVE, rule.passive)):

@@ -312,7 +312,7 @@ class _Sorting:
         self._place(pieces, of_entry, numbers, times, codes)
 
     def _place(self, pieces: list[Piece], of_entry: Any, numbers: Any, times: Any, codes: Any) -> None:
-        from journeykit.kernels.partition import cut_rows
+        from journeykit.kernels.ordering.partition import cut_rows
 
         n, most = times.size, int(codes.max(initial=0))
         self.owners, self.times = np.empty(n, np.uint16), np.empty(n, np.int64)
@@ -337,7 +337,7 @@ class _Sorting:
 
     def chunks(self) -> list[tuple[int, Chunk]]:
         """Return what is written to each bucket; the texts of ids as they follow each other there."""
-        from journeykit.kernels.user_ids import keep_texts
+        from journeykit.kernels.ordering.user_ids import keep_texts
 
         room, found = np.empty(self.words, np.uint64), []
         for number, rows in self.full:

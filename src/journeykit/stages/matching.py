@@ -120,7 +120,7 @@ def assign(stages: Sequence[Stage], log: OrderedLog) -> StageAssignment:
 
 def claim(stages: Sequence[Stage], log: OrderedLog) -> Claims:
     """Give every event to the first rule that matches it. DEFINITIONS D6.2."""
-    from journeykit.kernels.stages import claim_by_name, claim_matches
+    from journeykit.kernels.stages.stages import claim_by_name, claim_matches
 
     taken = np.zeros(log.event_codes.size, np.uint16)
     matched_events = np.zeros(len(list(numbered(stages))), np.int64)
@@ -210,7 +210,7 @@ def refuse_missing(stages: Sequence[Stage], names: pl.Series, missing: Missing) 
 
 def unmapped_names(log: OrderedLog, rules: Numbers) -> pl.DataFrame:
     """Count the events that no rule took, by name."""
-    from journeykit.kernels.stages import count_where
+    from journeykit.kernels.stages.stages import count_where
 
     counts = np.zeros(len(log.names), np.int64)
     count_where(log.event_codes, rules, 0, counts)
@@ -230,7 +230,7 @@ def _unmapped_table(log: OrderedLog, counts: Ints) -> pl.DataFrame:
 def _carried(
     log: OrderedLog, codes: npt.NDArray[Any], stage_of_code: Codes
 ) -> tuple[tuple[Codes, Codes, Codes], Ints]:
-    from journeykit.kernels.stages import carry
+    from journeykit.kernels.stages.stages import carry
 
     size = log.event_codes.size
     arrays = (np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.uint8))
@@ -245,7 +245,7 @@ def _carried(
 
 
 def _keep_sequence(rule: Rule, log: OrderedLog, matches: Flags) -> None:
-    from journeykit.kernels.stages import keep_sequence
+    from journeykit.kernels.stages.stages import keep_sequence
 
     nothing = np.zeros(0, np.bool_)
     earlier = events_matched(rule.after, log) if isinstance(rule.after, Rule) else nothing
@@ -300,7 +300,7 @@ def _evaluated(rule: Rule, frame: pl.DataFrame) -> Flags:
 
 
 def _name_counts(log: OrderedLog) -> Ints:
-    from journeykit.kernels.stages import count_where
+    from journeykit.kernels.stages.stages import count_where
 
     counts = np.zeros(len(log.names), np.int64)
     count_where(log.event_codes, np.zeros(log.event_codes.size, np.uint8), 0, counts)

@@ -216,7 +216,7 @@ class StageModel:
             One row per rule, in the model's order: stage, rule, matched_events (before D6.2 decides),
             caught_events, users (with a caught event), share (caught / all events; null of an empty log).
         """
-        from journeykit.kernels.stages import users_per_rule
+        from journeykit.kernels.stages.stages import users_per_rule
 
         claims = matching.claim(self.stages, log)
         rules = list(matching.numbered(self.stages))

@@ -139,7 +139,7 @@ class Distribution:
 
         `users` are the distinct users behind each thing's values; without them every value is a user's own.
         """
-        from journeykit.kernels.distribution import count_below
+        from journeykit.kernels.outcomes.distribution import count_below
 
         below, total = np.zeros((2, self.offsets.size - 1, GROUPS), np.int64)
         thing, value, group, count = (
@@ -174,7 +174,7 @@ class Distribution:
 
 def _grouped(place: Int64s, offsets: Int64s, values: Int64s) -> Int64s:
     """Return values put together by their places."""
-    from journeykit.kernels.distribution import group_places
+    from journeykit.kernels.outcomes.distribution import group_places
 
     grouped = np.empty(values.size, np.int64)
     group_places(place, values, offsets[:-1].copy(), grouped)

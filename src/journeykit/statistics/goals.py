@@ -214,7 +214,7 @@ class Stretches:
         self, shard: Journeys, walk: Walk, goal: Match, start: Match | None, unit: Unit, within: Duration | None,
         *, from_first: bool = False,
     ) -> None:  # fmt: skip
-        from journeykit.kernels.conversion import follow_units
+        from journeykit.kernels.outcomes.conversion import follow_units
 
         matches = (goal,) if start is None else (goal, start)
         symbols = symbols_of(shard, matches, "event", unit)

@@ -48,7 +48,7 @@ def distinct(things: Int64s, values: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """
     room = int(values.max(initial=0)).bit_length()
     if int(things.max(initial=0)).bit_length() + room < 63:
-        from journeykit.kernels.waiting import count_pairs, pack_pairs
+        from journeykit.kernels.outcomes.waiting import count_pairs, pack_pairs
 
         packed = np.empty(values.size, np.int64)
         pack_pairs(things, values, room, packed)
@@ -70,7 +70,7 @@ class Waits:
     offsets : numpy.ndarray of int64, things + 1
         Where the waits of each thing start.
     packed : numpy.ndarray of int64
-        See `journeykit.kernels.waiting`; sorted within a thing.
+        See `journeykit.kernels.outcomes.waiting`; sorted within a thing.
     """
 
     offsets: Int64s
@@ -98,7 +98,7 @@ class Waits:
         value, closed : str
             Its columns of microseconds, and of 1 for a wait that ended, 0 for a censored one.
         """
-        from journeykit.kernels.waiting import count_waits, pack_waits
+        from journeykit.kernels.outcomes.waiting import count_waits, pack_waits
 
         first, second = things[keys[0]].to_numpy(), things[keys[-1]].to_numpy()
         size = int(second.max(initial=0)) + 1 if len(keys) > 1 else 0
@@ -124,7 +124,7 @@ class Waits:
 
     def plain(self, groups: Int64s, level: float) -> Medians:
         """Return type-7 medians with Woodruff intervals; no wait may be censored. D0.2, D12.5."""
-        from journeykit.kernels.waiting import count_groups
+        from journeykit.kernels.outcomes.waiting import count_groups
 
         things = self.offsets.size - 1
         estimate = np.array([_type_7(self._of(i), HALF) for i in range(things)])
@@ -147,7 +147,7 @@ class Waits:
 
         `users` are the distinct users behind each thing, for a median at which nobody is left.
         """
-        from journeykit.kernels.waiting import replicates_at, time_of_survival
+        from journeykit.kernels.outcomes.waiting import replicates_at, time_of_survival
 
         things = self.offsets.size - 1
         share, replicates = np.full(things, np.nan), np.full((things, GROUPS), np.nan)
@@ -169,7 +169,7 @@ class Waits:
 
     def _reached(self, shares: Floats) -> Floats:
         """Return when each share of a thing's waits has ended, in seconds."""
-        from journeykit.kernels.waiting import time_of_survival
+        from journeykit.kernels.outcomes.waiting import time_of_survival
 
         times = np.full(shares.size, np.nan)
         for i in np.flatnonzero(~np.isnan(shares)).tolist():

@@ -128,7 +128,7 @@ class TouchChain:
         numpy.ndarray of float64, states x (1 + removals)
             NaN without paths.
         """
-        from journeykit.kernels.attribution import solve_removals
+        from journeykit.kernels.outcomes.attribution import solve_removals
 
         count = self.total if without is None else np.maximum(self.total - self.counts[:, without], 0.0)
         if count.sum() <= 0:

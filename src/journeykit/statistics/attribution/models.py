@@ -70,7 +70,7 @@ class Weighing:
     names : tuple of str
         In the order of the kernel's columns.
     kinds : numpy.ndarray of int64
-        See `journeykit.kernels.attribution`.
+        See `journeykit.kernels.outcomes.attribution`.
     numbers : numpy.ndarray of float64, models x 3
         The parameters of each.
     """
@@ -84,7 +84,7 @@ class Weighing:
         cls, models: Sequence[str], position: Sequence[float], half_life: Duration, direct: int
     ) -> Weighing:
         """Look up the models that are not solved from a chain; `direct` is the number of the direct channel."""
-        from journeykit.kernels import attribution as kernels
+        from journeykit.kernels.outcomes import attribution as kernels
 
         half = float(microseconds(half_life, "half_life"))
         known: dict[str, tuple[int, Sequence[float]]] = {

@@ -109,7 +109,7 @@ class TouchCounts:
 
     def add(self, paths: TouchPaths) -> None:
         """Count the spans of one block."""
-        from journeykit.kernels import attribution as kernels
+        from journeykit.kernels.outcomes import attribution as kernels
 
         self.open_paths += np.bincount(paths.open_cells, minlength=self.cells)
         amounts = (paths.conversions, paths.values)
@@ -207,7 +207,7 @@ def _blocks(
     statistic: Attribution, shard: Journeys, cells: Cells, channels: Numbered
 ) -> Iterator[TouchPaths]:
     """List the touch paths of about a million events after another."""
-    from journeykit.kernels.attribution import list_touch_paths
+    from journeykit.kernels.outcomes.attribution import list_touch_paths
 
     unit, paths = statistic.unit, shard.paths(statistic.unit)
     symbols = symbols_of(shard, statistic.matches, "event", unit)
@@ -244,7 +244,7 @@ def _blocks(
 
 def _first_of_session(statistic: Attribution, shard: Journeys) -> npt.NDArray[np.uint8]:
     """Mark the first touch of every session, in the order of the unit's paths; empty if all touches count."""
-    from journeykit.kernels.attribution import keep_first_touches
+    from journeykit.kernels.outcomes.attribution import keep_first_touches
 
     if statistic.per == "event":
         return np.empty(0, np.uint8)

@@ -81,7 +81,7 @@ class Prefixes:
 
     def grams(self) -> pl.DataFrame:
         """Count the units with each run of states."""
-        from journeykit.kernels.differential import count_grams
+        from journeykit.kernels.outcomes.differential import count_grams
 
         longest = self.question.longest
         counted = CountingRows.make(
@@ -110,7 +110,7 @@ class Prefixes:
 
     def _runs(self, shown: Int64s, strata: Int64s, n: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Count the units with each run that is shown, and name some of their users."""
-        from journeykit.kernels.differential import count_shown, number_grams
+        from journeykit.kernels.outcomes.differential import count_shown, number_grams
 
         places = 1 << max(4, (2 * shown.size).bit_length())
         known = np.zeros(places + 1, np.int64), np.zeros(places, np.int32)
@@ -149,7 +149,7 @@ class Prefixes:
 
     def _moves(self, strata: Int64s, n: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Count the moves inside the prefixes, and the users with each source."""
-        from journeykit.kernels.differential import count_edges
+        from journeykit.kernels.outcomes.differential import count_edges
 
         size, walk = self.walk.n_states + 1, self.walk
         counted = CountingRows.make(self.n_cells * n * size**2, max(1, walk.n_events + walk.paths.n_paths))

@@ -152,7 +152,7 @@ class _Counting:
 
     def _counts(self, name: str, labels: npt.NDArray[Any], size: int, label: Int64s) -> pl.DataFrame:
         """Count the visits of every label, and sum up its ratings, per cell."""
-        from journeykit.kernels.emotion import count_rated
+        from journeykit.kernels.outcomes.emotion import count_rated
 
         joined, n = self.joined, self.codes.size
         counted = CountingRows.make(self.walk.cell_count * size, n, columns=4)

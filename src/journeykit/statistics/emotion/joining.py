@@ -56,7 +56,7 @@ class JoinedRatings:
     @classmethod
     def of(cls, ratings: Ratings, shard: Journeys) -> JoinedRatings:
         """Join ratings to the visits of a shard."""
-        from journeykit.kernels.emotion import visits_before
+        from journeykit.kernels.outcomes.emotion import visits_before
 
         paths = shard.paths("user")
         events = paths.events

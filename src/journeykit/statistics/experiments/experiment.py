@@ -291,7 +291,7 @@ class Exposed:
     def __init__(
         self, question: Experiment, shard: Journeys, codes: npt.NDArray[np.int32], names: pl.Series
     ) -> None:
-        from journeykit.kernels.experiments import expose
+        from journeykit.kernels.outcomes.experiments import expose
 
         self.question, self.shard, self.names = question, shard, names
         self.paths = paths = shard.paths("user")
@@ -324,7 +324,7 @@ class Exposed:
 
     def values(self, metric: Metric, number: int) -> tuple[Floats, Floats]:
         """Return every user's number after the exposure, and before it."""
-        from journeykit.kernels.experiments import add_up
+        from journeykit.kernels.outcomes.experiments import add_up
 
         question, paths = self.question, self.paths
         symbols = symbols_of(self.shard, [each.match for each in question.asked], "event", "user")

@@ -203,14 +203,14 @@ class _Exposure:
 
     def outcomes(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Say of every unit whether it converted, gave up, or is open. D5.2."""
-        from journeykit.kernels.friction import HAS_ABANDONED, HAS_CONVERTED, LEFT_OPEN
+        from journeykit.kernels.outcomes.friction import HAS_ABANDONED, HAS_CONVERTED, LEFT_OPEN
 
         gone = np.where(self.stretches.abandoned(self.question.horizon), HAS_ABANDONED, LEFT_OPEN)
         return np.where(self.goal >= 0, HAS_CONVERTED, gone).astype(np.uint8)
 
     def tables(self) -> Tables:
         """Return all tables of the tally."""
-        from journeykit.kernels.friction import count_exposed
+        from journeykit.kernels.outcomes.friction import count_exposed
 
         walk, size, kinds = self.walk, len(self.shard.names) + 1, 2 * (len(FLAGS) + 1)
         counted = CountingRows.make(

@@ -81,7 +81,7 @@ class ShardVisits:
 
     def flags(self, question: Friction, shard: Journeys, limits: Int64s, unit: Unit = "session") -> Bytes:
         """Return the flags of every event in the order of the paths of `unit`, 0 outside any session."""
-        from journeykit.kernels.friction import flag_visits
+        from journeykit.kernels.outcomes.friction import flag_visits
 
         flags = np.zeros(self.n_events, np.uint8)
         self._mark_rage(question, shard, flags)
@@ -100,7 +100,7 @@ class ShardVisits:
 
     def _mark_low(self, question: Friction, shard: Journeys, flags: Bytes) -> None:
         """Flag the visits at whose stage the user's latest rating so far is a bad one."""
-        from journeykit.kernels.friction import mark_low
+        from journeykit.kernels.outcomes.friction import mark_low
 
         if question.ratings is None or self.n_events == 0:
             return
@@ -127,7 +127,7 @@ class ShardVisits:
         flags[inside[:-1].cumsum() == 0] = 0
 
     def _mark_rage(self, question: Friction, shard: Journeys, flags: Bytes) -> None:
-        from journeykit.kernels.friction import mark_rage
+        from journeykit.kernels.outcomes.friction import mark_rage
 
         rule = question.rage
         if rule is None:

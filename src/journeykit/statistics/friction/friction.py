@@ -219,7 +219,7 @@ class _Counting:
 
     def _counts(self, name: str, labels: np.ndarray[Any, Any], size: int) -> pl.DataFrame:
         """Count per cell and label: one row each, with a column per kind and what is counted."""
-        from journeykit.kernels.friction import count_detours, count_flags
+        from journeykit.kernels.outcomes.friction import count_detours, count_flags
 
         visits, walk, symbols = self.visits, self.walk, self.symbols
         counted = CountingRows.make(walk.cell_count * size * len(KINDS), len(KINDS) * visits.n_events)

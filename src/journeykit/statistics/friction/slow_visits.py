@@ -43,7 +43,7 @@ class Asker(Protocol):
 
 def binned_gaps(shard: Journeys) -> pl.DataFrame:
     """Count the gaps of one shard: ``cell`` (always 0), ``event``, ``bin``, ``count``."""
-    from journeykit.kernels import friction as kernels
+    from journeykit.kernels.outcomes import friction as kernels
 
     visits, size = ShardVisits.of(shard), len(shard.names)
     arrays = (visits.starts, visits.ends, visits.codes, visits.times)
@@ -168,7 +168,7 @@ class _NearbyGaps(Statistic[Any]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the gaps of one shard."""
-        from journeykit.kernels.friction import list_gaps
+        from journeykit.kernels.outcomes.friction import list_gaps
 
         visits = ShardVisits.of(shard)
         events, gaps = np.empty(visits.n_events, np.int64), np.empty(visits.n_events, np.int64)

@@ -13,10 +13,10 @@ from journeykit.statistics.funnels.runs import Runner
 from journeykit.statistics.goals import NEVER, Floats, Int64s
 
 if TYPE_CHECKING:
-    from journeykit.kernels.funnel_counts import Times
-    from journeykit.kernels.funnel_pass import Block, Counts, State
-    from journeykit.kernels.funnel_plain import Plain
-    from journeykit.kernels.funnel_rules import Rules
+    from journeykit.kernels.funnels.counts import Times
+    from journeykit.kernels.funnels.plain import Plain
+    from journeykit.kernels.funnels.rules import Rules
+    from journeykit.kernels.funnels.straight import Block, Counts, State
 
 REST = 2
 """The row of the sums of times that has what is left of whole seconds."""
@@ -85,7 +85,7 @@ def is_enough(runner: Runner, cells: int) -> bool:
 
 def is_plain(runner: Runner) -> bool:
     """Tell whether a step only has to come after the one before it, by position or by time."""
-    from journeykit.kernels.funnel_rules import GREEDY, LINEAR
+    from journeykit.kernels.funnels.rules import GREEDY, LINEAR
 
     machine, funnel = runner.machine, runner.machine.funnel
     method = machine.method(runner.overlap)
@@ -98,7 +98,7 @@ def is_plain(runner: Runner) -> bool:
 
 def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
     """Count the runs of a shard; `segments` is the cell of the first period of every path."""
-    from journeykit.kernels.funnel_rules import ALL
+    from journeykit.kernels.funnels.rules import ALL
 
     walk, machine, funnel = runner.walk, runner.machine, runner.machine.funnel
     paths, k = walk.paths, len(funnel.made)
@@ -132,7 +132,7 @@ def count_plain(
     runner: Runner, segments: Int64s, counts: Counts, means: tuple[Floats, ...], times: Times
 ) -> tuple[int, Int64s]:
     """Count the units of a plain funnel; return how many times were kept, and the paths whose level ties decide."""
-    from journeykit.kernels.funnel_plain import Plain
+    from journeykit.kernels.funnels.plain import Plain
 
     machine, funnel, paths = runner.machine, runner.machine.funnel, runner.walk.paths
     rule = Plain(
@@ -163,7 +163,7 @@ def plain_levels(
     means: tuple[Floats, ...], times: Times,
 ) -> tuple[int, npt.NDArray[np.uint8], Int64s]:  # fmt: skip
     """Count some paths; return how many times were kept, how many steps each path makes, and which have ties."""
-    from journeykit.kernels.funnel_plain import count_plain as count
+    from journeykit.kernels.funnels.plain import count_plain as count
 
     k, longest = len(runner.machine.funnel.made), int((ends - starts).max(initial=0)) + 1
     wanted = np.array([START, *(1 << step for step in range(1, k))], np.int64)
@@ -183,8 +183,8 @@ def count_runs(
     runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times
 ) -> tuple[int, Int64s]:
     """Count the runs of all paths; return how many times were kept, and the paths that have ties."""
-    from journeykit.kernels.funnel_pass import count_paths
-    from journeykit.kernels.funnel_rules import ANY
+    from journeykit.kernels.funnels.rules import ANY
+    from journeykit.kernels.funnels.straight import count_paths
 
     walk, machine, periods, method = runner.walk, runner.machine, runner.periods, rules.method
     starts, ends = walk.paths.starts, walk.paths.ends
@@ -220,8 +220,8 @@ def room_for_times(most: int) -> Times:
 
 def room_for_paths(longest: int, k: int, method: int) -> tuple[Block, State]:
     """Return where the events of a block of paths are listed, and what their machine works with."""
-    from journeykit.kernels.funnel_lists import COLUMNS as OF_EVENT
-    from journeykit.kernels.funnel_rules import COLUMNS, EXACT
+    from journeykit.kernels.funnels.lists import COLUMNS as OF_EVENT
+    from journeykit.kernels.funnels.rules import COLUMNS, EXACT
 
     most = max(longest, BLOCK_EVENTS)
     offsets, at = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)

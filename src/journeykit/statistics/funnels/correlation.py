@@ -170,7 +170,7 @@ class _Counting:
     def _add_events(
         self, path: Int64s, rows: Int64s, at: Int64s, times: Int64s, cell: Int64s, converted: Bools
     ) -> None:
-        from journeykit.kernels.funnel_correlation import count_between
+        from journeykit.kernels.funnels.correlation import count_between
 
         each = np.arange(path.size)
         first, last = self.machine.required[rows[:, FIRST_STEP]], self.machine.required[rows[:, LEVEL] - 1]
@@ -197,7 +197,7 @@ class _Counting:
         return np.where(gap == NEVER, limits, np.minimum(limits, end + gap))
 
     def _add_values(self, path: Int64s, cell: Int64s, converted: Bools) -> None:
-        from journeykit.kernels.segments import known_values
+        from journeykit.kernels.paths.segments import known_values
 
         assert self.numbers is not None
         paths, found = self.walk.paths, np.empty(path.size, np.int32)

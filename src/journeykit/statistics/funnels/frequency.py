@@ -243,7 +243,7 @@ class _Counting:
 
     def _occurrences(self, runs: Runs) -> Int64s:
         """Return how often it happened in each run."""
-        from journeykit.kernels import funnel_frequency as kernels
+        from journeykit.kernels.funnels import frequency as kernels
 
         (a, b), paths, counts = self.ends, self.walk.paths, np.zeros(runs.path.size, np.int64)
         by_position = self.machine.ties == "input"

@@ -12,8 +12,8 @@ from journeykit.statistics.goals import NEVER, Int64s
 from journeykit.support.durations import microseconds
 
 if TYPE_CHECKING:
-    from journeykit.kernels.funnel_lists import How, Listing
-    from journeykit.kernels.funnel_rules import Rules
+    from journeykit.kernels.funnels.lists import How, Listing
+    from journeykit.kernels.funnels.rules import Rules
     from journeykit.patterns.matchers import Match
     from journeykit.statistics.funnels.funnel import Funnel
 
@@ -105,20 +105,20 @@ class Machine:
 
     def by_position(self, method: int) -> bool:
         """Whether a later position follows, whatever the times."""
-        from journeykit.kernels.funnel_rules import LINEAR
+        from journeykit.kernels.funnels.rules import LINEAR
 
         return self.ties == "input" or method == LINEAR
 
     def how(self, method: int, overlap: bool) -> How:
         """Return what may follow what; `overlap` says that an event may fit two required steps."""
-        from journeykit.kernels.funnel_lists import How
+        from journeykit.kernels.funnels.lists import How
 
         reuse = self.funnel.rules.reuse_event
         return How(self.by_position(method), self.grace, reuse, overlap and self.ties == "any" and not reuse)
 
     def method(self, overlap: bool) -> int:
         """Return how chains are found: by the cheapest way that is exact. D7.4."""
-        from journeykit.kernels.funnel_rules import EXACT, GREEDY, LINEAR, UNORDERED
+        from journeykit.kernels.funnels.rules import EXACT, GREEDY, LINEAR, UNORDERED
 
         rules, made = self.funnel.rules, self.funnel.made
         if rules.order == "unordered":
@@ -143,8 +143,8 @@ class Machine:
 
     def listing(self, method: int, by_run: bool) -> Listing:
         """Return how the events of paths are listed; `by_run`: an occurrence is the first of a run of its state."""
-        from journeykit.kernels.funnel_lists import Listing
-        from journeykit.kernels.funnel_rules import LINEAR
+        from journeykit.kernels.funnels.lists import Listing
+        from journeykit.kernels.funnels.rules import LINEAR
 
         by_time = self.ties != "input"
         first, last = self.funnel.entry_span
@@ -160,7 +160,7 @@ class Machine:
 
     def rules(self, method: int, until: int, *, every_run: bool) -> Rules:
         """Return how runs are chosen."""
-        from journeykit.kernels.funnel_rules import (
+        from journeykit.kernels.funnels.rules import (
             ALL,
             ANY,
             DROPOFF,

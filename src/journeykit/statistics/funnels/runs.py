@@ -27,7 +27,7 @@ class Units:
     offsets : numpy.ndarray of int64, units + 1
         Where the events of each unit start.
     events : numpy.ndarray of int64, events x 6
-        As `journeykit.kernels.funnel_lists` describes them.
+        As `journeykit.kernels.funnels.lists` describes them.
     at : numpy.ndarray of int64, events
         The position of each among those of all paths.
     path : numpy.ndarray of int64, units
@@ -60,7 +60,7 @@ class Runs:
     path, value : numpy.ndarray of int64, runs
         Whose run it is; the number of its breakdown value, empty without one.
     rows : numpy.ndarray of int64, runs x 7
-        As `journeykit.kernels.funnel_rules` describes them.
+        As `journeykit.kernels.funnels.rules` describes them.
     start_times : numpy.ndarray of int64, runs
         When each started.
     at, times : numpy.ndarray of int64, runs x steps
@@ -95,7 +95,7 @@ class Runs:
 
     def longest_of_units(self) -> tuple[Runs, Int64s]:
         """Return all runs as long as the one of their unit that counts, and which one that is. D7.11."""
-        from journeykit.kernels.funnel_rules import FIRST_STEP, LEVEL, UNIT
+        from journeykit.kernels.funnels.rules import FIRST_STEP, LEVEL, UNIT
 
         assert self.every is not None
         every, size = self.every, int(self.periods_of(self.every).max(initial=0)) + 1
@@ -121,7 +121,7 @@ def averages(runs: Runs, of: Int64s, before: int, step: int) -> tuple[Int64s, Fl
 
     `of` says which run that counts each of the runs belongs to. Medians are rounded to whole microseconds.
     """
-    from journeykit.kernels.funnel_counts import average_gaps
+    from journeykit.kernels.funnels.counts import average_gaps
 
     whose, mean, middle = np.empty(of.size, np.int64), np.empty(of.size), np.empty(of.size)
     n = average_gaps(of, runs.at, runs.times, step, before, whose, mean, middle)
@@ -168,7 +168,7 @@ class Runner:
 
     def units(self, chosen: Int64s, machine: Machine) -> Units:
         """List the relevant events of some paths, by unit."""
-        from journeykit.kernels.funnel_lists import HELD, SESSION, relevant_events
+        from journeykit.kernels.funnels.lists import HELD, SESSION, relevant_events
 
         paths, method = self.walk.paths, machine.method(self.overlap)
         starts, ends = paths.starts[chosen], paths.ends[chosen]
@@ -190,7 +190,7 @@ class Runner:
 
     def limit_starts(self, events: Int64s) -> None:
         """Leave the mark of a start only in sessions, and where values are held that are known. D7.4, D7.10."""
-        from journeykit.kernels.funnel_lists import HELD, MASK, SESSION
+        from journeykit.kernels.funnels.lists import HELD, MASK, SESSION
 
         never = np.zeros(events.shape[0], np.bool_)
         if self.machine.in_session:
@@ -223,7 +223,7 @@ class Runner:
 
     def of_first_entry(self, units: Units) -> None:
         """Let only the value of a unit's first entry count. D7.10."""
-        from journeykit.kernels.funnel_lists import HELD, MASK
+        from journeykit.kernels.funnels.lists import HELD, MASK
 
         events, owner = units.events, units.owner
         at = np.flatnonzero(events[:, MASK] & START)
@@ -234,7 +234,7 @@ class Runner:
 
     def valued(self, units: Units, values: Int64s) -> Int64s:
         """Return the first or last known value of each unit's step events. D7.12."""
-        from journeykit.kernels.funnel_lists import MASK
+        from journeykit.kernels.funnels.lists import MASK
 
         null = self.values.count if self.values else 0
         found = np.full(units.path.size, null, np.int64)
@@ -246,8 +246,8 @@ class Runner:
 
     def chosen(self, units: Units, every_run: bool) -> Runs:
         """Choose the runs of some units."""
-        from journeykit.kernels.funnel_lists import TIME
-        from journeykit.kernels.funnel_rules import EXCLUDED, START_EVENT, UNIT
+        from journeykit.kernels.funnels.lists import TIME
+        from journeykit.kernels.funnels.rules import EXCLUDED, START_EVENT, UNIT
 
         rows, chains, listed = self.choose(self.machine, units, every_run)
         unit = rows[:, UNIT]
@@ -262,10 +262,10 @@ class Runner:
 
     def choose(self, machine: Machine, units: Units, every_run: bool) -> tuple[Int64s, Int64s, Units]:
         """Return the runs, the places of their steps in the list, and the list, whose ticks may be reordered."""
-        from journeykit.kernels import funnel_rules as kernels
-        from journeykit.kernels.funnel import choose_runs
-        from journeykit.kernels.funnel_lists import MASK
-        from journeykit.kernels.funnel_optional import fill_optional
+        from journeykit.kernels.funnels import rules as kernels
+        from journeykit.kernels.funnels.lists import MASK
+        from journeykit.kernels.funnels.optional import fill_optional
+        from journeykit.kernels.funnels.runs import choose_runs
 
         method = machine.method(self.overlap)
         if method == kernels.LINEAR and machine.ties != "input":
@@ -315,7 +315,7 @@ class Runner:
 
     def _level_of(self, paths: Int64s, machine: Machine) -> tuple[Int64s, Int64s]:
         """Return of every unit of some paths its path and how many steps it makes."""
-        from journeykit.kernels.funnel_rules import FIRST_STEP, LEVEL, UNIT
+        from journeykit.kernels.funnels.rules import FIRST_STEP, LEVEL, UNIT
 
         units = self.units(paths, machine)
         rows, _, _ = self.choose(machine, units, every_run=False)
@@ -326,7 +326,7 @@ class Runner:
 
 def in_step_order(units: Units, n_steps: int, later_first: bool) -> Units:
     """Put the events of each instant into the order of their steps."""
-    from journeykit.kernels.funnel_lists import order_ticks
+    from journeykit.kernels.funnels.lists import order_ticks
 
     order = np.empty(units.at.size, np.int64)
     order_ticks(units.offsets, n_steps, later_first, units.events, order)
@@ -338,7 +338,7 @@ def by_value(units: Units, values: Int64s, limited: int, starting: int) -> Units
 
     Events that fit none of these steps are in all units of their path. `starting`: the bits of steps that start.
     """
-    from journeykit.kernels.funnel_lists import MASK
+    from journeykit.kernels.funnels.lists import MASK
 
     owner, masks = units.owner, units.events[:, MASK]
     asked = ((masks & limited) > 0) & (values >= 0)

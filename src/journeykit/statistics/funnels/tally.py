@@ -116,7 +116,7 @@ class Counting:
 
     def _counted(self, runs: Runs, group: Int64s, n: int) -> Columns:
         """Return the columns of the table of steps, each groups x steps."""
-        from journeykit.kernels.funnel_counts import count_runs
+        from journeykit.kernels.funnels.counts import count_runs
 
         k, required = len(self.funnel.made), self.machine.required
         place = np.full(k, -1, np.int64)
@@ -255,7 +255,7 @@ def added(
     runs: Runs, group: Int64s, n: int, before: int, step: int
 ) -> tuple[tuple[npt.NDArray[Any], ...], Int64s, Int64s]:
     """Return the sums of the times between two steps, `SUMS` x groups; whose each is, and the times."""
-    from journeykit.kernels.funnel_counts import add_gaps
+    from journeykit.kernels.funnels.counts import add_gaps
 
     sums = np.zeros((len(SUMS), n), np.int64)
     sums[-2], sums[-1] = LONGEST, -LONGEST

@@ -170,7 +170,7 @@ class WindowFunnel(Statistic[WindowFunnelAnswer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the units per level in one shard."""
-        from journeykit.kernels.window_funnel import window_levels
+        from journeykit.kernels.funnels.window_funnel import window_levels
 
         walk = Walk(shard, cells, self.of, self.unit)
         paths, symbols = walk.paths, symbols_of(shard, self.matches, self.of, self.unit)

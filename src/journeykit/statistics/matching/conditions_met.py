@@ -161,7 +161,7 @@ class ConditionsMet(Statistic[ConditionsMetAnswer]):
         numpy.ndarray of bool, units x conditions
             In the order of ``journeys.paths(unit)``.
         """
-        from journeykit.kernels.next_event import fulfilled
+        from journeykit.kernels.patterns.next_event import fulfilled
 
         paths = journeys.paths(self.unit)
         symbols = symbols_of(journeys, self.matches, self.of, self.unit)

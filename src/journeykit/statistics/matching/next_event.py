@@ -199,7 +199,7 @@ class NextEvent(Statistic[NextEventAnswer]):
         numpy.ndarray of int64
             Positions among the events of ``journeys.paths(unit)``.
         """
-        from journeykit.kernels.next_event import next_events
+        from journeykit.kernels.patterns.next_event import next_events
 
         paths = journeys.paths(self.unit)
         codes, masks = self._symbols(journeys)

@@ -190,7 +190,7 @@ class _Tally:
     """The counting of one shard."""
 
     def __init__(self, statistic: Abandonment, shard: Journeys, cells: Cells) -> None:
-        from journeykit.kernels import conversion as kernels
+        from journeykit.kernels.outcomes import conversion as kernels
 
         self.kernels, self.statistic, self.shard = kernels, statistic, shard
         self.walk = walk = Walk(shard, cells, statistic.of, statistic.unit)

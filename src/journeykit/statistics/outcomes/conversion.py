@@ -175,7 +175,7 @@ class Conversion(Statistic[ConversionAnswer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count units and visits per state in one shard."""
-        from journeykit.kernels.conversion import count_conversions
+        from journeykit.kernels.outcomes.conversion import count_conversions
 
         walk = Walk(shard, cells, self.of, self.unit)
         codes, (goals,) = walk.fitting(self.goal)
@@ -202,7 +202,7 @@ class Conversion(Statistic[ConversionAnswer]):
         self, walk: Walk, codes: Codes, goals: Marks, wanted: Bools, rule: tuple[int, bool, int, int]
     ) -> pl.DataFrame:
         """Count the converted units per state and time that they took."""
-        from journeykit.kernels.conversion import times_to_convert
+        from journeykit.kernels.outcomes.conversion import times_to_convert
 
         most = walk.n_events + walk.paths.n_paths
         seen = CountingRows.make(walk.cell_count * rule[0], most)

@@ -47,7 +47,7 @@ def episode_times(
     polars.DataFrame
         ``cell``, ``outcome``, ``time`` (in resolutions, or events), ``count``.
     """
-    from journeykit.kernels.conversion import list_episodes
+    from journeykit.kernels.outcomes.conversion import list_episodes
 
     paths, (codes, origins, goals, origin) = walk.paths, marks
     most = walk.n_events if every else paths.n_paths

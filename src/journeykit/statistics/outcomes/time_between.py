@@ -123,7 +123,7 @@ class TimeBetween(Statistic[TimeBetweenAnswer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the waits of one shard by how long they take."""
-        from journeykit.kernels.time_between import list_waits
+        from journeykit.kernels.outcomes.time_between import list_waits
 
         paths = shard.paths(self.unit)
         symbols = symbols_of(shard, self.matches, self.of, self.unit)

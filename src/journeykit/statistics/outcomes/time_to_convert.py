@@ -129,7 +129,7 @@ class TimeToConvert(Statistic[TimeToConvertAnswer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the units of one shard by what became of them, and when."""
-        from journeykit.kernels.conversion import follow_units
+        from journeykit.kernels.outcomes.conversion import follow_units
 
         walk = Walk(shard, cells, self.of, self.unit)
         codes, (goals, *starts) = walk.fitting(*self.goal_and_start)

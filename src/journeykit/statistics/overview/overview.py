@@ -104,7 +104,7 @@ class _Tally:
     """The counting of one shard: runs of events are its sessions and what lies outside any."""
 
     def __init__(self, statistic: Overview, shard: Journeys, cells: Cells) -> None:
-        from journeykit.kernels import overview as kernels
+        from journeykit.kernels.paths import overview as kernels
 
         self.kernels, self.statistic, self.cell_count = kernels, statistic, cells.count
         self.shard, self.rule = shard, shard.session_rule

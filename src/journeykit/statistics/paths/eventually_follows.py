@@ -175,7 +175,7 @@ def _parts(walk: CleanWalk) -> list[tuple[int, int]]:
 
 def _counted(walk: CleanWalk, first: int, last: int, *, each_pair: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Count the pairs and the states of some users."""
-    from journeykit.kernels.following import count_following
+    from journeykit.kernels.paths.following import count_following
 
     paths, size = walk.paths, walk.n_states
     own = slice(*paths.user_paths[[first, last]])

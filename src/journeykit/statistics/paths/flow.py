@@ -270,7 +270,7 @@ class _Flowing:
 
     def moves(self, shown: Int64s, *, gaps: bool) -> Tables:
         """Count the moves between steps."""
-        from journeykit.kernels.steps import count_flow
+        from journeykit.kernels.paths.steps import count_flow
 
         walk, columns = self.walk, self.statistic.columns
         both = self.statistic.start is not None and self.statistic.end is not None

@@ -92,7 +92,7 @@ class _Growing:
 
     def children(self, parent: Found) -> list[Any]:
         """Return the patterns that are one state longer and frequent enough."""
-        from journeykit.kernels.prefixes import count_next, extend
+        from journeykit.kernels.paths.prefixes import count_next, extend
 
         log, support = self.log, np.zeros(self.log.states, np.int64)
         until = log.ends[parent.sequences]
@@ -134,7 +134,7 @@ class _Insertions:
         return self._fits_between(found, found.places + 1)
 
     def _fits_between(self, found: Found, ends: Int64s) -> bool:
-        from journeykit.kernels.prefixes import place_pattern
+        from journeykit.kernels.paths.prefixes import place_pattern
 
         log, shape = self.log, (found.sequences.size, len(found.pattern))
         firsts, lasts = np.empty(shape, np.int64), np.empty(shape, np.int64)
@@ -144,7 +144,7 @@ class _Insertions:
         return any(self._fits(begins[:, i].copy(), lasts[:, i].copy()) for i in range(shape[1]))
 
     def _fits(self, begins: Int64s, ends: Int64s) -> bool:
-        from journeykit.kernels.prefixes import fits_everywhere
+        from journeykit.kernels.paths.prefixes import fits_everywhere
 
         base, self.base = self.base, self.base + begins.size + 1
         return bool(fits_everywhere(self.log.codes, begins, ends, base, self.met))

@@ -209,7 +209,7 @@ def _searched(
 
 def _reaching(statistic: SequentialPatterns, gap: int, shard: Journeys, cells: Cells) -> Tables:
     """Count the distinct paths of one shard, each event with how many of the next ones are within the gap."""
-    from journeykit.kernels.prefixes import ends_within
+    from journeykit.kernels.paths.prefixes import ends_within
 
     walk = CleanWalk(shard, cells, statistic.of, statistic.unit, collapse=statistic.collapse_repeats)
     paths, counted = walk.paths, walk.paths.ends > walk.paths.starts

@@ -184,7 +184,7 @@ class PathShape(Statistic[ShapeTable]):
         return frame.with_columns(pl.col(whole).cast(pl.Int64), pl.col(FRACTIONS).fill_nan(None))
 
     def _measured(self, walk: CleanWalk) -> Floats:
-        from journeykit.kernels.shapes import path_shapes
+        from journeykit.kernels.paths.shapes import path_shapes
 
         names = walk.n_states - walk.by_run
         found = np.zeros((walk.paths.n_paths, len(MEASURES)))

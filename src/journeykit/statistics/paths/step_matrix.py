@@ -184,7 +184,7 @@ class StepMatrix(Statistic[StepTable]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the states of one shard at every step."""
-        from journeykit.kernels.steps import count_steps
+        from journeykit.kernels.paths.steps import count_steps
 
         walk = CleanWalk(
             shard, cells, self.of, self.unit, collapse=self.collapse_repeats, matches=self._anchors

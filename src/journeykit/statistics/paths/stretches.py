@@ -89,7 +89,7 @@ class Stretches:
             return paths.starts, paths.ends
         firsts, lasts = paths.starts.copy(), paths.ends.copy()
         if start.size or end.size:
-            from journeykit.kernels.paths import anchor_paths
+            from journeykit.kernels.paths.paths import anchor_paths
 
             last_start = self.statistic.occurrence == "last"
             anchor_paths(paths.starts, paths.ends, self.symbols, start, end, last_start, firsts, lasts)
@@ -107,7 +107,7 @@ class Stretches:
 
     def tables(self) -> Tables:
         """Count the stretches, and the units that they are of."""
-        from journeykit.kernels.paths import mark_paths
+        from journeykit.kernels.paths.paths import mark_paths
 
         goals = self.marks.get("goal", NO_MARKS)
         won = np.zeros(self.paths.n_paths if goals.size else 0, np.bool_)
@@ -119,7 +119,7 @@ class Stretches:
 
     def _whole_paths(self, won: npt.NDArray[np.bool_]) -> Counted:
         """Count paths part by part, so that what is at work stays in the cache."""
-        from journeykit.kernels.path_parts import PART_BITS, count_parted, part_paths
+        from journeykit.kernels.paths.path_parts import PART_BITS, count_parted, part_paths
 
         paths, n, room = self.paths, self.paths.n_paths, (self.firsts, self.lasts)
         bounds, parted = np.empty((1 << PART_BITS) + 1, np.int64), np.empty((n, 4), np.int64)
@@ -136,7 +136,7 @@ class Stretches:
 
     def _windows(self, won: npt.NDArray[np.bool_]) -> Counted:
         """Count windows group by group, so that what is at work stays in the cache."""
-        from journeykit.kernels import paths as kernels
+        from journeykit.kernels.paths import paths as kernels
 
         paths, windows = self.paths, np.maximum(self.lasts - self.firsts - self.size + 1, 0)
         before = offsets(windows)[paths.user_paths[self.bounds]]
@@ -158,8 +158,8 @@ class Stretches:
 
     def _keys(self) -> npt.NDArray[np.uint64]:
         """Return the key of every path."""
-        from journeykit.kernels import paths as kernels
-        from journeykit.kernels.ends import mark_ends
+        from journeykit.kernels.paths import paths as kernels
+        from journeykit.kernels.paths.ends import mark_ends
 
         paths, keys = self.paths, np.empty(self.paths.n_paths + 1, np.uint64)
         if self.firsts is not paths.starts or not paths.gapless:
@@ -208,7 +208,7 @@ class Stretches:
 
         A row has its own cell, so that the first cell of its group stands for all of them.
         """
-        from journeykit.kernels.paths import durations_of
+        from journeykit.kernels.paths.paths import durations_of
 
         paths = self.paths
         distinct = shown.select("key", "path").unique(maintain_order=True).sort("key")

@@ -117,7 +117,7 @@ def shown_paths(statistic: TopPaths, counted: pl.DataFrame, context: Context) ->
 
 def _by_key(counted: pl.DataFrame) -> pl.DataFrame:
     """Add up the counts of every key, cell and cut, and count its rows: part by part, each in the cache."""
-    from journeykit.kernels.path_parts import PART_BITS, add_keys, part_keys
+    from journeykit.kernels.paths.path_parts import PART_BITS, add_keys, part_keys
 
     size, bounds = counted.height, np.zeros((1 << PART_BITS) + 1, np.int64)
     given = (counted[CELL].cast(pl.Int32) * 2 + counted["cut"].cast(pl.Int32)).to_numpy()

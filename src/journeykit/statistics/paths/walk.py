@@ -97,7 +97,7 @@ class CleanWalk(Walk):
             self._leave_out(collapse, keep_last)
 
     def _leave_out(self, collapse: bool, keep_last: bool) -> None:
-        from journeykit.kernels.cleaning import copy_places
+        from journeykit.kernels.paths.cleaning import copy_places
 
         paths = self.paths
         places, bounds = np.empty(self.n_events, np.int64), np.empty(paths.n_paths + 1, np.int64)
@@ -109,7 +109,7 @@ class CleanWalk(Walk):
 
     def find(self, firsts: Int64s, bit: int, occurrence: Occurrence = "first") -> Int64s:
         """Return where an occurrence of a matcher stands in every path from `firsts` on; -1 without one."""
-        from journeykit.kernels.steps import find_events
+        from journeykit.kernels.paths.steps import find_events
 
         nth = {"first": 1, "last": 0}.get(str(occurrence), occurrence)
         found = np.empty(firsts.size, np.int64)

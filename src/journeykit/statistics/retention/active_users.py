@@ -111,7 +111,7 @@ class ActiveUsers(ByPeriod[ActiveUsersAnswer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the users of one shard."""
-        from journeykit.kernels.activity import count_active
+        from journeykit.kernels.outcomes.activity import count_active
 
         activity = Activity.of(shard, cells, [self._match])
         periods = self._periods(shard.observed_from, shard.observed_until, shard.tz)

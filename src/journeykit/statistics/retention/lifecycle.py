@@ -107,7 +107,7 @@ class Lifecycle(ByPeriod[LifecycleAnswer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the users of one shard."""
-        from journeykit.kernels.activity import count_lifecycle
+        from journeykit.kernels.outcomes.activity import count_lifecycle
 
         activity = Activity.of(shard, cells, [self._match])
         periods = self._periods(shard.observed_from, shard.observed_until, shard.tz)

@@ -246,7 +246,7 @@ class Retention(Statistic[RetentionAnswer]):
         self, activity: Activity, layout: Layout, first_cell: int, count: int
     ) -> tuple[Int64s, Int64s, Int64s]:
         """Go through the events once; return the counts, the members of any cohort, and the anchors."""
-        from journeykit.kernels.retention import count_retention, count_retention_by_clock
+        from journeykit.kernels.outcomes.retention import count_retention, count_retention_by_clock
 
         table = np.zeros((count, *layout.counted), np.int64)
         members = np.zeros(count, np.int64)
@@ -262,7 +262,7 @@ class Retention(Statistic[RetentionAnswer]):
 
     def _by_value(self, shard: Journeys, activity: Activity) -> tuple[Activity, pl.Series]:
         """Cut the cells by the value of a property at the user's first start; users without a start are in none."""
-        from journeykit.kernels.retention import first_starts
+        from journeykit.kernels.outcomes.retention import first_starts
 
         position = np.empty(activity.starts.size, np.int64)
         first_starts(activity.starts, activity.ends, activity.codes, activity.masks, position)

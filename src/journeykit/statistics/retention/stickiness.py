@@ -136,7 +136,7 @@ class Stickiness(ByPeriod[StickinessAnswer]):
         ]
 
     def _count(self, activity: Activity, periods: Periods) -> pl.DataFrame:
-        from journeykit.kernels.activity import count_stickiness
+        from journeykit.kernels.outcomes.activity import count_stickiness
 
         table = np.zeros((activity.cell_count, periods.count), np.int64)
         count_stickiness(*activity.users, periods.grid, periods.scratch(), table)

@@ -91,7 +91,7 @@ class _Tally:
     """The counting of one shard; positions count from the shard's first event, paths from its first path."""
 
     def __init__(self, statistic: StageFlow, shard: Journeys, cells: Cells) -> None:
-        from journeykit.kernels import stage_flow as kernels
+        from journeykit.kernels.stages import flow as kernels
 
         assert shard.staged is not None
         self.kernels, self.statistic, self.cells = kernels, statistic, cells

@@ -124,7 +124,7 @@ class StageHazard(Statistic[StageHazardAnswer]):
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count who is at risk and who leaves at every event of one shard."""
-        from journeykit.kernels import stage_hazard as kernels
+        from journeykit.kernels.stages import hazard as kernels
 
         walked = StageVisits.of(shard, self.unit)
         paths, visits = walked.paths, walked.visits
@@ -169,8 +169,8 @@ class StageHazard(Statistic[StageHazardAnswer]):
 
 def _events(rows: npt.NDArray[np.int64], size: int, most: int) -> pl.DataFrame:
     """List the counts of every cell, stage and event that some unit had."""
-    from journeykit.kernels import stage_hazard as kernels
-    from journeykit.kernels.stages import ADVANCE, LOOP_MOVE, REGRESS, SKIP
+    from journeykit.kernels.stages import hazard as kernels
+    from journeykit.kernels.stages.stages import ADVANCE, LOOP_MOVE, REGRESS, SKIP
 
     seen = np.flatnonzero(rows[:, kernels.AT_RISK])
     counts = rows[seen]

@@ -12,7 +12,7 @@ from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Paths, Unit
 
 if TYPE_CHECKING:
-    from journeykit.kernels.stages import Visits
+    from journeykit.kernels.stages.stages import Visits
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class StageVisits:
     @classmethod
     def of(cls, shard: Journeys, unit: Unit) -> StageVisits:
         """List the visits of a shard with stages."""
-        from journeykit.kernels.stages import classify_moves, visits
+        from journeykit.kernels.stages.stages import classify_moves, visits
 
         assert shard.staged is not None
         paths = shard.paths(unit)

@@ -201,7 +201,13 @@ class _Counting:
 
     def _counts(self, *names: str) -> pl.DataFrame:
         """Count visits, users, journeys and those that convert, per cell and label; nothing without such labels."""
-        from journeykit.kernels.conversion import CONVERTED, REACHED, USERS, VISITS, count_conversions
+        from journeykit.kernels.outcomes.conversion import (
+            CONVERTED,
+            REACHED,
+            USERS,
+            VISITS,
+            count_conversions,
+        )
 
         sizes = [self.axes[name][1] if name in self.axes else 1 for name in names]
         size, label = int(np.prod(sizes)), np.zeros(0, np.uint32)
@@ -233,7 +239,7 @@ class _Counting:
 
     def _walked(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Count the switches between channels, and the journeys by how many channels, and which sides, they used."""
-        from journeykit.kernels.channels import walk_channels
+        from journeykit.kernels.paths.channels import walk_channels
 
         walk, n = self.walk, len(self.channel_names)
         offline = self.channel_names.is_in(list(self.statistic.offline)).to_numpy()

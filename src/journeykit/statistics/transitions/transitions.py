@@ -113,7 +113,7 @@ class _Tally:
     TIMES: ClassVar = {"time_sum": 4, "time_min": 5, "time_max": 6}
 
     def __init__(self, statistic: Transitions, shard: Journeys, cells: Cells) -> None:
-        from journeykit.kernels import transitions as kernels
+        from journeykit.kernels.paths import transitions as kernels
 
         self.kernels, self.statistic = kernels, statistic
         paths = shard.paths(statistic.unit)
@@ -165,7 +165,7 @@ class _Tally:
 
     def _count_sessions(self, moves: Int64s, visits: Int64s) -> None:
         """Count in one loop over the events, and one over the sessions."""
-        from journeykit.kernels.ends import mark_ends
+        from journeykit.kernels.paths.ends import mark_ends
 
         paths, origin = self.paths, self.paths.events.start
         marks = np.empty(self.n_events, np.uint8)

@@ -26,7 +26,7 @@ class Tuples:
     def __init__(
         self, paths: Paths, states: Any, sessions: Int32s, order: int, *, skip_zero: bool, collapse: bool
     ) -> None:
-        from journeykit.kernels.transitions import number_tuples
+        from journeykit.kernels.paths.transitions import number_tuples
 
         self.paths, states, self.sessions = cleaned(
             paths, states, sessions, skip_zero=skip_zero, collapse=collapse

@@ -1,0 +1,1 @@
+"""From rows in input order to events by user and time; ids told apart and joined."""

@@ -1,0 +1,222 @@
+"""From entries to users, and from rows in input order to events ordered by user and time. DEFINITIONS D1.3, D12.1.
+
+Entries are scattered, by a quick hash of the id, into partitions that fit the cache. Every partition numbers its
+users by itself and looks up their jackknife groups. Then every entry knows the place of its first event, and rows
+go straight there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from journeykit.kernels.compiling import kernel
+from journeykit.kernels.memory import fetch_all, same_text
+from journeykit.kernels.ordering.user_ids import BLOCK, HASH, IDENTITY
+
+PLACE = HASH  # once users are numbered, the place of its first event takes that of an entry's hash
+
+
+@kernel
+def partition_of(h, bits):
+    """Return the partition of a hash, by `bits` of it that the table of users does not use."""
+    return np.int64((h >> np.uint64(40)) & np.uint64((1 << bits) - 1))
+
+
+@kernel
+def count_entries(entries, bits, counts):
+    """Count entries by partition."""
+    for i in range(entries.shape[0]):
+        counts[partition_of(entries[i, HASH], bits)] += 1
+
+
+@kernel
+def scatter_entries(entries, sizes, bits, places, own_places, scattered, scattered_sizes):
+    """Write every entry and its size to the next place of its partition; say which place that was."""
+    for i in range(entries.shape[0]):
+        partition = partition_of(entries[i, HASH], bits)
+        place = places[partition]
+        places[partition] = place + 1
+        scattered[place, HASH], scattered[place, IDENTITY] = entries[i, HASH], entries[i, IDENTITY]
+        scattered_sizes[place] = sizes[i]
+        own_places[i] = place
+
+
+@kernel
+def number_users(entries, table, users, firsts):
+    """Number the users of a partition by first appearance of their hash; return how many there are."""
+    mask = table.size - 1
+    known = 0
+    for i in range(users.size):
+        slot = np.int64(entries[i, HASH]) & mask
+        while table[slot] >= 0 and entries[firsts[table[slot]], HASH] != entries[i, HASH]:
+            slot = (slot + 1) & mask
+        if table[slot] < 0:
+            table[slot] = known
+            firsts[known] = i
+            known += 1
+        users[i] = table[slot]
+    return known
+
+
+@kernel
+def hashes_collide(entries, users, firsts, text):
+    """Tell whether entries with one hash have different ids: each is compared with its user's first."""
+    touched = 0
+    for start in range(0, users.size, BLOCK):
+        stop = min(start + BLOCK, users.size)
+        touched += fetch_all(entries[:, IDENTITY], start, stop if text else start)
+        for i in range(start, stop):
+            mine, first = entries[i, IDENTITY], entries[firsts[users[i]], IDENTITY]
+            if mine != first and not (text and same_text(mine, first)):
+                return True
+    return touched < 0
+
+
+@kernel
+def number_users_by_id(entries, text, table, users, firsts):
+    """Number the users of a partition whose hashes collide: like `number_users`, comparing the ids."""
+    mask = table.size - 1
+    known = 0
+    for i in range(users.size):
+        mine = entries[i, IDENTITY]
+        slot = np.int64(entries[i, HASH]) & mask
+        while table[slot] >= 0:
+            other = entries[firsts[table[slot]], IDENTITY]
+            if mine == other or (text and same_text(mine, other)):
+                break
+            slot = (slot + 1) & mask
+        if table[slot] < 0:
+            table[slot] = known
+            firsts[known] = i
+            known += 1
+        users[i] = table[slot]
+    return known
+
+
+@kernel
+def count_groups(users, sizes, groups, counts, group_users, group_events):
+    """Count the events of every user, and the users and events of every group."""
+    for i in range(users.size):
+        counts[users[i]] += sizes[i]
+    for user in range(groups.size):
+        group_users[groups[user]] += 1
+        group_events[groups[user]] += counts[user]
+
+
+@kernel
+def lay_out(groups, counts, next_user, next_event, places, begins):
+    """Give every user its place among all users, and its first event its place: by group, then as they appear."""
+    for user in range(groups.size):
+        group = groups[user]
+        places[user], begins[user] = next_user[group], next_event[group]
+        next_user[group] += 1
+        next_event[group] += counts[user]
+
+
+@kernel
+def place_entries(users, sizes, begins, entries):
+    """Give every entry the place of its first event: entries of a user follow each other as in the input."""
+    following = begins.copy()
+    for i in range(users.size):
+        user = users[i]
+        entries[i, PLACE] = np.uint64(following[user])
+        following[user] += sizes[i]
+
+
+@kernel
+def place_rows(owners, following, row_times, row_codes, first_row, times, codes, rows):
+    """Write the rows of a piece to the next places of their entries."""
+    for i in range(owners.size):
+        owner = owners[i]
+        at = following[owner]
+        following[owner] = at + 1
+        times[at] = row_times[i]
+        codes[at] = row_codes[i]
+        rows[at] = first_row + i
+
+
+@kernel
+def count_disorder(offsets, times):
+    """Count the events that lie before their predecessor of the same user."""
+    backwards = 0
+    for user in range(offsets.size - 1):
+        for i in range(offsets[user] + 1, offsets[user + 1]):
+            backwards += times[i] < times[i - 1]
+    return backwards
+
+
+@kernel
+def before(times, rows, ties, a, b):
+    """Tell whether event a comes strictly before event b by (time, tie-break)."""
+    return times[a] < times[b] or (times[a] == times[b] and ties.size > 0 and ties[rows[a]] < ties[rows[b]])
+
+
+@kernel
+def insertion_order(times, rows, ties, first, last, order):
+    """Sort the positions first:last by (time, tie-break, position) in `order`."""
+    for i in range(first, last):
+        j = i
+        while j > first and before(times, rows, ties, i, order[j - 1]):
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = i
+
+
+@kernel
+def merge_runs(times, rows, ties, first, middle, last, order, spare):
+    """Merge two sorted neighbours of `order`, the left one first on ties."""
+    if not before(times, rows, ties, order[middle], order[middle - 1]):
+        return
+    spare[first:middle] = order[first:middle]
+    left, right, at = first, middle, first
+    while left < middle and right < last:
+        if before(times, rows, ties, order[right], spare[left]):
+            order[at] = order[right]
+            right += 1
+        else:
+            order[at] = spare[left]
+            left += 1
+        at += 1
+    order[at : at + middle - left] = spare[left:middle]
+
+
+@kernel
+def sorted_order(times, rows, ties, order, spare):
+    """Order the events of one user by (time, tie-break, position): runs of 32 by insertion, then merged."""
+    size = times.size
+    for start in range(0, size, 32):
+        insertion_order(times, rows, ties, start, min(start + 32, size), order)
+    width = 32
+    while width < size:
+        for start in range(0, size - width, 2 * width):
+            merge_runs(times, rows, ties, start, start + width, min(start + 2 * width, size), order, spare)
+        width *= 2
+
+
+@kernel
+def sort_users(offsets, ties, times, codes, rows):
+    """Put the events of every user into their order, where they are."""
+    largest = 0
+    for user in range(offsets.size - 1):
+        largest = max(largest, offsets[user + 1] - offsets[user])
+    order, spare = np.empty(largest, np.int64), np.empty(largest, np.int64)
+    for user in range(offsets.size - 1):
+        first, last = offsets[user], offsets[user + 1]
+        size = last - first
+        sorted_order(times[first:last], rows[first:last], ties, order, spare)
+        times[first:last] = times[first:last][order[:size]]
+        codes[first:last] = codes[first:last][order[:size]]
+        rows[first:last] = rows[first:last][order[:size]]
+
+
+@kernel
+def count_ties(offsets, ties, times, codes, rows):
+    """Count neighbours of one user with equal time and tie-break: all, and those with different events. D1.9."""
+    tied = 0
+    distinct = 0
+    for user in range(offsets.size - 1):
+        for i in range(offsets[user] + 1, offsets[user + 1]):
+            if times[i] == times[i - 1] and (ties.size == 0 or ties[rows[i]] == ties[rows[i - 1]]):
+                tied += 1
+                distinct += codes[i] != codes[i - 1]
+    return tied, distinct

@@ -1,0 +1,1 @@
+"""What becomes of units: conversion, waits, return, friction, credit."""

@@ -1,0 +1,1 @@
+"""Sessions, and walks along paths: moves, stretches, steps, shapes."""

@@ -1,0 +1,1 @@
+"""Patterns over paths: where matches end, what they hold."""

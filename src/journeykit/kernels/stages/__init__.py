@@ -1,0 +1,1 @@
+"""Stages carried along paths, visits and moves between them."""

@@ -1,0 +1,1 @@
+"""Markov chains of journeys: counted, fitted, solved, tested."""

@@ -1,0 +1,1 @@
+"""What a change of some moves would be worth."""

@@ -1,0 +1,1 @@
+"""Where conversions are lost, and what goes with it."""
