@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import pkgutil
 import resource
 import subprocess
 import sys
@@ -177,6 +179,15 @@ def test_works_where_nothing_can_be_kept(monkeypatch, tmp_path):
         out = np.zeros(2)
         kernel(reverse)(np.arange(2), out)
         assert out.tolist() == [2, 1]
+
+
+def test_machine_code_is_made_from_the_source_of_every_kernel():
+    import journeykit.kernels
+
+    modules = pkgutil.walk_packages(journeykit.kernels.__path__, "journeykit.kernels.")
+    files = {Path(importlib.util.find_spec(each.name).origin) for each in modules}
+    assert len(files) > 50
+    assert files <= set(machine_code.sources(__file__))
 
 
 @native

@@ -268,9 +268,13 @@ def _origin(source: str) -> str:
         llvm.get_host_cpu_name(),
         llvm.get_host_cpu_features().flatten(),
     ]
-    sources = {*Path(__file__).parent.rglob("*.py"), Path(source)}
-    texts = [path.read_bytes() for path in sorted(sources) if path.is_file()]
+    texts = [path.read_bytes() for path in sources(source)]
     return hashlib.sha256(b"\0".join([*(part.encode() for part in parts), *texts])).hexdigest()
+
+
+def sources(source: str) -> list[Path]:
+    """Return the files that machine code is made from: all kernels, for they call each other, and its own."""
+    return sorted(path for path in {*Path(__file__).parent.rglob("*.py"), Path(source)} if path.is_file())
 
 
 def _place(function: Any, kinds: tuple[Any, ...]) -> Path | None:
