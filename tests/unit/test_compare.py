@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import journeykit as jk
+from journeykit.errors import ParameterError
 from tests.logs import frame, log
 from tests.measuring import journeys_of, many_users
 
@@ -26,6 +27,14 @@ def shop(**devices):
 
 
 FOUR = {"b1": "tv", "b2": "tv", "a1": "pc", "b3": "pc"}
+
+
+def test_a_number_is_not_its_text():
+    log = pl.DataFrame({"u": [1, 2], "t": [0, 0], "e": ["x", "x"], "age": [30, 40]})
+    journeys = jk.read_events(log, user="u", time="t", event="e", unit="s", keep=["age"]).sessionize("30m")
+    with pytest.raises(ParameterError) as raised:
+        jk.compare(journeys, jk.Conversion("x"), by="age", a="30")
+    assert str(raised.value) == "a='30' is no value of 'age' in these journeys. Did you mean 30?"
 
 
 @pytest.mark.parametrize(

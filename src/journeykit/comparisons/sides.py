@@ -142,7 +142,12 @@ class _Segments:
 
     def _place(self, value: Any, parameter: str) -> int:
         if value not in self.values:
-            known = suggestion(str(value), [str(each) for each in self.values])
+            alike = [each for each in self.values if each is not None and str(each) == str(value)]
+            known = (
+                f"Did you mean {alike[0]!r}?"
+                if alike
+                else suggestion(str(value), [str(each) for each in self.values])
+            )
             raise ParameterError(
                 f"{parameter}={value!r} is no value of {self.property!r} in these journeys. {known}"
             )
