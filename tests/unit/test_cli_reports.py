@@ -262,6 +262,24 @@ class TestMap:
         )
         assert not (tmp_path / "map.csv").exists()
 
+    def test_the_map_of_a_store(self, log, stages, journeys, tmp_path):
+        store, same = journeys.write(tmp_path / "shop"), ("--goal", "purchase", "--missing", "ignore")
+        for name, options in {"log": (log, *ROLES, "--stages", stages), "store": (store,)}.items():
+            result = run("map", *options, *same, "--out", tmp_path / f"{name}.csv")
+            assert (result.exit_code, result.stderr) == (0, "")
+            assert " users in " in result.stdout
+        assert (tmp_path / "store.csv").read_text() == (tmp_path / "log.csv").read_text()
+
+    def test_a_store_without_stages_has_no_map(self, log, journeys, tmp_path):
+        events = jk.read_events(log, user="user", time="time", event="event").sessionize("30m")
+        result = run("map", events.write(tmp_path / "s"), "--goal", "purchase", "--out", tmp_path / "map.csv")
+        assert result.exit_code == 2
+        assert "the journeys of this store have none" in result.stderr
+        staged = journeys.write(tmp_path / "t")
+        told = run("map", staged, "--goal", "purchase", "--session", "1h", "--out", tmp_path / "map.csv")
+        assert told.exit_code == 2
+        assert "a store says itself how its log was read" in told.stderr
+
     def test_it_needs_stages(self, log, tmp_path):
         result = run("map", log, *ROLES, "--goal", "purchase", "--out", tmp_path / "map.csv")
         assert result.exit_code == 2
@@ -279,6 +297,17 @@ class TestCompare:
         expected = jk.compare(journeys, jk.Conversion("purchase"), by="device", a="mobile", b="desktop")
         assert_frame_equal(found, expected.frame)
         assert "difference" in result.stdout
+
+    def test_segments_of_a_store(self, tmp_path, journeys):
+        store = journeys.write(tmp_path / "shop")
+        asked = ("--goal", "purchase", "--by", "device", "--a", "mobile", "--b", "desktop")
+        result = run("compare", store, *asked, "--out", tmp_path / "out", "--table-format", "parquet")
+        assert (result.exit_code, result.stderr) == (0, "")
+        expected = jk.compare(journeys, jk.Conversion("purchase"), by="device", a="mobile", b="desktop")
+        assert_frame_equal(pl.read_parquet(tmp_path / "out" / "comparison.parquet"), expected.frame)
+        told = run("compare", store, *ROLES, *asked, "--out", tmp_path / "out")
+        assert told.exit_code == 2
+        assert "a store says itself how its log was read" in told.stderr
 
     @pytest.mark.parametrize(
         ("values", "a", "b"),

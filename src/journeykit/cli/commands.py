@@ -81,7 +81,10 @@ def report(reading: Reading, telling: Telling, running: Running, filing: Filing,
 @app.command()
 @command
 def map(reading: Reading, mapping: Mapping, filing: Filing, speaking: Speaking) -> None:
-    """Write the table of the journey map: .csv, .json, .md, .xlsx, .parquet or .ndjson."""
+    """Write the table of the journey map: .csv, .json, .md, .xlsx, .parquet or .ndjson.
+
+    LOG may be a store, a folder that Journeys.write made: how to read, to cut and to stage is what the store says.
+    """
     from journeykit.cli.showing import journey_map
 
     journey_map(reading, mapping, filing.out, quiet=speaking.quiet)
@@ -90,7 +93,10 @@ def map(reading: Reading, mapping: Mapping, filing: Filing, speaking: Speaking) 
 @app.command()
 @command
 def compare(reading: Reading, comparing: Comparing, writing: Writing, speaking: Speaking) -> None:
-    """Compare an answer between segments or periods: differences, ratios, intervals and tests."""
+    """Compare an answer between segments or periods: differences, ratios, intervals and tests.
+
+    LOG may be a store, a folder that Journeys.write made: how to read, to cut and to stage is what the store says.
+    """
     from journeykit.cli.showing import compare
 
     compare(reading, comparing, writing, quiet=speaking.quiet)

@@ -38,6 +38,7 @@ from journeykit.privacy.suppression import check_k
 from journeykit.reports.notes import edited
 from journeykit.reports.report import report as reported
 from journeykit.reports.wording import LANGUAGES, wording
+from journeykit.sessions import SessionRule
 from journeykit.sources import open_source
 from journeykit.stages import StageModel
 from journeykit.statistics.emotion.ratings import Ratings
@@ -92,29 +93,35 @@ def report(reading: Reading, telling: Telling, running: Running, out: Path, *, q
 
 def journey_map(reading: Reading, mapping: Mapping, out: Path, *, quiet: bool) -> None:
     """Read, measure, write the table of the map."""
-    goal, rule = _goal(mapping), session_rule(reading, mapping)
-    if mapping.stages is None:
+    store, goal = store_of(reading), _goal(mapping)
+    rule = session_rule(reading, mapping) if store is None else _idle_rule(store, reading, mapping)
+    if store is None and mapping.stages is None:
         raise typer.BadParameter(
             "a map has stages as its columns: name a stage model, a TOML file.", param_hint="--stages"
+        )
+    if store is not None and not stages_of(store):
+        raise typer.BadParameter(
+            "a map has stages as its columns, and the journeys of this store have none.", param_hint="LOG"
         )
     check_k(mapping.suppress)
     model, question = _model(mapping), JourneyMap(goal, **_on_map(mapping))
     with Steps(4, quiet=quiet) as steps:
-        _, journeys = ordered(reading, mapping, rule, model, steps, _kept(mapping))
+        of = store if store is not None else ordered(reading, mapping, rule, model, steps, _kept(mapping))[1]
         steps.begin("measuring")
-        made = journeys.measure(question)
+        made = of.measure(question)
         steps.begin("writing")
         with explained(out):
             made.write(out, suppress=mapping.suppress)
     if not quiet:
         page = Page()
-        page.say(described(journeys, rule))
+        page.say(described(made.context, rule))
         page.say(f"the map is in {out}")
 
 
 def compare(reading: Reading, comparing: Comparing, writing: Writing, *, quiet: bool) -> None:
     """Read, compare, write and print."""
-    endings, rule = check_format(writing.table_format), session_rule(reading, comparing)
+    endings, store = check_format(writing.table_format), store_of(reading)
+    rule = session_rule(reading, comparing) if store is None else _idle_rule(store, reading, comparing)
     by = segments(comparing)
     if (len(by) == 1) == (comparing.every is not None):
         raise typer.BadParameter(
@@ -126,9 +133,10 @@ def compare(reading: Reading, comparing: Comparing, writing: Writing, *, quiet: 
         _model(comparing),
         {name: each for name in "ab" if (each := getattr(comparing, name)) is not None},
     )
-    asked = questions(_asking(comparing), staged=model is not None)
+    staged = model is not None if store is None else bool(stages_of(store))
+    asked = questions(_asking(comparing), staged=staged)
     with Steps(4, quiet=quiet) as steps, all_or_nothing(writing.out) as folder:
-        _, journeys = ordered(reading, comparing, rule, model, steps)
+        journeys = ordered(reading, comparing, rule, model, steps)[1] if store is None else store.journeys()
         if by:
             sides = {name: _value(journeys.property(by[0].property), each) for name, each in sides.items()}
         steps.begin("comparing")
@@ -144,6 +152,12 @@ def compare(reading: Reading, comparing: Comparing, writing: Writing, *, quiet: 
         page.answer("comparison", found)
         page.notes({"comparison": found})
         page.say(summary(writing.out, {path.name for path in written}))
+
+
+def _idle_rule(store: Store, reading: Reading, cutting: Cutting) -> SessionRule:
+    """Return how the store cuts sessions; refuse options that it has answered already."""
+    refuse_idle(reading, cutting, Running())
+    return rule_of(store)
 
 
 def _value(values: pl.Series, text: str) -> Any:
