@@ -353,3 +353,18 @@ def test_rows_without_a_user_are_refused_or_dropped():
     with pytest.raises(errors.InvalidRowsError):
         jk.combine([source])
     assert jk.combine([source], on_invalid="drop").frame["user"].to_list() == ["crm:a"]
+
+
+def test_times_that_clocks_skip_are_counted_and_shown_as_written():
+    """In Berlin the clocks go from 2 to 3 on the 29th of March 2026. D1.2, D1.4."""
+    calls = pl.DataFrame({"who": ["ann", "bob"], "at": ["2026-03-29 02:30:00", "2026-03-29 04:00:00"]})
+    source = jk.Source(
+        log=calls, source="calls", user="who", time="at", event=pl.lit("call"), tz="Europe/Berlin"
+    )
+    events = jk.combine([web(), source], on_invalid="drop")
+    assert (events.quality.gap_times, events.quality.rows_in - events.quality.rows_kept) == (1, 1)
+    with pytest.raises(
+        jk.errors.InvalidRowsError, match="1 of the times do not exist in the time zone"
+    ) as raised:
+        jk.combine([web(), source])
+    assert "user='ann', time='2026-03-29 02:30:00', event='call'" in str(raised.value)

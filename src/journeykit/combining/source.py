@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.errors import ColumnClashError, MissingColumnError, ParameterError
 from journeykit.events.events import Events
 from journeykit.sources import blaming, open_source
-from journeykit.sources.canonical import canonicalise
+from journeykit.sources.canonical import GAP, GIVEN, canonicalise
 from journeykit.sources.collecting import engine_errors
 from journeykit.sources.roles import ROLES, Roles, TimeUnit, check_zone
 from journeykit.support.durations import Duration, microseconds
@@ -148,7 +148,8 @@ class Source:
             plan = canonicalise(
                 opened.with_columns(column.alias(name) for name, column in made.items()), given
             ).plan
-        return plan.select(self._columns(kept, zone))
+        beside = [name for name in (GIVEN, GAP) if name in plan.collect_schema()]
+        return plan.select(*self._columns(kept, zone), *(pl.col(name) for name in beside))
 
     def _columns(self, kept: Mapping[str, Any], zone: str | None) -> list[pl.Expr]:
         """Return the columns of the combined log, from canonical ones."""

@@ -144,6 +144,8 @@ def canonicalise(plan: pl.LazyFrame, roles: Roles) -> CanonicalLog:
         columns[GAP] = time.gap
     if isinstance(schema.get(LEFT_OUT), pl.Enum):
         columns[LEFT_OUT] = pl.col(LEFT_OUT)
+    # Several sources as one log: each has read its own times.
+    columns |= {name: pl.col(name) for name in (GIVEN, GAP) if name in schema and name not in columns}
     selected = plan.select(expression.alias(name) for name, expression in columns.items())
     return CanonicalLog(selected, time.format, (roles.tz or "UTC") if time.local else None)
 
