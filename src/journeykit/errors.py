@@ -52,10 +52,10 @@ class UnknownPropertyError(InputError, LookupError):
 
     def __init__(self, name: str, kept: Sequence[str]) -> None:
         self.name, self.kept = name, tuple(kept)
-        super().__init__(
-            f"no property {name!r} in these journeys. {suggestion(name, kept)} "
-            f"Pass keep=[..., {name!r}] to read_events."
-        )
+        advice = f"{suggestion(name, kept)} Pass keep=[..., {name!r}] to read_events."
+        if name in ("user", "time", "event"):
+            advice = "It is a role of the log: keep a copy of its column under another name."
+        super().__init__(f"no property {name!r} in these journeys. {advice}")
 
 
 class MissingFileError(InputError, FileNotFoundError):

@@ -168,6 +168,9 @@ def test_messages():
         "no property 'devise' in these journeys. Did you mean 'device'? Available: 'device'. "
         "Pass keep=[..., 'devise'] to read_events."
     )
+    assert refused(journeys, UnknownPropertyError, by="user") == (
+        "no property 'user' in these journeys. It is a role of the log: keep a copy of its column under another name."
+    )
     with pytest.raises(ParameterError) as raised:
         jk.Segment("device", at="middle")
     assert str(raised.value) == "at cannot be 'middle'. Choose one of: 'first', 'last'."
