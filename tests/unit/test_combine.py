@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -368,3 +369,19 @@ def test_times_that_clocks_skip_are_counted_and_shown_as_written():
     ) as raised:
         jk.combine([web(), source])
     assert "user='ann', time='2026-03-29 02:30:00', event='call'" in str(raised.value)
+
+
+def test_times_that_exist_twice_are_counted():
+    """In Berlin the clocks go from 3 back to 2 on the 25th of October 2026: 02:30 is there twice. D1.2."""
+    calls = pl.DataFrame(
+        {"who": ["ann", None, "bob"], "at": ["2026-10-25 02:30:00"] * 2 + ["2026-10-25 04:00:00"]}
+    )
+    berlin = jk.Source(
+        log=calls, source="calls", user="who", time="at", event=pl.lit("call"), tz="Europe/Berlin"
+    )
+    shifted = replace(berlin, source="others", offset="2h")
+    for sources, twice in ([web(), berlin], 1), ([berlin, shifted], 2):
+        assert jk.combine(sources, on_invalid="drop").quality.ambiguous_times == twice
+    alone = jk.read_events(calls.select("who", "at", e=pl.lit("call")), user="who", time="at", event="e",
+                           tz="Europe/Berlin", on_invalid="drop")  # fmt: skip
+    assert alone.quality.ambiguous_times == 1

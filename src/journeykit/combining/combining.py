@@ -13,7 +13,7 @@ from journeykit.errors import ParameterError
 from journeykit.events.events import Events
 from journeykit.events.reading import read_events
 from journeykit.plans import EventsPlan, scan_events
-from journeykit.sources.canonical import GAP, GIVEN, Duplicates, OnInvalid
+from journeykit.sources.canonical import BESIDE, Duplicates, OnInvalid
 from journeykit.sources.collecting import engine_errors
 from journeykit.support.precision import DAY, PRECISION
 
@@ -126,7 +126,7 @@ def _combined(sources: Iterable[Sources], tz: str | None) -> tuple[pl.LazyFrame,
         columns = log.collect_schema().names()
     roles = {name: name for name in ("user", "time", "event", "value", ORDER) if name in columns}
     first = [name for name in (CHANNEL, SOURCE, PRECISION) if name in columns]
-    others = [name for name in columns if name not in (*roles, *first, GIVEN, GAP)]
+    others = [name for name in columns if name not in (*roles, *first, *BESIDE)]
     return log, {**roles, "keep": [*first, *others]}
 
 

@@ -13,9 +13,10 @@ import polars as pl
 from journeykit.errors import ColumnClashError, MissingColumnError, ParameterError
 from journeykit.events.events import Events
 from journeykit.sources import blaming, open_source
-from journeykit.sources.canonical import GAP, GIVEN, canonicalise
+from journeykit.sources.canonical import GAP, GIVEN, TWICE, canonicalise
 from journeykit.sources.collecting import engine_errors
 from journeykit.sources.roles import ROLES, Roles, TimeUnit, check_zone
+from journeykit.sources.times import exists_twice
 from journeykit.support.durations import Duration, microseconds
 from journeykit.support.precision import DAY, EXACT, PRECISION, PRECISIONS
 
@@ -145,11 +146,13 @@ class Source:
             time_format=self.time_format,
         )  # fmt: skip
         with self._blaming():
-            plan = canonicalise(
+            log = canonicalise(
                 opened.with_columns(column.alias(name) for name, column in made.items()), given
-            ).plan
-        beside = [name for name in (GIVEN, GAP) if name in plan.collect_schema()]
-        return plan.select(*self._columns(kept, zone), *(pl.col(name) for name in beside))
+            )
+            beside = [pl.col(name) for name in (GIVEN, GAP) if name in log.plan.collect_schema()]
+        if log.local_zone is not None:
+            beside.append(exists_twice(log.local_zone).alias(TWICE))
+        return log.plan.select(*self._columns(kept, zone), *beside)
 
     def _columns(self, kept: Mapping[str, Any], zone: str | None) -> list[pl.Expr]:
         """Return the columns of the combined log, from canonical ones."""

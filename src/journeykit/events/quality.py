@@ -217,7 +217,7 @@ def quality(
         invalid_time=invalid.time,
         invalid_event=invalid.event,
         gap_times=invalid.gap_times,
-        ambiguous_times=ambiguous_times(times, local_zone),
+        ambiguous_times=invalid.ambiguous_times + ambiguous_times(times, local_zone),
         duplicates=duplicates + duplicates_dropped,
         duplicates_dropped=duplicates_dropped,
         tied_pairs=int(tied["pair"].sum()),

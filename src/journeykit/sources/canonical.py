@@ -27,9 +27,10 @@ __all__ = [
 
 OnInvalid: TypeAlias = Literal["raise", "drop"]
 Duplicates: TypeAlias = Literal["keep", "drop"]
-GIVEN, GAP = "__time_given", "__time_gap"
+GIVEN, GAP, TWICE = "__time_given", "__time_gap", "__time_twice"
 """Columns beside the canonical ones, until invalid rows are left out: the time as it was written where it
-could not be read, and whether it is a local time that does not exist."""
+could not be read, whether it is a local time that does not exist, and, of several sources, whether it exists twice."""
+BESIDE = (GIVEN, GAP, TWICE)
 LEFT_OUT = "__left_out"
 """An Enum of reasons beside the columns of a log: a row that has one is left out, and counted under it."""
 SHOWN_ROWS = 5
@@ -68,6 +69,8 @@ class InvalidCounts:
         Rows in which this is null; a row may count in several.
     gap_times : int
         Rows whose local time does not exist; part of `time`.
+    ambiguous_times : int
+        Valid rows whose local time exists twice, in sources that were put together; of one log the times tell it.
     left_out : mapping of str to int
         Rows that the reader of an export left out on purpose, by reason; they are not invalid.
     """
@@ -78,6 +81,7 @@ class InvalidCounts:
     time: int = 0
     event: int = 0
     gap_times: int = field(default=0)
+    ambiguous_times: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -145,7 +149,7 @@ def canonicalise(plan: pl.LazyFrame, roles: Roles) -> CanonicalLog:
     if isinstance(schema.get(LEFT_OUT), pl.Enum):
         columns[LEFT_OUT] = pl.col(LEFT_OUT)
     # Several sources as one log: each has read its own times.
-    columns |= {name: pl.col(name) for name in (GIVEN, GAP) if name in schema and name not in columns}
+    columns |= {name: pl.col(name) for name in BESIDE if name in schema and name not in columns}
     selected = plan.select(expression.alias(name) for name, expression in columns.items())
     return CanonicalLog(selected, time.format, (roles.tz or "UTC") if time.local else None)
 
@@ -169,7 +173,7 @@ class Validity:
 
     def __init__(self, first_row: int = 0) -> None:
         self.first_row = first_row
-        self.rows = self.kept = self.gaps = 0
+        self.rows = self.kept = self.gaps = self.twice = 0
         self.nulls = dict.fromkeys(REQUIRED, 0)
         self.left_out: Counter[str] = Counter()
         self.first: list[str] = []
@@ -178,7 +182,7 @@ class Validity:
         """Put this together with what was found in the part that follows."""
         both = Validity(self.first_row)
         both.rows, both.kept = self.rows + following.rows, self.kept + following.kept
-        both.gaps = self.gaps + following.gaps
+        both.gaps, both.twice = self.gaps + following.gaps, self.twice + following.twice
         both.nulls = {role: count + following.nulls[role] for role, count in self.nulls.items()}
         both.left_out = self.left_out + following.left_out
         both.first = [*self.first, *following.first][:SHOWN_ROWS]
@@ -196,13 +200,13 @@ class Validity:
         if LEFT_OUT in frame.columns:
             numbers, frame = self._without_left_out(frame)
         frame = _possible_times(frame)
-        wanted = [name for name in frame.columns if name not in (GIVEN, GAP)]
         nulls = {role: frame[role].null_count() for role in REQUIRED}
-        if not any(nulls.values()):
-            self.kept += frame.height
-            return frame.select(wanted)
-        valid = frame.select(wanted).drop_nulls(REQUIRED)
+        valid = frame.drop_nulls(REQUIRED) if any(nulls.values()) else frame
+        self.twice += int(valid[TWICE].sum()) if TWICE in valid.columns else 0
         self.kept += valid.height
+        valid = valid.drop(BESIDE, strict=False)
+        if valid.height == frame.height:
+            return valid
         self.nulls = {role: self.nulls[role] + count for role, count in nulls.items()}
         self.gaps += int(frame[GAP].sum()) if GAP in frame.columns else 0
         if len(self.first) < SHOWN_ROWS:
@@ -253,7 +257,9 @@ class Validity:
             raise InvalidRowsError(self.nulls, invalid, self.rows, self.first, remark)
         if not self.kept:
             raise EmptyInputError.dropped(self.rows)
-        return InvalidCounts(self.rows, self.kept, **self.nulls, gap_times=gaps, left_out=left_out)
+        return InvalidCounts(
+            self.rows, self.kept, **self.nulls, gap_times=gaps, ambiguous_times=self.twice, left_out=left_out
+        )
 
 
 def _possible_times(frame: pl.DataFrame) -> pl.DataFrame:

@@ -121,11 +121,16 @@ def in_utc(local: pl.Expr, tz: str | None) -> pl.Expr:
 
 def ambiguous_times(times: pl.Series, tz: str | None) -> int:
     """Count times, placed by `in_utc`, whose local time exists twice."""
-    if tz in (None, "UTC"):
-        return 0
-    local = times.dt.convert_time_zone(tz).dt.replace_time_zone(None)
+    return 0 if tz is None else int(times.to_frame("time").select(exists_twice(tz)).to_series().sum())
+
+
+def exists_twice(tz: str) -> pl.Expr:
+    """Tell whether the local time of a column ``time``, placed by `in_utc`, exists twice."""
+    if tz == "UTC":
+        return pl.lit(False)
+    local = pl.col("time").dt.convert_time_zone(tz).dt.replace_time_zone(None)
     latest = local.dt.replace_time_zone(tz, ambiguous="latest", non_existent="null")
-    return int((latest.dt.convert_time_zone("UTC") != times).sum())
+    return latest.dt.convert_time_zone("UTC") != pl.col("time")
 
 
 def _local(local: pl.Expr, tz: str | None, given: pl.Expr | None = None) -> TimeReading:
