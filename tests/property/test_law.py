@@ -88,7 +88,7 @@ def statistics():
         jk.Funnel(["view", "cart", "buy"], times_between=[(1, 3), (2, 3)], rules=jk.rules.posthog_2021()),
         jk.Funnel(["home", "cart"], unit="session", exclude="buy", rules=jk.rules.posthog("unordered")),
         jk.Funnel(["view", jk.Step("home", optional=True), "buy"], hold="device", rules=jk.rules.amplitude()),
-        jk.Funnel(["view", jk.Step("cart", max_gap="1h")], breakdown="device", at="each:2"),
+        jk.Funnel(["view", jk.Step("cart", max_gap="1h")], breakdown="score", at="each:2"),
         jk.StageFlow(),
         jk.StageHazard(horizon="2h", max_events=3),
         jk.StageHazard("session"),
