@@ -433,6 +433,16 @@ def test_every_value_of_a_manifest_is_needed(opening: Any, store: Path) -> None:
     assert opening(store)
 
 
+def test_a_name_that_no_file_can_have_is_refused(store: Path) -> None:
+    long = "users/" + 400 * "a"
+
+    def change(shard: dict[str, Any]) -> None:
+        shard["files"]["users"]["file"] = long
+
+    edit_shard(store, change)
+    assert refusal(store) == damaged(store, long, "is missing")
+
+
 def test_a_column_that_one_shard_has_under_another_name_is_refused(store: Path) -> None:
     journeys = jk.open_journeys(store).write(store.parent / "two", shards=2)
     users = sorted((journeys / "users").glob("*.parquet"))[-1]

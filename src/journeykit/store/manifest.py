@@ -249,9 +249,12 @@ def check_files(manifest: Manifest, verify: bool) -> None:
     """
     for known in manifest.files:
         name, file = known["file"], manifest.folder / known["file"]
-        if not file.is_file():
+        try:
+            size = file.stat().st_size if file.is_file() else None
+        except OSError:  # no file can have such a name
+            size = None
+        if size is None:
             raise StoreError.broken(str(manifest.folder), name, "is missing")
-        size = file.stat().st_size
         if size != known["bytes"]:
             raise StoreError.broken(str(manifest.folder), name, f"has {size:,} bytes, not {known['bytes']:,}")
         if verify and checksum(file) != known["sha256"]:
