@@ -94,7 +94,7 @@ def report(reading: Reading, telling: Telling, running: Running, out: Path, *, q
 def journey_map(reading: Reading, mapping: Mapping, out: Path, *, quiet: bool) -> None:
     """Read, measure, write the table of the map."""
     store, goal = store_of(reading), _goal(mapping)
-    rule = session_rule(reading, mapping) if store is None else _idle_rule(store, reading, mapping)
+    rule = _rule(store, reading, mapping)
     if store is None and mapping.stages is None:
         raise typer.BadParameter(
             "a map has stages as its columns: name a stage model, a TOML file.", param_hint="--stages"
@@ -121,7 +121,7 @@ def journey_map(reading: Reading, mapping: Mapping, out: Path, *, quiet: bool) -
 def compare(reading: Reading, comparing: Comparing, writing: Writing, *, quiet: bool) -> None:
     """Read, compare, write and print."""
     endings, store = check_format(writing.table_format), store_of(reading)
-    rule = session_rule(reading, comparing) if store is None else _idle_rule(store, reading, comparing)
+    rule = _rule(store, reading, comparing)
     by = segments(comparing)
     if (len(by) == 1) == (comparing.every is not None):
         raise typer.BadParameter(
@@ -154,8 +154,10 @@ def compare(reading: Reading, comparing: Comparing, writing: Writing, *, quiet: 
         page.say(summary(writing.out, {path.name for path in written}))
 
 
-def _idle_rule(store: Store, reading: Reading, cutting: Cutting) -> SessionRule:
-    """Return how the store cuts sessions; refuse options that it has answered already."""
+def _rule(store: Store | None, reading: Reading, cutting: Cutting) -> SessionRule:
+    """Return how sessions are cut; with a store, options that it has answered already are refused."""
+    if store is None:
+        return session_rule(reading, cutting)
     refuse_idle(reading, cutting, Running())
     return rule_of(store)
 

@@ -150,7 +150,7 @@ class Source:
                 opened.with_columns(column.alias(name) for name, column in made.items()), given
             )
             beside = [pl.col(name) for name in (GIVEN, GAP) if name in log.plan.collect_schema()]
-        if log.local_zone is not None:
+        if log.local_zone is not None and log.local_zone != "UTC":
             beside.append(exists_twice(log.local_zone).alias(TWICE))
         return log.plan.select(*self._columns(kept, zone), *beside)
 

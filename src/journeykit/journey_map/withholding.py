@@ -77,8 +77,7 @@ def touchpoints_told(drawn: MeasuredMap) -> Told:
 def channels_told(drawn: MeasuredMap) -> Told:
     """Return one row per stage and channel; behind it are no more users than visits, or than use the channel at all."""
     labels = drawn.context.labels.columns
-    # Segments may be of the property that the channels are of: then one column is both.
-    keys = list(dict.fromkeys([*labels, "channel"]))
+    keys = [*labels, "channel"]
     used = drawn.channels.group_by(keys).agg(pl.col("users").min())
     frame = drawn.answers["touchpoints"].stage_channels.join(
         used, on=keys, how="left", nulls_equal=True, maintain_order="left"

@@ -121,13 +121,13 @@ def in_utc(local: pl.Expr, tz: str | None) -> pl.Expr:
 
 def ambiguous_times(times: pl.Series, tz: str | None) -> int:
     """Count times, placed by `in_utc`, whose local time exists twice."""
-    return 0 if tz is None else int(times.to_frame("time").select(exists_twice(tz)).to_series().sum())
+    if tz is None or tz == "UTC":
+        return 0
+    return int(times.to_frame("time").select(exists_twice(tz)).to_series().sum())
 
 
 def exists_twice(tz: str) -> pl.Expr:
     """Tell whether the local time of a column ``time``, placed by `in_utc`, exists twice."""
-    if tz == "UTC":
-        return pl.lit(False)
     local = pl.col("time").dt.convert_time_zone(tz).dt.replace_time_zone(None)
     latest = local.dt.replace_time_zone(tz, ambiguous="latest", non_existent="null")
     return latest.dt.convert_time_zone("UTC") != pl.col("time")
