@@ -220,7 +220,7 @@ class _Counting:
                 CELL: self.rating_cells.astype(np.int32),
                 "touchpoint": joined.touchpoint.astype(np.int32),
                 "stage": np.maximum(stage, 0).astype(np.int32),
-                "hash": joined.owner,
+                "owner": joined.owner,
                 "time": joined.time,
                 "value": joined.value,
                 "emotion": joined.emotion,
@@ -231,6 +231,7 @@ class _Counting:
         wanted = (pl.col("touchpoint") >= 0) & (pl.col("comment").str.strip_chars() != "")
         chosen = frame.filter(wanted if self.statistic.quotes else pl.lit(value=False))
         first, _ = self.shard.user_range or (0, self.shard.n_users)
-        owners, at = np.unique(chosen["hash"].to_numpy(), return_inverse=True)
+        owners, at = np.unique(chosen["owner"].to_numpy(), return_inverse=True)
         hashes = hash_ids(self.shard.users.gather(owners + first))
-        return chosen.with_columns(pl.Series("hash", hashes[at], dtype=pl.UInt64))
+        hashed = chosen.with_columns(pl.Series("hash", hashes[at], dtype=pl.UInt64))
+        return hashed.drop("owner")
