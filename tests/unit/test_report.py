@@ -253,6 +253,8 @@ def test_who_has_not_left_and_who_is_all_alike():
     made = jk.report(events.sessionize("30m").assign_stages(model), "y", by="side", personas=0, suppress=0)
     said = Page(made.html).texts
     assert "half have not left yet" in said["map"]
+    assert "20.0 % (5.7 % to 51.0 %) went on. Half of the stays there have not ended yet." in said["summary"]
+    assert "\u221e" not in said["summary"]
     assert "the highest rate" not in said["summary"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from journeykit.charts.text import count, percent
 from journeykit.reports.map_table import MapTable
 from journeykit.reports.measuring import SEGMENT
-from journeykit.reports.shown import Shown, amount, score, time
+from journeykit.reports.shown import ENDLESS, Shown, amount, score, time
 from journeykit.reports.tables import Tables
 
 
@@ -61,11 +61,20 @@ def _stages(tables: Tables) -> Iterator[str]:
     lost = {row: shown.value(row, "reached") - shown.value(row, "reached_next") for row in known}
     if lost and max(lost.values()) > 0:
         row = max(lost, key=lambda each: lost[each])
-        yield tables.wording(
+        said = tables.wording(
             "said_stage", stage=shown.value(row, "stage"), lost=count(lost[row]),
             reached=shown.text(row, "reached"), rate=shown.estimate(row, "step_through"),
-            time=shown.text(row, "dwell_median", time),
         )  # fmt: skip
+        yield " ".join([said, *_stay(tables, shown, row)])
+
+
+def _stay(tables: Tables, shown: Shown, row: int) -> Iterator[str]:
+    """Say how long half of the visits to a stage last, if that is known."""
+    if shown.known(row, "dwell_median"):
+        median = shown.text(row, "dwell_median", time)
+        yield (
+            tables.wording("said_endless") if median == ENDLESS else tables.wording("said_stay", time=median)
+        )
 
 
 def _pains(tables: Tables, made: MapTable) -> Iterator[str]:
