@@ -197,7 +197,7 @@ def _on_map(mapping: Mapping) -> dict[str, Any]:
     asked: dict[str, Any] = {"channel": mapping.channel, "offline": listed(mapping.offline) or None}
     asked["friction"] = Friction(listed(mapping.trouble)) if mapping.trouble else None
     asked["ratings"] = None if mapping.ratings is None else _ratings(mapping.ratings, mapping.rating_kind)
-    asked |= {"quotes": mapping.quotes or None, "top": mapping.touchpoints}
+    asked |= {"quotes": mapping.quotes or None, "top": mapping.touchpoints, "missing": mapping.missing}
     return {name: each for name, each in asked.items() if each is not None}
 
 

@@ -22,6 +22,7 @@ from journeykit.statistics.paths.top_paths import TopPaths
 from journeykit.statistics.stage_flow.table import StageFlowAnswer
 from journeykit.statistics.transitions.graph import TransitionGraph
 from journeykit.statistics.transitions.transitions import Transitions
+from journeykit.support.unknown_names import Missing
 
 PATHS = 10
 SEGMENT = "segment"
@@ -39,7 +40,7 @@ class Question:
 
     Attributes
     ----------
-    goal, start, horizon, by, personas
+    goal, start, horizon, by, personas, missing
         As in `journeykit.report`.
     map : JourneyMap, optional
         The question for the journey map; None without stages.
@@ -51,6 +52,7 @@ class Question:
     by: Segment | None = None
     personas: int = 3
     map: JourneyMap | None = None
+    missing: Missing = "raise"
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,15 @@ class Findings:
 def measured(origin: Origin, question: Question) -> Findings:
     """Ask everything, in as few passes as it takes; first what is refused where a property was not kept."""
     asked: dict[str, Any] = {
-        "overview": Overview(question.goal),
+        "overview": Overview(question.goal, missing=question.missing),
         "graph": Transitions(),
-        "paths": TopPaths(PATHS, goal=question.goal),
+        "paths": TopPaths(PATHS, goal=question.goal, missing=question.missing),
     }
     if question.start is not None or question.horizon is not None:
         unit: Any = "session" if question.horizon is None else "user"
-        asked["abandonment"] = Abandonment(question.goal, question.start, unit=unit, horizon=question.horizon)
+        asked["abandonment"] = Abandonment(
+            question.goal, question.start, unit=unit, horizon=question.horizon, missing=question.missing
+        )
     if question.map is not None:
         asked["map"] = question.map
     overview, found = asked["overview"], dict[str, Any]()

@@ -167,7 +167,8 @@ def report(
     **on_map : object
         What else the journey map is asked, by the parameters of `JourneyMap`: ``ratings`` for the emotion, ``channel``
         and ``offline``, ``friction``, ``value``, ``top``, ``min_n``, and ``quotes``, which are off by default, as
-        people write who they are.
+        people write who they are. ``missing`` holds for the whole report: what to do about a goal or start that the
+        log does not have (D0.9).
 
     Returns
     -------
@@ -215,7 +216,9 @@ def report(
     })  # fmt: skip
     groups = personas if "personas" in look.sections else 0
     on_stages = _map_question(goal, horizon, on_map)
-    question = Question(goal, start, horizon, compared, groups, None if origin.model is None else on_stages)
+    question = Question(
+        goal, start, horizon, compared, groups, None if origin.model is None else on_stages, on_stages.missing
+    )
     findings = measured(origin, question)
     context = findings.overview.context
     check_users(context.n_users, k)
