@@ -88,7 +88,7 @@ class UnknownFormatError(InputError, LookupError):
         """Refuse files of several formats."""
         return cls(
             f"these files have several formats: {_quoted(formats)}. "
-            f"Read each format by itself, or name one with format=."
+            f"Read each format by itself, or pass format=<one of them>."
         )
 
 

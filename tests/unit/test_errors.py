@@ -56,7 +56,7 @@ MESSAGES = {
         errors.UnknownFormatError.mixed(["csv", "parquet"]),
         (
             "these files have several formats: 'csv', 'parquet'. "
-            "Read each format by itself, or name one with format=."
+            "Read each format by itself, or pass format=<one of them>."
         ),
     ),
     "unsupported": (

@@ -264,6 +264,9 @@ def test_missing_files(tmp_path):
     )
     assert isinstance(error.value, FileNotFoundError)
     assert isinstance(error.value, ValueError)
+    text = "the path is empty. Give that of a file or folder; '.' is the folder you are in."
+    with pytest.raises(MissingFileError, match=says(text)):
+        open_source("")
     text = f"no file '{tmp_path}/no/l.csv': there is no folder '{tmp_path}/no'. Check the path."
     with pytest.raises(MissingFileError, match=says(text)):
         open_source(tmp_path / "no" / "l.csv")
@@ -318,7 +321,10 @@ def test_unknown_and_mixed_formats(tmp_path):
     with pytest.raises(UnknownFormatError, match=says(text)):
         open_source(tmp_path / "l.xlsx")
     paths = [written(tmp_path, "l.csv"), written(tmp_path, "l.parquet")]
-    text = "these files have several formats: 'csv', 'parquet'. Read each format by itself, or name one with format=."
+    text = (
+        "these files have several formats: 'csv', 'parquet'. Read each format by itself, or pass "
+        "format=<one of them>."
+    )
     with pytest.raises(UnknownFormatError, match=says(text)):
         open_source(paths)
     with pytest.raises(ParameterError, match=says(f"format cannot be 'excel'. Choose one of: {known}.")):

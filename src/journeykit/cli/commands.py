@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import journeykit
+from journeykit.cli.guard import Commands
 from journeykit.cli.options import (
     OUT,
     Asking,
@@ -25,7 +26,9 @@ from journeykit.cli.options import (
     option,
 )
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(
+    name="journeykit", cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

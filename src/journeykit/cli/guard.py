@@ -8,16 +8,19 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
+from typer.core import TyperGroup
 
-from journeykit.errors import JourneykitError, JourneykitWarning, ParameterError
+from journeykit.errors import JourneykitError, JourneykitWarning, MissingColumnError, ParameterError, sentence
 
 FAILED, MISUSED = 1, 2
+_MISUSE: Any = typer.BadParameter.__bases__[0].__bases__[0]
+"""What typer raises for a command line that it cannot read; wrong values are a kind of it."""
 _OPTIONS = (
     "user", "time", "event", "order", "value", "keep", "tz", "unit", "time_format", "format", "on_invalid",
-    "duplicates", "missing", "horizon", "suppress",
+    "duplicates", "missing", "horizon", "suppress", "directory",
 )  # fmt: skip
 _SEGMENT = re.compile(r"by=jk\.Segment\((['\"])(.*?)\1, name=(<[\w ]+>)\)")
 _PARAMETER = re.compile(rf"(?<![\w.])({'|'.join(_OPTIONS)})=(\[\.\.\., '([^']*)'\]|[\"'](\w+)[\"'])?")
@@ -49,7 +52,7 @@ def guarded(*, debug: bool) -> Iterator[None]:
         except ParameterError as error:
             _refuse(str(error), debug=debug, code=MISUSED)
         except JourneykitError as error:
-            _refuse(str(error), debug=debug)
+            _refuse(_told(error), debug=debug)
         except MemoryError:
             _refuse(
                 "there is not enough memory for this log. Read fewer columns, or a part of it.", debug=debug
@@ -61,6 +64,35 @@ def guarded(*, debug: bool) -> Iterator[None]:
                 f"this is a fault of journeykit, not of your log: {type(error).__name__}: {error} "
                 f"Run it again with --debug and report what it shows.", debug=debug,
             )  # fmt: skip
+
+
+class Commands(TyperGroup):
+    """Commands whose wrong use is said in one line, like every other error."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read what stands before the command."""
+        with _misuse_told():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read what stands after the command, and run it."""
+        with _misuse_told():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _misuse_told() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # The classes of wrong use have other homes in other versions of typer. One of them shows the help.
+        if not isinstance(error, _MISUSE) or type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        command = getattr(error, "ctx", None)
+        help_ = "" if command is None else f" See {command.command_path} --help."
+        said = error.format_message()
+        _say("error", f"{said if said.endswith('?') else sentence(said)}{help_}")
+        raise typer.Exit(MISUSED) from None
 
 
 def one_line(text: str) -> str:
@@ -104,6 +136,14 @@ def as_options(message: str) -> str:
 def _as_option(found: re.Match[str]) -> str:
     value = found[3] or found[4] or ""
     return f"--{found[1].replace('_', '-')} {value}".rstrip() + ("" if found[2] else " ")
+
+
+def _told(error: JourneykitError) -> str:
+    if isinstance(error, MissingColumnError) and error.role == "keep":
+        # Properties are kept for other options than --keep as well, such as --by.
+        advice = "Name columns that the log has."
+        return str(MissingColumnError(error.role, error.column, error.available, advice))
+    return str(error)
 
 
 def _refuse(message: str, *, debug: bool, code: int = FAILED) -> None:

@@ -48,6 +48,18 @@ def option(
     return typer.Option(*names, help=help_, rich_help_panel=panel, autocompletion=complete, min=least)
 
 
+def place(text: str) -> Path:
+    """Take the name of a file or folder; an empty one would mean the folder one is in."""
+    if not text:
+        raise typer.BadParameter("it is empty. Name a file or a folder; '.' is the folder you are in.")
+    return Path(text)
+
+
+def path_option(help_: str, panel: str, *names: str) -> Any:
+    """Describe an option that names a file or a folder."""
+    return typer.Option(*names, help=help_, rich_help_panel=panel, parser=place, metavar="PATH")
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the log is read."""
@@ -119,9 +131,11 @@ class Reading:
 class Checking:
     """What counts as odd, and what is done about it."""
 
-    expect: Annotated[Path | None, option("Expectations of the log, a TOML file.", CHECK, "--expect")] = None
+    expect: Annotated[
+        Path | None, path_option("Expectations of the log, a TOML file.", CHECK, "--expect")
+    ] = None
     learn: Annotated[
-        Path | None, option("Write what this log has as expectations, and leave.", CHECK, "--learn")
+        Path | None, path_option("Write what this log has as expectations, and leave.", CHECK, "--learn")
     ] = None
     fail_on: Annotated[
         list[str] | None,
@@ -134,10 +148,10 @@ class Checking:
         ),
     ] = None
     findings: Annotated[
-        Path | None, option("Write the findings to this file: .csv, .parquet, .ndjson or .xlsx.", CHECK)
+        Path | None, path_option("Write the findings to this file: .csv, .parquet, .ndjson or .xlsx.", CHECK)
     ] = None
     chart: Annotated[
-        Path | None, option("Draw the findings into this file: .html, .png, .svg or .pdf.", CHECK)
+        Path | None, path_option("Draw the findings into this file: .html, .png, .svg or .pdf.", CHECK)
     ] = None
 
 
@@ -151,6 +165,7 @@ class Storing:
             help="The folder that Journeys.write made.",
             metavar="STORE",
             show_default=False,
+            parser=place,
         ),
     ]
 
@@ -169,7 +184,7 @@ class Cutting:
             choices=("30m", "column", "none", *PRESETS),
         ),
     ] = None
-    stages: Annotated[Path | None, option("Stage model, a TOML file.", RULE)] = None
+    stages: Annotated[Path | None, path_option("Stage model, a TOML file.", RULE)] = None
     goal: Annotated[
         list[str] | None,
         option("Event that is a success, for conversion and abandonment; several times: any of them.", ASK),
@@ -233,7 +248,7 @@ class Mapping(Cutting):
     ] = None
     ratings: Annotated[
         Path | None,
-        option(
+        path_option(
             "A table of ratings, with the columns user, time and value; perhaps touchpoint and comment.", SEEN
         ),
     ] = None
@@ -265,7 +280,7 @@ class Telling(Mapping):
     ] = "en"
     edit: Annotated[
         Path | None,
-        option(
+        path_option(
             "A TOML file with the goals, notes, ideas and owners of the stages; made if it is not there, else kept.",
             SEEN,
         ),
@@ -304,7 +319,7 @@ class Comparing(Cutting):
 class Filing:
     """Where the one file goes that a command makes."""
 
-    out: Annotated[Path, option("The file to write; its ending says what it is.", OUT, "--out")]
+    out: Annotated[Path, path_option("The file to write; its ending says what it is.", OUT, "--out")]
 
 
 @dataclass(frozen=True)
@@ -317,7 +332,8 @@ class Running:
     ] = "in-memory"
     memory: Annotated[str, option("About how much memory out-of-core may use.", RUN)] = "4GB"
     directory: Annotated[
-        Path | None, option("Folder for the temporary files of out-of-core; the system's by default.", RUN)
+        Path | None,
+        path_option("Folder for the temporary files of out-of-core; the system's by default.", RUN),
     ] = None
 
 
@@ -325,7 +341,7 @@ class Running:
 class Writing:
     """Where the answers go."""
 
-    out: Annotated[Path, option("Folder for the tables, made if need be.", OUT, "--out")]
+    out: Annotated[Path, path_option("Folder for the tables, made if need be.", OUT, "--out")]
     table_format: Annotated[
         str, option("Files to write: parquet, csv or both.", OUT, choices=("parquet", "csv", "both"))
     ] = "both"

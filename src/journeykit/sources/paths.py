@@ -64,6 +64,10 @@ def files(source: PathLike | Sequence[PathLike], suffixes: Mapping[str, str] = S
 def _expanded(given: str, suffixes: Mapping[str, str]) -> list[str]:
     if is_remote(given):
         return [given]
+    if not given:
+        raise MissingFileError(
+            "the path is empty. Give that of a file or folder; '.' is the folder you are in."
+        )
     path = Path(given).expanduser()
     if path.is_file():
         return [str(path)]
