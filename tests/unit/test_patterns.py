@@ -120,6 +120,18 @@ def test_names_bound_to_conditions_and_captures(journeys):
     assert str(error.value) == "capture cannot be 'lst'. Choose one of: 'first', 'last'."
 
 
+def test_two_names_for_one_event(journeys):
+    """As in ClickHouse, whose conditions may hold of the same events: (?1) and (?2) here."""
+    both = {"see": "view", "look": "view"}
+    for text, options in (("[see|look] ~> buy", {}), ("see ~> buy", {"alphabet": ["see", "look", "buy"]})):
+        found = journeys.match(jk.Pattern(text, where=both, **options), "all")
+        assert found.frame["row"].to_list() == journeys.match("view ~> buy", "all").frame["row"].to_list()
+    twice = jk.Pattern.clickhouse("(?2)(?3)", ["view", "view", "cart"], unit="session")
+    plain = jk.Pattern("view -> cart", alphabet=["view", "cart"])
+    assert journeys.match(plain).frame.height > 0
+    assert journeys.match(twice).frame["row"].to_list() == journeys.match(plain).frame["row"].to_list()
+
+
 def test_stages(journeys):
     model = jk.StageModel([jk.Stage("look", "view"), jk.Stage("want", "cart"), jk.Stage("own", "buy")])
     staged = journeys.assign_stages(model)

@@ -183,7 +183,7 @@ class Pattern:
         Notes
         -----
         A text that could match nothing, such as ``.*``, counts every event there. It becomes ``.`` here, which gives
-        the same numbers.
+        the same numbers; only a unit without any event of the conditions matches there, and not here.
 
         Examples
         --------
@@ -321,7 +321,7 @@ class Pattern:
         return bits
 
     def _fitting(self, names: Names, masks: Masks) -> Bools:
-        wanted = sum(1 << self.matchers.index(match) for match in self._meant(names))
+        wanted = sum(1 << self.matchers.index(match) for match in set(self._meant(names)))
         fitting: Bools = (masks & np.uint64(wanted)) != 0
         return ~fitting if names.negated else fitting
 
