@@ -87,7 +87,7 @@ def _taken(argument: Any) -> bool:
 
 def prepare(kernel: Any, kinds: tuple[Any, ...], arguments: tuple[Any, ...]) -> Callable[..., Any] | None:
     """Load the machine code of a kernel, or make and keep it; None if it needs more of numba than there is here."""
-    place, origin = _place(kernel.function, kinds), _origin(kernel.function.__code__.co_filename)
+    place, origin = _place(kernel.function, kinds), _origin(sources(kernel.function.__code__.co_filename))
     found = _kept(place, origin) if place else None
     if found is None:
         found = _make(kernel.dispatcher, arguments)
@@ -231,9 +231,10 @@ def _machine() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
+    cpu, features = _processor()
     return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
+        cpu=cpu,
+        features=features,
         opt=3,
         reloc="static" if target.name.startswith("x86") else "default",
         codemodel="jitdefault",
@@ -251,12 +252,19 @@ def _engine() -> Any:
 
 
 @cache
-def _origin(source: str) -> str:
+def _processor() -> tuple[str, str]:
+    """Return the name of the processor of this process, and what it can do."""
+    import llvmlite.binding as llvm
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+@cache
+def _origin(files: tuple[Path, ...]) -> str:
     """Return a digest of what machine code is made from: the source of the kernels, numba, this processor."""
     from importlib.util import find_spec
 
     import llvmlite
-    import llvmlite.binding as llvm
 
     spec = find_spec("numba")
     compiler = Path(spec.origin).stat() if spec is not None and spec.origin else None
@@ -265,26 +273,30 @@ def _origin(source: str) -> str:
         np.__version__,
         llvmlite.__version__,
         str(compiler and (compiler.st_mtime_ns, compiler.st_size)),
-        llvm.get_host_cpu_name(),
-        llvm.get_host_cpu_features().flatten(),
+        *_processor(),
     ]
-    texts = [path.read_bytes() for path in sources(source)]
+    texts = [path.read_bytes() for path in files]
     return hashlib.sha256(b"\0".join([*(part.encode() for part in parts), *texts])).hexdigest()
 
 
-def sources(source: str) -> list[Path]:
+@cache
+def sources(source: str) -> tuple[Path, ...]:
     """Return the files that machine code is made from: all kernels, for they call each other, and its own."""
-    return sorted(path for path in {*Path(__file__).parent.rglob("*.py"), Path(source)} if path.is_file())
+    kernels, own = _kernels(), Path(source)
+    return kernels if own in kernels or not own.is_file() else (*kernels, own)
+
+
+@cache
+def _kernels() -> tuple[Path, ...]:
+    return tuple(sorted(path for path in Path(__file__).parent.rglob("*.py") if path.is_file()))
 
 
 def _place(function: Any, kinds: tuple[Any, ...]) -> Path | None:
     """Return the file for the machine code of a kernel; None where nothing can be kept."""
-    import llvmlite.binding as llvm
-
     folder, source = _folder(), function.__code__.co_filename
     if folder is None or not Path(source).is_file():
         return None
-    name = (source, function.__qualname__, sys.implementation.cache_tag, llvm.get_host_cpu_name(), kinds)
+    name = (source, function.__qualname__, sys.implementation.cache_tag, _processor()[0], kinds)
     return folder / f"{function.__name__}-{hashlib.sha256(str(name).encode()).hexdigest()[:24]}.kernel"
 
 
