@@ -7,7 +7,6 @@ Each class is also the builtin that a caller would expect to catch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import SequenceMatcher
 from typing import Any
 
 SHOWN_NAMES = 8
@@ -555,6 +554,8 @@ def suggestion(name: str, available: Iterable[str]) -> str:
     str
         One or two sentences, for the middle of a message.
     """
+    from difflib import SequenceMatcher
+
     names = [str(each) for each in available]
     if not names:
         return "There are none."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
-import sys
 
 import numpy as np
 import polars as pl
@@ -17,16 +15,6 @@ from journeykit.ordering.user_ids import LONGEST_ID, identities_of
 from journeykit.support.exchange import cut_bytes, cut_list, text_addresses
 
 LONG = "longer than the twelve bytes of a view"
-WITHOUT = """
-import sys
-import polars as pl
-import journeykit as jk
-log = pl.DataFrame({"u": ["a", "b", "a"] * 4, "t": list(range(12)), "e": ["x", "y", "z"] * 4})
-log.write_parquet(sys.argv[1])
-journeys = jk.read_events(sys.argv[1], user="u", time="t", event="e", unit="s").sessionize("30m")
-journeys.measure(jk.TopPaths(3), jk.Transitions(), jk.Funnel(["x", "y"]))
-print([name for name in ("pyarrow", "pandas") if name in sys.modules])
-"""
 
 
 def bytes_at(texts: pl.Series) -> list[bytes]:
@@ -92,9 +80,3 @@ def test_lists_are_cut_at_offsets() -> None:
     assert lists.dtype == pl.List(pl.UInt32)
     assert cut_list(codes[:0], np.array([0])).to_list() == []
     assert cut_list(codes[:0], np.array([0, 0])).to_list() == [[]]
-
-
-def test_neither_pyarrow_nor_pandas_is_imported_for_the_first_questions(tmp_path: object) -> None:
-    command = [sys.executable, "-c", WITHOUT, f"{tmp_path}/log.parquet"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]"

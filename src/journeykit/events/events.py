@@ -6,31 +6,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from journeykit.errors import ParameterError, UnknownPropertyError
-from journeykit.events.quality import Quality
-from journeykit.events.quality import quality as quality_of
-from journeykit.events.report import check
-from journeykit.events.session_comparison import SessionComparison, compare_sessions
-from journeykit.events.stitching import stitch_report, under, users_of
-from journeykit.identity import Identity
-from journeykit.identity.stitch import Unmapped
 from journeykit.journeys.journeys import Journeys
 from journeykit.ordering.order import OrderedEvents, order_events
 from journeykit.ordering.user_ids import UserIds
 from journeykit.ordering.vocabulary import encode_events
-from journeykit.privacy.pseudonyms import pseudonyms
-from journeykit.privacy.rules import PrivacyRules
 from journeykit.ragged.array import Provenance
 from journeykit.sessions import SessionRule, cut
 from journeykit.sources.canonical import InvalidCounts
 from journeykit.support.durations import Duration
+from journeykit.support.lazily import Later
 from journeykit.support.precision import day_events
+
+if TYPE_CHECKING:
+    from journeykit.events.quality import Quality
+    from journeykit.events.report import check
+    from journeykit.events.session_comparison import SessionComparison
+    from journeykit.events.stitching import stitch_report
+    from journeykit.identity import Identity
+    from journeykit.identity.stitch import Unmapped
+    from journeykit.privacy.rules import PrivacyRules
+else:
+    check = Later("journeykit.events.report", "check")
+    stitch_report = Later("journeykit.events.stitching", "stitch_report")
 
 Int64s = npt.NDArray[np.int64]
 COLUMNS = ("time", "event", "order")
@@ -96,7 +100,9 @@ class Events:
     @cached_property
     def quality(self) -> Quality:
         """Rows read and dropped, duplicates, ties, span, heavy users, broken clocks. D1.9."""
-        return quality_of(
+        from journeykit.events.quality import quality
+
+        return quality(
             self.frame,
             self.counts,
             duplicates_dropped=self.duplicates_dropped,
@@ -175,6 +181,8 @@ class Events:
         >>> events.compare_sessions("30m")
         SessionComparison(own=2, cut=2, same=0, split=1, joined=1, events_without=0)
         """
+        from journeykit.events.session_comparison import compare_sessions
+
         return compare_sessions(self.sessionize(timeout, **options))
 
     def pseudonymize(self, key: bytes, columns: Sequence[str] = ()) -> Events:
@@ -214,6 +222,8 @@ class Events:
         >>> events.pseudonymize(b"0123456789abcdef").frame["user"].n_unique()
         1
         """
+        from journeykit.privacy.pseudonyms import pseudonyms
+
         self._check_kept(columns)
         made = {name: pseudonyms(self.columns[name], key) for name in columns}
         users = UserIds.of(pseudonyms(self.users.series(), key))
@@ -247,6 +257,8 @@ class Events:
         >>> events.protect(jk.PrivacyRules(urls=["event"], ips=["ip"])).frame.row(0)[2:]
         ('/a', '203.0.113.0')
         """
+        from journeykit.privacy.pseudonyms import pseudonyms
+
         rules.check(self.kept)
         if rules.pseudonymize and key is None:
             raise ParameterError("rules.pseudonymize needs a key. Pass key=<16 to 64 secret bytes>.")
@@ -300,6 +312,8 @@ class Events:
         >>> events.stitch(identity).frame["user"].to_list()
         ['ann', 'ann']
         """
+        from journeykit.events.stitching import under, users_of
+
         return under(self, users_of(self, identity, unmapped))
 
     def _ordered(self) -> OrderedEvents:

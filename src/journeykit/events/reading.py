@@ -20,7 +20,6 @@ from journeykit.errors import (
     TimeUnitError,
 )
 from journeykit.sources import blaming, collect_source, open_source, source_format, source_parts
-from journeykit.sources.access_log import ROLES as ACCESS_LOG_ROLES
 from journeykit.sources.canonical import (
     CanonicalLog,
     Duplicates,
@@ -214,7 +213,9 @@ def _warm_up() -> None:
 def roles_of(source: Any, format: str | None, required: dict[str, str | None], **others: Any) -> Roles:
     """Fill in the roles that a format has by default, and insist on the others."""
     if source_format(source, format) == "access_log":
-        required = {role: column or ACCESS_LOG_ROLES[role] for role, column in required.items()}
+        from journeykit.sources.access_log import ROLES
+
+        required = {role: column or ROLES[role] for role, column in required.items()}
     missing = [role for role, column in required.items() if column is None]
     if missing:
         raise ParameterError(

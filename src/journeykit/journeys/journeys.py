@@ -9,25 +9,40 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import polars as pl
 
-from journeykit import store
 from journeykit.cells import By, make_cells
-from journeykit.channels.assigning import assign_channels
 from journeykit.engines import Engine, InMemory, ask, check_questions, counted
 from journeykit.engines.asking import EngineOptions
 from journeykit.errors import SHOWN_NAMES
-from journeykit.journeys import cleaning, selection
-from journeykit.journeys.databases import to_duckdb
-from journeykit.journeys.pseudonyms import pseudonymize
-from journeykit.patterns import mark, match
 from journeykit.protocol import Cells, Context, Statistic, Tables
 from journeykit.ragged import views
 from journeykit.ragged.array import Provenance, Ragged, Staged
-from journeykit.store import shard_files
 from journeykit.support.drawing import Drawn, draw
+from journeykit.support.lazily import Later
 from journeykit.support.unknown_names import Missing
 
 if TYPE_CHECKING:
+    from journeykit.channels.assigning import assign_channels
+    from journeykit.journeys.cleaning import clean
+    from journeykit.journeys.databases import to_duckdb
+    from journeykit.journeys.pseudonyms import pseudonymize
+    from journeykit.journeys.selection import head, sample, select
+    from journeykit.patterns.matches import mark, match
     from journeykit.stages import StageModel
+    from journeykit.store import Stored
+    from journeykit.store.shard_files import parts
+    from journeykit.store.writing import write
+else:
+    assign_channels = Later("journeykit.channels.assigning", "assign_channels")
+    clean = Later("journeykit.journeys.cleaning", "clean")
+    to_duckdb = Later("journeykit.journeys.databases", "to_duckdb")
+    pseudonymize = Later("journeykit.journeys.pseudonyms", "pseudonymize")
+    head = Later("journeykit.journeys.selection", "head")
+    sample = Later("journeykit.journeys.selection", "sample")
+    select = Later("journeykit.journeys.selection", "select")
+    mark = Later("journeykit.patterns.matches", "mark")
+    match = Later("journeykit.patterns.matches", "match")
+    parts = Later("journeykit.store.shard_files", "parts")
+    write = Later("journeykit.store.writing", "write")
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -47,15 +62,15 @@ class Journeys(Ragged):
     to_arrow = views.to_arrow
     to_duckdb = to_duckdb
     assign_channels = assign_channels
-    clean = cleaning.clean
-    filter = selection.select
-    head = selection.head
-    sample = selection.sample
+    clean = clean
+    filter = select
+    head = head
+    sample = sample
     pseudonymize = pseudonymize
     match = match
     mark = mark
-    write = store.write
-    parts = shard_files.parts
+    write = write
+    parts = parts
     on_disk = False
     __repr__ = views.text
     _repr_html_ = views.html
@@ -279,10 +294,12 @@ def open_journeys(path: str | Path, *, verify: bool = False) -> Journeys:
     StoreError
         If there are no journeys, if they are damaged, or if a newer version wrote them.
     """
-    return journeys_of(store.read(path, verify=verify))
+    from journeykit.store import read
+
+    return journeys_of(read(path, verify=verify))
 
 
-def journeys_of(stored: store.Stored) -> Journeys:
+def journeys_of(stored: Stored) -> Journeys:
     """Put together what was read from a store."""
     staged = None if stored.stages is None else Staged(*stored.stages)
     return Journeys(**stored.parts, staged=staged, provenance=Provenance(**stored.provenance))

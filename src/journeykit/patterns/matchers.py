@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,10 @@ from journeykit.paths import Unit
 from journeykit.protocol import Context
 from journeykit.ragged.array import Codes, Ragged
 from journeykit.stages.conditions import Condition, Where, as_where, predicate
-from journeykit.stages.matching import events_matched, names_matched
-from journeykit.stages.rules import Rule
 from journeykit.support.unknown_names import refuse_unknown
+
+if TYPE_CHECKING:
+    from journeykit.stages.rules import Rule
 
 Of: TypeAlias = Literal["event", "stage"]
 FirstTime: TypeAlias = Literal[False, True, "filtered"]
@@ -288,7 +289,7 @@ def _name_masks(journeys: Ragged, matches: Sequence[Match], of: str) -> npt.NDAr
     names = journeys.names if of == "event" else pl.Series(["", *journeys.stage_names], dtype=pl.String)
     masks = np.zeros(len(names), np.uint64)
     for bit, match in enumerate(matches):
-        fits = names_matched(Rule(names=match.names), names) if match.names else np.ones(len(names), np.bool_)
+        fits = names.is_in(match.names).to_numpy() if match.names else np.ones(len(names), np.bool_)
         masks[fits] |= np.uint64(1 << bit)
     if of == "stage":
         masks[0] = 0
@@ -335,6 +336,8 @@ def _smallest(count: int) -> type[np.unsignedinteger[Any]]:
 
 def _fits(match: Match, log: Ragged, of: Of) -> Bools:
     """Mark the events that fit one matcher, users' events in the order of time."""
+    from journeykit.stages.rules import Rule
+
     if of == "stage":
         if match.first_time is not False:
             raise ParameterError(
@@ -372,6 +375,8 @@ _ANY = pl.col("event").is_not_null()
 
 
 def _evaluated(rule: Rule, log: Ragged) -> Bools:
+    from journeykit.stages.matching import events_matched
+
     try:
         return events_matched(rule, log)
     except StageModelError as error:

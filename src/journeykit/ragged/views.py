@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,6 +133,8 @@ def text(journeys: Ragged) -> str:
 
 def html(journeys: Ragged) -> str:
     """Say the same as a table for notebooks."""
+    from html import escape
+
     first, *others = _summary(journeys)
     left = 'style="text-align:left"'
     rows = "".join(

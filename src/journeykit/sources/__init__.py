@@ -15,11 +15,10 @@ from journeykit.errors import (
     ParameterError,
     UnsupportedSourceError,
 )
-from journeykit.sources import access_log, csv, duckdb, frames, ndjson, parquet
+from journeykit.sources import parquet
 from journeykit.sources.collecting import collect, engine_errors
 from journeykit.sources.paths import FORMATS, common_format, files, is_remote
 from journeykit.sources.prepared import PreparedLog
-from journeykit.sources.texts import unreadable_bytes
 
 __all__ = ["FORMATS", "blaming", "collect_source", "is_paths", "open_source", "source_format", "source_parts"]
 
@@ -221,10 +220,14 @@ def _scan(
     text: Sequence[str],
 ) -> pl.LazyFrame | None:
     if kind is None:
+        from journeykit.sources import duckdb, frames
+
         return duckdb.scan(source, columns) if duckdb.is_relation(source) else frames.scan(source)
     names = files(source)
     if kind == "parquet":
         return parquet.scan(names)
+    from journeykit.sources import access_log, csv, ndjson
+
     if kind == "ndjson":
         return ndjson.scan(names, columns)
     if kind == "access_log":
@@ -244,6 +247,9 @@ def _diagnosed(
         return error
     if kind == "parquet":
         return parquet.diagnose(names, columns) or error
+    from journeykit.sources import csv, ndjson
+    from journeykit.sources.texts import unreadable_bytes
+
     found = unreadable_bytes(names, kind)
     if found is None and kind == "ndjson":
         found = ndjson.diagnose(names)

@@ -7,12 +7,11 @@ imported when one is asked for.
 
 from typing import TYPE_CHECKING
 
-from journeykit.stages.conditions import Condition
-from journeykit.stages.matching import OrderedLog, StageAssignment
-from journeykit.stages.rules import Rule, RuleLike, Stage, event, glob, regex, where
 from journeykit.support.lazily import attributes
 
 if TYPE_CHECKING:
+    from journeykit.stages.conditions import Condition
+    from journeykit.stages.matching import OrderedLog, StageAssignment
     from journeykit.stages.model import StageModel
     from journeykit.stages.presets import (
         aarrr,
@@ -25,8 +24,13 @@ if TYPE_CHECKING:
         race,
         seven_stage,
     )
+    from journeykit.stages.rules import Rule, RuleLike, Stage, event, glob, regex, where
 
 _HOMES = {
+    "Condition": "conditions",
+    "OrderedLog": "matching",
+    "StageAssignment": "matching",
+    **dict.fromkeys(("Rule", "RuleLike", "Stage", "event", "glob", "regex", "where"), "rules"),
     "StageModel": "model",
     **dict.fromkeys(
         (

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -216,6 +215,8 @@ class Answer:
         display(self.chart(), HTML(self._repr_html_()))
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         with pl.Config(**TABLE):
             table = self._head()._repr_html_()
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)

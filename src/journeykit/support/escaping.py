@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from html import escape
 
 import polars as pl
 
@@ -44,6 +43,8 @@ def markup(text: str) -> str:
     >>> markup('<b title="x">')
     '&lt;b title=&quot;x&quot;&gt;'
     """
+    from html import escape
+
     return escape(visible(text))
 
 

@@ -10,8 +10,6 @@ from secrets import token_hex
 import polars as pl
 
 from journeykit.errors import ParameterError
-from journeykit.support.escaping import as_cells
-from journeykit.support.spreadsheets import write_excel
 
 READ_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What polars raises on a broken file: a panic of Rust, too, which stands beside Exception."""
@@ -75,8 +73,12 @@ def write_frame(
         elif path.suffix == ".ndjson":
             frame.write_ndjson(temporary)
         elif path.suffix == ".xlsx":
+            from journeykit.support.spreadsheets import write_excel
+
             write_excel(joined_lists(frame), temporary, notes)
         else:
+            from journeykit.support.escaping import as_cells
+
             plain = joined_lists(frame)
             (as_cells(plain) if spreadsheet_safe else plain).write_csv(temporary)
     return path

@@ -1,4 +1,4 @@
-"""Attributes of packages that are imported when they are asked for."""
+"""Attributes of packages, and methods of classes, that are imported when they are asked for."""
 
 from __future__ import annotations
 
@@ -38,3 +38,27 @@ def attributes(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return get, names
+
+
+class Later:
+    """A function of another module as a method: it is imported when it is first asked for, and is the class's own then.
+
+    Parameters
+    ----------
+    module : str
+        Its full name.
+    name : str
+        The function in it.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    def __set_name__(self, owner: type, method: str) -> None:
+        self.owner, self.method = owner, method
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        """Return the method, bound if it is asked of an instance."""
+        function = getattr(import_module(self.module), self.name)
+        setattr(self.owner, self.method, function)
+        return function.__get__(instance, owner)

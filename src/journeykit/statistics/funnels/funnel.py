@@ -18,7 +18,6 @@ from journeykit.protocol import Cells, Context, Tables
 from journeykit.statistics.base import UNITS_TABLE, Statistic, described
 from journeykit.statistics.distribution import checked_quantiles
 from journeykit.statistics.funnels.answer import RESERVED, FunnelAnswer, funnel_answer
-from journeykit.statistics.funnels.paths import Part, Place, around
 from journeykit.statistics.funnels.rules import FunnelRules, check_place
 from journeykit.statistics.funnels.spans import checked_pairs, with_spans
 from journeykit.statistics.funnels.steps import (
@@ -37,6 +36,7 @@ from journeykit.support.unknown_names import MISSING, Missing
 
 if TYPE_CHECKING:
     from journeykit.plans import JourneysPlan
+    from journeykit.statistics.funnels.paths import Part
 
 Span = tuple[datetime | None, datetime | None]
 UNITS = ("user", "session", "totals")
@@ -340,6 +340,7 @@ class Funnel(Statistic[FunnelAnswer]):
         ['a', 'd']
         """
         from journeykit.plans import JourneysPlan
+        from journeykit.statistics.funnels.paths import Place, around
 
         found = journeys.collect() if isinstance(journeys, JourneysPlan) else journeys
         if not isinstance(found, Journeys):
