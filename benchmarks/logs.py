@@ -9,6 +9,7 @@ made row group by row group, because the generator holds its log in memory.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -73,6 +74,11 @@ def whole_number(text: str) -> int:
     """Read 10m, 100k or 1000000."""
     units = {"m": 1_000_000, "k": 1_000}
     return int(text[:-1]) * units[text[-1].lower()] if text[-1].lower() in units else int(text)
+
+
+def as_installed() -> None:
+    """Let the processes that are measured keep bytecode, as that of installed packages is kept, theirs and ours."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def into_page_cache(path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from logs import HERE, add_options, find_log, into_page_cache, say, short, whole_number
+from logs import HERE, add_options, as_installed, find_log, into_page_cache, say, short, whole_number
 from tables import machine, markdown
 
 AIM_BYTES, AIM_GROWTH = 110, 1.1
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     add_options(parser)
     options = parser.parse_args()
+    as_installed()
     logs = {events: find_log(options, events, options.ids) for events in options.events}
     runs: dict[int, list[dict[str, Any]]] = {events: [] for events in logs}
     for number in range(options.repeat + 1):

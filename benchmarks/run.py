@@ -21,7 +21,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from logs import DATA, HERE, VARIANTS, add_options, find_log, into_page_cache, say, short, whole_number
+from logs import (
+    DATA,
+    HERE,
+    VARIANTS,
+    add_options,
+    as_installed,
+    find_log,
+    into_page_cache,
+    say,
+    short,
+    whole_number,
+)
 from tables import figures, machine, markdown, now
 
 QUESTIONS = ("a", "b7", "b1", "c", "d", "e")
@@ -131,6 +142,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=DATA / "run.jsonl", help="JSON lines are appended here")
     add_options(parser)
     options = parser.parse_args()
+    as_installed()
     options.pythons = dict(text.rpartition("=")[::2] for text in options.peer_python)
     unknown = sorted({*options.variants} - {*VARIANTS})
     if unknown:

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from logs import HERE, add_options, find_log, into_page_cache, say, short, whole_number
+from logs import HERE, add_options, as_installed, find_log, into_page_cache, say, short, whole_number
 from tables import machine, markdown
 
 IMPORT = """
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--imports", type=int, default=0, metavar="N", help="list the N slowest imports too")
     add_options(parser)
     options = parser.parse_args()
+    as_installed()
     log = find_log(options, options.events, "str")
     into_page_cache(log)
     rows = []

@@ -37,6 +37,7 @@ from journeykit.support.threads import on_all_cores
 if TYPE_CHECKING:
     from journeykit.events.events import Events
     from journeykit.ordering.user_ids import Piece, UserIds
+    from journeykit.ordering.vocabulary import EventNames
 
 
 def read_events(  # noqa: PLR0913 - a log has many parts
@@ -127,13 +128,14 @@ def read_events(  # noqa: PLR0913 - a log has many parts
         time_format=time_format,
     )
     log = open_log(source, roles, format)
-    parts = _parts(log.plan, source, roles, format, together=duplicates == "drop")
+    parts, names = _parts(log.plan, source, roles, format, together=duplicates == "drop")
     counts = reduce(add, (part.validity for part in parts)).counts(on_invalid)
     frame, dropped = pl.concat([part.frame for part in parts]), 0
     if duplicates == "drop":
         frame, dropped = drop_duplicates(frame)
-    users, columns = _encoded(parts, frame)
-    first, last = span(columns["time"], observed_from, observed_until)
+    users, columns = _encoded(parts, frame, names)
+    ends = pl.Series([end for part in parts for end in part.ends])
+    first, last = span(ends, observed_from, observed_until)
     zone, form = log.local_zone, log.time_format
     from journeykit.events.events import Events
 
@@ -142,9 +144,10 @@ def read_events(  # noqa: PLR0913 - a log has many parts
 
 
 class _Part(NamedTuple):
-    """The valid rows of a part of the log; the ids of its users apart, unless they are needed as a column."""
+    """The valid rows of a part of the log, events by number; the ids of its users apart, unless needed as a column."""
 
     frame: pl.DataFrame
+    ends: tuple[Any, Any]
     validity: Validity
     users: list[Piece] | None
     text: bool
@@ -152,11 +155,15 @@ class _Part(NamedTuple):
 
 def _parts(
     plan: pl.LazyFrame, source: Any, roles: Roles, format: str | None, *, together: bool
-) -> list[_Part]:
+) -> tuple[list[_Part], EventNames]:
     """Read a log part by part on all cores: while one is decoded the ids of another are looked at.
 
-    A log that has only one part, or has to stay `together`, keeps the column of its ids.
+    The names of events are numbered alike in all parts. A log that has only one part, or has to stay `together`,
+    keeps the column of its ids.
     """
+    from journeykit.ordering.vocabulary import EventNames
+
+    names = EventNames()
     whole: list[tuple[int, int | None]] = [(0, None)]
     bounds = whole if together else source_parts(source, format=format, columns=roles.columns)
 
@@ -165,29 +172,32 @@ def _parts(
         found = collect_source(plan, source, format=format, columns=roles.columns, part=part)
         # To import takes the interpreter's lock, for which work in pieces would wait again and again.
         warming.join()
-        frame, users = validity.keep(found), found["user"]
+        frame = validity.keep(found)
         from journeykit.ordering.user_ids import encode_part
 
+        frame = frame.with_columns(names.number(frame["event"]))
+        users, ends = frame["user"], (frame["time"].min(), frame["time"].max())
         if len(bounds) == 1:
-            return _Part(frame, validity, None, users.dtype == pl.String)
-        return _Part(frame.drop("user"), validity, encode_part(frame["user"]), users.dtype == pl.String)
+            return _Part(frame, ends, validity, None, users.dtype == pl.String)
+        return _Part(frame.drop("user"), ends, validity, encode_part(users), users.dtype == pl.String)
 
     # What comes after decoding is imported while polars decodes.
     warming = Thread(target=_warm_up, daemon=True)
     warming.start()
-    return on_all_cores(read, bounds, threads_per_core=3)
+    return on_all_cores(read, bounds, threads_per_core=2), names
 
 
-def _encoded(parts: Sequence[_Part], frame: pl.DataFrame) -> tuple[UserIds, pl.DataFrame]:
+def _encoded(parts: Sequence[_Part], frame: pl.DataFrame, names: EventNames) -> tuple[UserIds, pl.DataFrame]:
     """Put the ids of the parts together, or encode their column; encode the names of the events."""
     from journeykit.ordering.user_ids import UserIds
-    from journeykit.ordering.vocabulary import encode_events
+    from journeykit.ordering.vocabulary import recoded
 
     if parts[0].users is None:
         users = UserIds.of(frame["user"])
     else:
         users = UserIds.joined((part.users or () for part in parts), text=parts[0].text)
-    return users, encode_events(frame.drop("user", strict=False))
+    events = recoded(frame["event"], names.numbered, names.vocabulary())
+    return users, frame.drop("user", strict=False).with_columns(events)
 
 
 def open_log(source: Any, roles: Roles, format: str | None) -> CanonicalLog:

@@ -47,8 +47,12 @@ def same_text(first, second):
     """Tell whether two packed texts are equal."""
     a, length = unpack(first)
     b, other = unpack(second)
-    if length != other:
-        return False
+    return length == other and same_bytes(a, b, length)
+
+
+@kernel
+def same_bytes(a, b, length):
+    """Tell whether two texts of one length are equal."""
     if length < 8:
         return short_word(a, length) == short_word(b, length)
     for i in range(0, length - 8, 8):

@@ -13,8 +13,12 @@ def nothing(number):
 
 def warm_up() -> None:
     """Import the kernels that every log needs, and what loads their machine code."""
+    from journeykit.kernels.ordering import event_names, recoding, user_ids
     from journeykit.kernels.ordering import order as ordering
-    from journeykit.kernels.ordering import recoding, user_ids
     from journeykit.kernels.paths import sessions
 
-    nothing(len((ordering.__name__, recoding.__name__, sessions.__name__, user_ids.__name__)))
+    nothing(
+        len(
+            (event_names.__name__, ordering.__name__, recoding.__name__, sessions.__name__, user_ids.__name__)
+        )
+    )

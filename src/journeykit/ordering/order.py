@@ -208,9 +208,10 @@ def _lay_out(
     """Give the users of one partition, and the first events of its entries, their places."""
     from journeykit.kernels.ordering import order as kernels
 
-    places, begins = np.empty(each.counts.size, np.int64), np.empty(each.counts.size, np.int64)
-    kernels.lay_out(each.groups, each.counts, next_user, next_event, places, begins)
-    user_offsets[places], identities[places] = begins, each.identities
+    begins = np.empty(each.counts.size, np.int64)
+    kernels.lay_out(
+        each.groups, each.counts, each.identities, next_user, next_event, begins, user_offsets, identities
+    )
     entries, sizes = _part(scattered, part)
     kernels.place_entries(each.users, sizes, begins, entries)
 

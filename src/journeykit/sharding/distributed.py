@@ -26,7 +26,7 @@ from journeykit.events.events import Events
 from journeykit.events.reading import roles_of, span
 from journeykit.journeys.journeys import context_of
 from journeykit.ordering.user_ids import GROUPS, UserIds
-from journeykit.ordering.vocabulary import categories, check_names
+from journeykit.ordering.vocabulary import EventNames, check_names
 from journeykit.protocol import Context, Statistic, Tables
 from journeykit.ragged.array import Provenance
 from journeykit.sessions import SessionRule, check_nulls
@@ -176,11 +176,10 @@ def _cut(
     check_names(vocabulary)
     first, last = span(pl.Series([found.first, found.last]), *ends)
     check_nulls(rule, found.null_sessions, counts.rows_kept)
-    names = pl.Series(vocabulary, dtype=pl.String)
     if found.left_out == counts.rows_kept:
         raise EmptyInputError.unmapped()
     told = log.time_format, log.local_zone, text, found.moved, found.left_out
-    about = About(vocabulary, names, counts, first, last, *told)
+    about = About(vocabulary, vocabulary, counts, first, last, *told)
     sizes = found.rows if sized else np.zeros(n_buckets, np.int64)
     numbers = shard_numbers(sizes, engine.partitions, engine.most_partitions, EVENTS_PER_SHARD)
     return packets, about, numbers.tolist()
@@ -248,40 +247,36 @@ class Cutting:
     def __call__(self, batches: Iterator[Any], partition: int) -> Iterator[Packet]:
         """Work on the rows of a partition."""
         found = Found(np.zeros(self.n_buckets if self.sized else 0, np.int64))
-        names, number = set[str](), 0
+        names, number = EventNames(), 0
         for rows in _large(batches, max(ROWS_AT_ONCE, ROWS_PER_PACKET * self.n_buckets)):
             valid = found.validity.keep(canonicalise(rows.lazy(), self.roles).plan.collect())
             nulls = valid["session"].null_count() if "session" in valid.columns else 0
             found.note(valid["time"].min(), valid["time"].max(), nulls)
             if valid.is_empty() or (found.validity.invalid and not self.keep):
                 continue
+            valid = valid.with_columns(names.number(valid["event"]))
             stitched, moved, left_out = self.stitching(valid)
             found.moved, found.left_out = found.moved + moved, found.left_out + left_out
-            if left_out:
-                # The log's vocabulary is that of all its valid rows, as in memory.
-                names.update(valid["event"].cast(pl.String).unique())
-            for bucket, size, occurring, content in self._packed(stitched):
+            for bucket, size, content in self._packed(stitched, names.numbered):
                 yield Packet(bucket, partition, number, ROWS, content)
                 if self.sized:
                     found.rows[bucket] += size
-                names.update(occurring)
                 number += 1
-        for name in names:
+        for name in names.numbered:
             yield Packet(-1, partition, 0, NAME, name.encode())
         found.validity.first = [f"partition {partition + 1}, {each}" for each in found.validity.first]
         if found.validity.rows:
             yield Packet(-1, partition, 0, FOUND, pickle.dumps(found))
 
-    def _packed(self, rows: pl.DataFrame) -> Iterator[tuple[int, int, list[str], bytes]]:
-        dictionary = categories(rows["event"].dtype)
+    def _packed(self, rows: pl.DataFrame, names: Sequence[str]) -> Iterator[tuple[int, int, bytes]]:
         chunks, further = rows_apart(rows, self.n_buckets)
         for (bucket, chunk), other in zip_longest(chunks, further):
             present, codes = np.unique(chunk.codes, return_inverse=True)
             narrow = codes.astype(np.min_scalar_type(present.size))
-            names = dictionary.gather(present.astype(np.uint32)).to_list()
+            own = [names[number] for number in present.tolist()]
             raw = b"".join(Chunk(chunk.users, chunk.times, narrow).buffers())
-            content = pickle.dumps((names, raw, None if other is None else _written(other[1])))
-            yield bucket, chunk.times.size, names, content
+            content = pickle.dumps((own, raw, None if other is None else _written(other[1])))
+            yield bucket, chunk.times.size, content
 
 
 @dataclass(frozen=True, eq=False)

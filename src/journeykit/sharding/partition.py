@@ -20,7 +20,7 @@ from journeykit.errors import EmptyInputError, JourneykitError
 from journeykit.events.events import micro
 from journeykit.events.reading import open_log, roles_of, span
 from journeykit.ordering.user_ids import GROUPS, IDENTITY, Piece, Words, encode_part, stable_hashes
-from journeykit.ordering.vocabulary import categories, check_names, occurring
+from journeykit.ordering.vocabulary import EventNames
 from journeykit.sessions import SessionRule, check_nulls
 from journeykit.sharding.bucket_files import Bucket, Chunk
 from journeykit.sharding.whole import Stitching
@@ -48,7 +48,7 @@ class About:
     ----------
     vocabulary : list of str
         The names of events, sorted.
-    names : polars.Series
+    names : list of str
         What the codes of events in the files stand for.
     counts : InvalidCounts
         Rows read, and rows left out.
@@ -63,7 +63,7 @@ class About:
     """
 
     vocabulary: list[str]
-    names: pl.Series
+    names: list[str]
     counts: InvalidCounts
     observed_from: datetime
     observed_until: datetime
@@ -89,7 +89,6 @@ class _Seen:
     """What is known of the log so far."""
 
     validity: Validity
-    present: npt.NDArray[np.bool_]
     first: datetime | None = None
     last: datetime | None = None
     null_sessions: int = 0
@@ -98,17 +97,13 @@ class _Seen:
 
     @classmethod
     def of(cls, rows: pl.DataFrame, validity: Validity) -> _Seen:
-        codes, times = rows["event"].to_physical(), rows["time"]
-        present = occurring(codes, int(codes.max() or 0) + 1)  # type: ignore[arg-type]
+        times = rows["time"]
         nulls = rows["session"].null_count() if "session" in rows.columns else 0
-        return cls(validity, present, times.min(), times.max(), nulls)  # type: ignore[arg-type]
+        return cls(validity, times.min(), times.max(), nulls)  # type: ignore[arg-type]
 
     def add(self, following: _Seen) -> None:
         """Put this together with what was seen in the part that follows."""
         self.validity = self.validity + following.validity
-        short, long = sorted((self.present, following.present), key=len)
-        self.present = long.copy()
-        self.present[: short.size] |= short
         times = [
             each for each in (self.first, self.last, following.first, following.last) if each is not None
         ]
@@ -185,9 +180,9 @@ def cut_log(
     schema = log.plan.collect_schema()
     buckets = [Bucket(folder / f"bucket-{number}") for number in range(n_buckets)]
     meter = Meter(progress, "cutting the log", _rows(source, shape, log))
-    seen, waiting = _Seen(Validity(), np.zeros(0, np.bool_)), 0
+    seen, names, waiting = _Seen(Validity()), EventNames(), 0
     readers = _readers(log, source, shape, roles.columns)
-    for part in _cut(readers, n_buckets, stitching, keep=on_invalid == "drop"):
+    for part in _cut(readers, names, n_buckets, stitching, keep=on_invalid == "drop"):
         seen.add(part.seen)
         meter.add(part.seen.validity.rows)
         for number, chunk in part.chunks:
@@ -199,16 +194,14 @@ def cut_log(
             waiting = _flush(buckets)
     _flush(buckets)
     counts = seen.validity.counts(on_invalid)
-    names = categories(schema["event"])
-    vocabulary = sorted(names[int(code)] for code in np.flatnonzero(seen.present))
-    check_names(vocabulary)
+    vocabulary = names.vocabulary()
     first, last = span(pl.Series([seen.first, seen.last]), *ends)
     check_nulls(rule, seen.null_sessions, counts.rows_kept)
     if seen.left_out == counts.rows_kept:
         raise EmptyInputError.unmapped()
     text = stitching.any or schema["user"] == pl.String
     told = log.time_format, log.local_zone, text, seen.moved, seen.left_out
-    return buckets, About(vocabulary, names, counts, first, last, *told)
+    return buckets, About(vocabulary, names.numbered, counts, first, last, *told)
 
 
 def _flush(buckets: Sequence[Bucket]) -> int:
@@ -237,7 +230,9 @@ def _readers(log: CanonicalLog, source: Any, shape: str | None, columns: list[st
             first += batch.height
 
 
-def _cut(readers: Iterator[Reader], n_buckets: int, stitching: Stitching, *, keep: bool) -> Iterator[_Part]:
+def _cut(
+    readers: Iterator[Reader], names: EventNames, n_buckets: int, stitching: Stitching, *, keep: bool
+) -> Iterator[_Part]:
     """Read and cut parts on all cores; they come in the order of the log."""
 
     def work(reader: Reader) -> _Part:
@@ -247,6 +242,7 @@ def _cut(readers: Iterator[Reader], n_buckets: int, stitching: Stitching, *, kee
         seen = _Seen.of(rows, validity)
         if not rows.height or (validity.invalid and not keep):
             return _Part(seen, [], [])
+        rows = rows.with_columns(names.number(rows["event"]))
         rows, seen.moved, seen.left_out = stitching(rows)
         return _Part(seen, *rows_apart(rows, n_buckets))
 

@@ -44,7 +44,7 @@ class CanonicalLog:
     ----------
     plan : polars.LazyFrame
         Columns ``user`` (String or Int64), ``time`` (Datetime in UTC, microseconds), ``event``
-        (Categorical or Enum), then ``session``, ``order``, ``value`` as far as given, then the properties in
+        (String, Categorical or Enum), then ``session``, ``order``, ``value`` as far as given, then the properties in
         the order of ``keep``. Columns that start with two underscores go away in `Validity.keep`.
     time_format : str or None
         The format in which texts were read as times.

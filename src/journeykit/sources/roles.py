@@ -146,13 +146,12 @@ def _whole(plan: pl.LazyFrame, role: str, column: str, dtype: pl.DataType) -> pl
 
 
 def event_name(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Read a column as event names, dictionary-encoded; whole numbers become their decimal text."""
+    """Read a column as event names, dictionary-encoded if they come so; whole numbers become their decimal text."""
     values = pl.col(column)
     if isinstance(dtype, pl.Categorical | pl.Enum):
         return values
     if dtype == pl.String or dtype.is_integer() or dtype == pl.Null:
-        # Categories of its own: the global ones grow with every log read in the process.
-        return values.cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
+        return values.cast(pl.String)
     raise wrong_type("event", column, dtype, "texts or whole numbers")
 
 

@@ -104,13 +104,14 @@ def count_groups(users, sizes, groups, counts, group_users, group_events):
 
 
 @kernel
-def lay_out(groups, counts, next_user, next_event, places, begins):
+def lay_out(groups, counts, own_identities, next_user, next_event, begins, user_offsets, identities):
     """Give every user its place among all users, and its first event its place: by group, then as they appear."""
     for user in range(groups.size):
         group = groups[user]
-        places[user], begins[user] = next_user[group], next_event[group]
+        place, begins[user] = next_user[group], next_event[group]
         next_user[group] += 1
         next_event[group] += counts[user]
+        user_offsets[place], identities[place] = begins[user], own_identities[user]
 
 
 @kernel
