@@ -242,13 +242,14 @@ def test_ips_become_networks():
         "::1",
         "2001:db8:abcd:12::7",
         "::ffff:10.1.2.3",
+        "2002:cb00:7109:1::2",
         "fe80::1%eth0",
         "no address",
         "",
         None,
         "1.2.3",
     ]
-    expected = ["203.0.113.0", "::", "2001:db8:abcd::", "10.1.2.0", "fe80::", None, None, None, None]
+    expected = ["203.0.113.0", "::", "2001:db8:abcd::", "10.1.2.0", "203.0.113.0", "fe80::", None, None, None, None]
     assert protected(given, jk.PrivacyRules(ips=["x"])) == expected
 
 

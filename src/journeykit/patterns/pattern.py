@@ -183,7 +183,8 @@ class Pattern:
         Notes
         -----
         A text that could match nothing, such as ``.*``, counts every event there. It becomes ``.`` here, which gives
-        the same numbers; only a unit without any event of the conditions matches there, and not here.
+        the same numbers; only a unit without any event of the conditions matches there, and not here. ClickHouse also
+        measures a prefix by its conditions alone: of one with ``.`` in it, it may list another one of as many.
 
         Examples
         --------

@@ -27,8 +27,8 @@ class PrivacyRules:
     pseudonymize : sequence of str
         Properties that become pseudonyms, as `pseudonyms` makes them; ``protect`` then needs a key.
     ips : sequence of str
-        IP addresses: the last number of IPv4 becomes 0 (a /24), all after the first three groups of IPv6 (a /48); what
-        is no address becomes null.
+        IP addresses: the last number of IPv4 becomes 0 (a /24), all after the first three groups of IPv6 (a /48); IPv4
+        addresses inside of IPv6 count as such; what is no address becomes null.
     urls : sequence of str
         URLs: cut at the first ``?`` or ``#``, and without a user name and password before the host.
     scrub : sequence of str
@@ -153,7 +153,8 @@ def _network(text: str) -> str | None:
         address = ip_address(text.strip().partition("%")[0])
     except ValueError:
         return None
-    if not isinstance(address, IPv4Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    if not isinstance(address, IPv4Address):
+        # Of an address of 6to4 the first three groups hold the IPv4 address whole.
+        address = address.ipv4_mapped or address.sixtofour or address
     bits = 24 if isinstance(address, IPv4Address) else 48
     return str(ip_network((address, bits), strict=False).network_address)
