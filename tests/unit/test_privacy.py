@@ -249,7 +249,18 @@ def test_ips_become_networks():
         None,
         "1.2.3",
     ]
-    expected = ["203.0.113.0", "::", "2001:db8:abcd::", "10.1.2.0", "203.0.113.0", "fe80::", None, None, None, None]
+    expected = [
+        "203.0.113.0",
+        "::",
+        "2001:db8:abcd::",
+        "10.1.2.0",
+        "203.0.113.0",
+        "fe80::",
+        None,
+        None,
+        None,
+        None,
+    ]
     assert protected(given, jk.PrivacyRules(ips=["x"])) == expected
 
 

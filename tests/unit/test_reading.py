@@ -420,6 +420,38 @@ def test_csv_with_a_broken_row(tmp_path, name, fault):
         read(path, Roles("u", "t", "e"))
 
 
+@pytest.mark.parametrize("keep", [[], ["note"], ["amount"]])
+@pytest.mark.parametrize("name", ["l.csv", "l.csv.gz", "l.tsv"])
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [("2|2026-01-01|b|hello| there|9", "6 fields"), ("2|2026-01-01|b|x", "4 fields"), ("2", "1 field"),
+     ('2|2026-01-01|b|"x| y"', "4 fields")],
+)  # fmt: skip
+def test_a_row_of_another_length_is_refused_whatever_is_read(tmp_path, line, fields, name, keep):
+    """polars fills up a short row, and of a long one it reads what it was asked for: values under other names."""
+    text = f'u|t|e|note|amount\n1|2026-01-01|a|"two\nlines| and more"|1\n\n1|2026-01-01|a||\n{line}\n'
+    path, content = tmp_path / name, text.replace("|", "\t" if "tsv" in name else ",").encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    expected = (
+        f"'{path}' cannot be read as {name[2:5]}: line 6 has {fields}, the header has 5. "
+        "Correct the line, or read the file with polars.scan_csv and its options and pass that."
+    )
+    roles = {"user": "u", "time": "t", "event": "e", "keep": keep, "on_invalid": "drop"}
+    with pytest.raises(BrokenRowError, match=says(expected)):
+        jk.read_events(path, **roles)
+    plan = jk.scan_events(path, **roles).sessionize("30m")
+    with pytest.raises(BrokenRowError, match=says(expected)):
+        plan.measure(jk.Overview(), engine=jk.OutOfCore(memory="200MB"))
+
+
+def test_quotes_and_line_ends_in_fields_make_no_row_longer(tmp_path):
+    path = tmp_path / "l.csv"
+    rows = ['1,2026-01-01,"a, b",""', '2,2026-01-01,"say ""x, y""",x', "", '3,2026-01-01,"two\r\nlines",']
+    path.write_bytes("\r\n".join(['u,t,"e",note', *rows, ""]).encode())
+    events = jk.read_events(path, user="u", time="t", event="e", on_invalid="drop")
+    assert sorted(events.frame["event"]) == ["a, b", 'say "x, y"', "two\r\nlines"]
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [

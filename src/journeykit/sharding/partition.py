@@ -24,7 +24,7 @@ from journeykit.ordering.vocabulary import EventNames
 from journeykit.sessions import SessionRule, check_nulls
 from journeykit.sharding.bucket_files import Bucket, Chunk
 from journeykit.sharding.whole import Stitching
-from journeykit.sources import blaming, collect_source, source_format, source_parts
+from journeykit.sources import blaming, collect_source, refuse_broken_rows, source_format, source_parts
 from journeykit.sources.canonical import CanonicalLog, InvalidCounts, Validity
 from journeykit.sources.collecting import engine_errors
 from journeykit.support.slices import offsets
@@ -224,6 +224,7 @@ def _readers(log: CanonicalLog, source: Any, shape: str | None, columns: list[st
             )
         return
     first = 0
+    refuse_broken_rows(source, shape)
     with blaming(source, format=shape, columns=columns), engine_errors("reading the log"):
         for batch in log.plan.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=True):
             yield lambda found=(batch, first): found  # type: ignore[misc]

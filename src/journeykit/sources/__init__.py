@@ -20,7 +20,16 @@ from journeykit.sources.collecting import collect, engine_errors
 from journeykit.sources.paths import FORMATS, common_format, files, is_remote
 from journeykit.sources.prepared import PreparedLog
 
-__all__ = ["FORMATS", "blaming", "collect_source", "is_paths", "open_source", "source_format", "source_parts"]
+__all__ = [
+    "FORMATS",
+    "blaming",
+    "collect_source",
+    "is_paths",
+    "open_source",
+    "refuse_broken_rows",
+    "source_format",
+    "source_parts",
+]
 
 ROWS_PER_PART = 500_000
 MOST_PARTS = 128
@@ -202,8 +211,28 @@ def collect_source(
     EngineError
         If the engine fails otherwise; chained.
     """
+    if part == (0, None):
+        refuse_broken_rows(source, format)
     with blaming(source, format=format, columns=columns):
         return collect(plan if part == (0, None) else plan.slice(*part), "reading the log")
+
+
+def refuse_broken_rows(source: Any, format: str | None = None) -> None:
+    """Refuse files of text whose rows are not all as long as their header, before they are read.
+
+    Parameters
+    ----------
+    source, format
+        As given to `open_source`.
+
+    Raises
+    ------
+    BrokenRowError
+        With the file and the line. Exports are read as their tools write them.
+    """
+    kind = None if isinstance(source, PreparedLog) else source_format(source, format)
+    if kind is not None and kind in csv.SEPARATORS:
+        csv.refuse_ragged(files(source), kind)
 
 
 def is_paths(source: object) -> bool:

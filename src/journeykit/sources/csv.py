@@ -16,6 +16,8 @@ from journeykit.support.files import READ_ERRORS, first_line
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 INFERRED_FROM = 10_000
 """Rows from which the types of columns are inferred."""
+NO_SEPARATOR = "\x1f"
+"""Stands in no line, as good as ever."""
 _MISFIT = re.compile(
     r"could not parse `(?P<value>.*?)` as dtype `(?P<dtype>\w+)` at column '(?P<column>.*?)'", re.DOTALL
 )
@@ -37,8 +39,8 @@ def scan(names: Sequence[str], kind: str, text: Sequence[str]) -> pl.LazyFrame:
     Returns
     -------
     polars.LazyFrame
-        Types are inferred from the first 10,000 rows. An empty field is null, ``""`` is the empty text, and
-        a row with too few fields ends in nulls.
+        Types are inferred from the first 10,000 rows. An empty field is null, ``""`` is the empty text. Rows of
+        other lengths than the header are for `refuse_ragged`: where only some columns are read nobody notices.
     """
     for name in names:
         _refuse_empty(name)
@@ -57,6 +59,45 @@ def _refuse_empty(name: str) -> None:
     with open_text(name) as lines:
         if not lines.read(1):
             raise EmptyInputError.source(f"the file {name!r}")
+
+
+def refuse_ragged(names: Sequence[str], kind: str) -> None:
+    """Refuse files with a row that has more fields than the header, or fewer; an empty line is no row.
+
+    Raises
+    ------
+    BrokenRowError
+        With the first of them. Remote files are not looked at.
+
+    Notes
+    -----
+    A pass over the lines, O(n); only where quotes hold line ends or a row looks broken, a slow one in Python.
+    """
+    for name in names:
+        if not is_remote(name) and _may_be_ragged(name, kind):
+            found = _broken_row(name, kind)
+            if found is not None:
+                raise found
+
+
+def _may_be_ragged(name: str, kind: str) -> bool:
+    """Count the separators of every line outside of quotes."""
+    separator = SEPARATORS[kind]
+    with open_text(name) as lines:
+        width = len(next(csv.reader(lines, delimiter=separator), []))
+    plan = pl.scan_csv(
+        name, separator=NO_SEPARATOR, quote_char=None, has_header=False, skip_rows=1, schema={"line": pl.String},
+        glob=False,
+    )  # fmt: skip
+    bare = pl.col("line").str.replace_all(r'"[^"]*"', "")
+    try:
+        return bool(
+            plan.select((bare.str.count_matches(separator, literal=True) != width - 1).any()).collect().item()
+        )
+    except pl.exceptions.NoDataError:
+        return False
+    except READ_ERRORS:
+        return True
 
 
 def diagnose(names: Sequence[str], kind: str, reason: str) -> UnreadableFileError | None:
@@ -87,14 +128,15 @@ def _refused(name: str, kind: str) -> UnreadableFileError | None:
 
 
 def _broken_row(name: str, kind: str) -> BrokenRowError | None:
-    """Find a row with more fields than the header, or a quote that never ends."""
+    """Find a row with more or fewer fields than the header, or a quote that never ends."""
     with open_text(name) as lines:
         rows = csv.reader(lines, delimiter=SEPARATORS[kind], strict=True)
         width, line = len(next(rows, [])), 2
         try:
             for row in rows:
-                if len(row) > width:
-                    reason = f"has {len(row)} fields, the header has {width}"
+                if row and len(row) != width:
+                    number = f"{len(row)} fields" if len(row) != 1 else "1 field"
+                    reason = f"has {number}, the header has {width}"
                     return BrokenRowError(name, kind, line, reason, QUOTES)
                 line = rows.line_num + 1
         except csv.Error:
