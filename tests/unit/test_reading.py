@@ -444,6 +444,47 @@ def test_a_row_of_another_length_is_refused_whatever_is_read(tmp_path, line, fie
         plan.measure(jk.Overview(), engine=jk.OutOfCore(memory="200MB"))
 
 
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [("u,t,e,price", "column 4 is 'price', in {} it is 'amount'"),
+     ("u,e,t,amount", "column 2 is 'e', in {} it is 't'"),
+     ("u,t,e", "column 4 is missing, in {} it is 'amount'"),
+     ("u,t,e,amount,x", "column 5 is 'x', in {} it is missing")],
+)  # fmt: skip
+@pytest.mark.parametrize("keep", [[], ["amount"]])
+def test_csv_files_whose_columns_differ(tmp_path, header, reason, keep):
+    paths = [tmp_path / name for name in ("a.csv", "b.csv")]
+    for path, columns in zip(paths, ("u,t,e,amount", header), strict=True):
+        path.write_text(
+            f"{columns}\n"
+            + ",".join(["1", "2026-01-01", "2026-01-01", "4", "5"][: columns.count(",") + 1])
+            + "\n"
+        )
+    text = (
+        f"'{paths[1]}' cannot be read as csv: its {reason.format(repr(str(paths[0])))}. "
+        "Give all files the same columns, or read them apart."
+    )
+    with pytest.raises(UnreadableFileError, match=says(text)):
+        jk.read_events(paths, user="u", time="t", event="e", keep=keep)
+
+
+def test_csv_in_another_encoding_or_with_other_separators(tmp_path):
+    path = tmp_path / "l.csv"
+    for encoding in ("utf-16", "utf-32"):
+        path.write_bytes("u,t,e\n1,2026-01-01,a\n".encode(encoding))
+        text = f"'{path}' cannot be read as csv: line 1 is not UTF-8. Convert the file to UTF-8, "
+        text += "for example with iconv."
+        with pytest.raises(BrokenRowError, match=says(text)):
+            jk.read_events(path, user="u", time="t", event="e")
+    path.write_text("u;t;e\n1;2026-01-01;a\n")
+    with pytest.raises(MissingColumnError) as raised:
+        jk.read_events(path, user="u", time="t", event="e")
+    assert str(raised.value) == (
+        "no column 'u' for the role 'user'. Available: 'u;t;e'. Pass user=<column name> to read_events. Its fields "
+        "seem to be separated by ';': write it with commas, or pass polars.scan_csv(..., separator=';')."
+    )
+
+
 def test_quotes_and_line_ends_in_fields_make_no_row_longer(tmp_path):
     path = tmp_path / "l.csv"
     rows = ['1,2026-01-01,"a, b",""', '2,2026-01-01,"say ""x, y""",x', "", '3,2026-01-01,"two\r\nlines",']

@@ -208,7 +208,10 @@ def open_log(source: Any, roles: Roles, format: str | None) -> CanonicalLog:
         try:
             return canonicalise(plan, roles)
         except (MissingColumnError, ColumnTypeError, TimeUnitError) as error:
-            error.args = (f"{error}{hint(plan.collect_schema().names())}",)
+            from journeykit.sources.csv import other_separator
+
+            names = plan.collect_schema().names()
+            error.args = (f"{error}{hint(names) or other_separator(names)}",)
             raise
 
 

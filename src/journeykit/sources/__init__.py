@@ -231,7 +231,9 @@ def refuse_broken_rows(source: Any, format: str | None = None) -> None:
         With the file and the line. Exports are read as their tools write them.
     """
     kind = None if isinstance(source, PreparedLog) else source_format(source, format)
-    if kind is not None and kind in csv.SEPARATORS:
+    if kind in ("csv", "tsv"):
+        from journeykit.sources import csv
+
         csv.refuse_ragged(files(source), kind)
 
 

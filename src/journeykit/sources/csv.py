@@ -21,6 +21,9 @@ NO_SEPARATOR = "\x1f"
 _MISFIT = re.compile(
     r"could not parse `(?P<value>.*?)` as dtype `(?P<dtype>\w+)` at column '(?P<column>.*?)'", re.DOTALL
 )
+TO_UTF_8 = "Convert the file to UTF-8, for example with iconv."
+REPLACED = "\ufffd"
+"""What stands for bytes that are not UTF-8."""
 QUOTES = "Correct the line, or read the file with polars.scan_csv and its options and pass that."
 
 
@@ -43,7 +46,7 @@ def scan(names: Sequence[str], kind: str, text: Sequence[str]) -> pl.LazyFrame:
         other lengths than the header are for `refuse_ragged`: where only some columns are read nobody notices.
     """
     for name in names:
-        _refuse_empty(name)
+        _refuse_empty(name, kind)
     pattern = any(is_remote(name) for name in names)
     options = {"separator": SEPARATORS[kind], "glob": pattern, "infer_schema_length": INFERRED_FROM}
     plan = pl.scan_csv(list(names), **options)  # type: ignore[arg-type]
@@ -53,12 +56,30 @@ def scan(names: Sequence[str], kind: str, text: Sequence[str]) -> pl.LazyFrame:
     return pl.scan_csv(list(names), schema_overrides=overrides, **options)  # type: ignore[arg-type]
 
 
-def _refuse_empty(name: str) -> None:
+def _refuse_empty(name: str, kind: str) -> None:
     if is_remote(name):
         return
     with open_text(name) as lines:
-        if not lines.read(1):
-            raise EmptyInputError.source(f"the file {name!r}")
+        first = lines.read(1)
+    if not first:
+        raise EmptyInputError.source(f"the file {name!r}")
+    if first == REPLACED:
+        raise BrokenRowError(name, kind, 1, "is not UTF-8", TO_UTF_8)
+
+
+def other_separator(columns: Sequence[str]) -> str:
+    """Say what a file without commas seems to be separated by, with a blank before it; nothing if it has columns.
+
+    Examples
+    --------
+    >>> other_separator(["user;time;event"])
+    " Its fields seem to be separated by ';': write it with commas, or pass polars.scan_csv(..., separator=';')."
+    """
+    found = [each for each in (";", "\t", "|", ",") if len(columns) == 1 and each in columns[0]]
+    return (
+        f" Its fields seem to be separated by {found[0]!r}: write it with commas, or pass "
+        f"polars.scan_csv(..., separator={found[0]!r})." if found else ""
+    )  # fmt: skip
 
 
 def refuse_ragged(names: Sequence[str], kind: str) -> None:
@@ -83,8 +104,7 @@ def refuse_ragged(names: Sequence[str], kind: str) -> None:
 def _may_be_ragged(name: str, kind: str) -> bool:
     """Count the separators of every line outside of quotes."""
     separator = SEPARATORS[kind]
-    with open_text(name) as lines:
-        width = len(next(csv.reader(lines, delimiter=separator), []))
+    width = len(_header(name, kind))
     plan = pl.scan_csv(
         name, separator=NO_SEPARATOR, quote_char=None, has_header=False, skip_rows=1, schema={"line": pl.String},
         glob=False,
@@ -104,10 +124,12 @@ def diagnose(names: Sequence[str], kind: str, reason: str) -> UnreadableFileErro
     """Find the first line that cannot be read, by a slow pass in Python."""
     misfit = _MISFIT.search(reason)
     for name in names:
+        found = _other_header(name, names[0], kind)
+        if found:
+            return found
         undecodable = first_undecodable(name)
         if undecodable is not None:
-            advice = "Convert the file to UTF-8, for example with iconv."
-            return BrokenRowError(name, kind, undecodable, "is not UTF-8", advice)
+            return BrokenRowError(name, kind, undecodable, "is not UTF-8", TO_UTF_8)
         try:
             row = _broken_row(name, kind) or (misfit and _misfit_row(name, kind, misfit))
         except csv.Error as error:
@@ -116,6 +138,25 @@ def diagnose(names: Sequence[str], kind: str, reason: str) -> UnreadableFileErro
         if found:
             return found
     return None
+
+
+def _other_header(name: str, first: str, kind: str) -> UnreadableFileError | None:
+    """Say where the header of a file differs from that of the first."""
+    own, other = _header(name, kind), _header(first, kind)
+    if own == other:
+        return None
+    at = next(
+        (i for i, pair in enumerate(zip(own, other, strict=False)) if pair[0] != pair[1]),
+        min(len(own), len(other)),
+    )
+    said = [repr(each[at]) if at < len(each) else "missing" for each in (own, other)]
+    reason = f"its column {at + 1} is {said[0]}, in {first!r} it is {said[1]}"
+    return UnreadableFileError(name, kind, reason, "Give all files the same columns, or read them apart.")
+
+
+def _header(name: str, kind: str) -> list[str]:
+    with open_text(name) as lines:
+        return next(csv.reader(lines, delimiter=SEPARATORS[kind]), [])
 
 
 def _refused(name: str, kind: str) -> UnreadableFileError | None:
