@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from journeykit.kernels.compiling import kernel
+from journeykit.kernels.compiling import inlined, kernel
 from journeykit.kernels.memory import fetch_all, same_text
 from journeykit.kernels.ordering.user_ids import BLOCK, HASH, IDENTITY
 
+RUN = 32
 PLACE = HASH  # once users are numbered, the place of its first event takes that of an entry's hash
 
 
@@ -146,68 +147,65 @@ def count_disorder(offsets, times):
     return backwards
 
 
-@kernel
-def before(times, rows, ties, a, b):
-    """Tell whether event a comes strictly before event b by (time, tie-break)."""
-    return times[a] < times[b] or (times[a] == times[b] and ties.size > 0 and ties[rows[a]] < ties[rows[b]])
+@inlined
+def before(time, row, other_time, other_row, ties):
+    """Tell whether an event comes strictly before another by (time, tie-break)."""
+    return time < other_time or (time == other_time and ties.size > 0 and ties[row] < ties[other_row])
 
 
-@kernel
-def insertion_order(times, rows, ties, first, last, order):
-    """Sort the positions first:last by (time, tie-break, position) in `order`."""
-    for i in range(first, last):
+@inlined
+def insert(times, codes, rows, ties, first, last):
+    """Sort events from `first` to `last` by (time, tie-break), equal ones as they are."""
+    for i in range(first + 1, last):
+        time, code, row = times[i], codes[i], rows[i]
         j = i
-        while j > first and before(times, rows, ties, i, order[j - 1]):
-            order[j] = order[j - 1]
+        while j > first and before(time, row, times[j - 1], rows[j - 1], ties):
+            times[j], codes[j], rows[j] = times[j - 1], codes[j - 1], rows[j - 1]
             j -= 1
-        order[j] = i
+        times[j], codes[j], rows[j] = time, code, row
 
 
-@kernel
-def merge_runs(times, rows, ties, first, middle, last, order, spare):
-    """Merge two sorted neighbours of `order`, the left one first on ties."""
-    if not before(times, rows, ties, order[middle], order[middle - 1]):
-        return
-    spare[first:middle] = order[first:middle]
-    left, right, at = first, middle, first
-    while left < middle and right < last:
-        if before(times, rows, ties, order[right], spare[left]):
-            order[at] = order[right]
+@inlined
+def merge(times, codes, rows, ties, first, middle, last, to_times, to_codes, to_rows):
+    """Merge two sorted neighbours into other arrays, the left one first on ties."""
+    left, right = first, middle
+    for at in range(first, last):
+        if right < last and (
+            left == middle or before(times[right], rows[right], times[left], rows[left], ties)
+        ):
+            to_times[at], to_codes[at], to_rows[at] = times[right], codes[right], rows[right]
             right += 1
         else:
-            order[at] = spare[left]
+            to_times[at], to_codes[at], to_rows[at] = times[left], codes[left], rows[left]
             left += 1
-        at += 1
-    order[at : at + middle - left] = spare[left:middle]
-
-
-@kernel
-def sorted_order(times, rows, ties, order, spare):
-    """Order the events of one user by (time, tie-break, position): runs of 32 by insertion, then merged."""
-    size = times.size
-    for start in range(0, size, 32):
-        insertion_order(times, rows, ties, start, min(start + 32, size), order)
-    width = 32
-    while width < size:
-        for start in range(0, size - width, 2 * width):
-            merge_runs(times, rows, ties, start, start + width, min(start + 2 * width, size), order, spare)
-        width *= 2
 
 
 @kernel
 def sort_users(offsets, ties, times, codes, rows):
-    """Put the events of every user into their order, where they are."""
+    """Put the events of every user into their order, where they are: runs of 32 by insertion, then merged."""
     largest = 0
     for user in range(offsets.size - 1):
         largest = max(largest, offsets[user + 1] - offsets[user])
-    order, spare = np.empty(largest, np.int64), np.empty(largest, np.int64)
+    spare_times, spare_rows = np.empty(largest, times.dtype), np.empty(largest, rows.dtype)
+    spare_codes = np.empty(largest, codes.dtype)
     for user in range(offsets.size - 1):
         first, last = offsets[user], offsets[user + 1]
         size = last - first
-        sorted_order(times[first:last], rows[first:last], ties, order, spare)
-        times[first:last] = times[first:last][order[:size]]
-        codes[first:last] = codes[first:last][order[:size]]
-        rows[first:last] = rows[first:last][order[:size]]
+        own_times, own_codes, own_rows = times[first:last], codes[first:last], rows[first:last]
+        for start in range(0, size, RUN):
+            insert(own_times, own_codes, own_rows, ties, start, min(start + RUN, size))
+        width = RUN
+        while width < size:
+            for start in range(0, size, 2 * width):
+                middle, end = min(start + width, size), min(start + 2 * width, size)
+                merge(
+                    own_times, own_codes, own_rows, ties, start, middle, end,
+                    spare_times, spare_codes, spare_rows,
+                )  # fmt: skip
+            own_times[:] = spare_times[:size]
+            own_codes[:] = spare_codes[:size]
+            own_rows[:] = spare_rows[:size]
+            width *= 2
 
 
 @kernel
