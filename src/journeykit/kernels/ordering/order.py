@@ -13,7 +13,7 @@ from journeykit.kernels.compiling import inlined, kernel
 from journeykit.kernels.memory import fetch_all, same_text
 from journeykit.kernels.ordering.user_ids import BLOCK, HASH, IDENTITY
 
-RUN = 32
+RUN = 16
 PLACE = HASH  # once users are numbered, the place of its first event takes that of an entry's hash
 
 
@@ -182,7 +182,7 @@ def merge(times, codes, rows, ties, first, middle, last, to_times, to_codes, to_
 
 @kernel
 def sort_users(offsets, ties, times, codes, rows):
-    """Put the events of every user into their order, where they are: runs of 32 by insertion, then merged."""
+    """Put the events of every user into their order, where they are: runs by insertion, then merged."""
     largest = 0
     for user in range(offsets.size - 1):
         largest = max(largest, offsets[user + 1] - offsets[user])
