@@ -1,8 +1,11 @@
 """Work on all cores: in the order of the tasks, however many there are."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import get_ident
+
 import pytest
 
-from journeykit.support.threads import on_all_cores
+from journeykit.support.threads import cores, on_all_cores, stay_on_one_core
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 511, 512, 513, 1_025, 5_000])
@@ -21,3 +24,10 @@ def test_an_error_of_one_task_goes_up(size):
 
     with pytest.raises(KeyError):
         on_all_cores(work, range(size))
+
+
+def test_a_thread_that_stays_on_one_core_works_alone():
+    with ThreadPoolExecutor(1, initializer=stay_on_one_core) as pool:
+        idents = pool.submit(on_all_cores, lambda _: get_ident(), range(5)).result()
+        assert {*idents} == {pool.submit(get_ident).result()}
+        assert pool.submit(cores).result() == 1

@@ -12,7 +12,7 @@ from typing import Any
 from journeykit.engines.in_memory import InMemory
 from journeykit.engines.on_disk import Executor, OnDisk
 from journeykit.protocol import Cells, Measured, Statistic, Tables
-from journeykit.support.threads import cores
+from journeykit.support.threads import cores, stay_on_one_core
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class OutOfCore(OnDisk):
 
     def working(self) -> AbstractContextManager[Executor]:
         """Give a thread per core: reading, ordering and the kernels release the interpreter's lock."""
-        return ThreadPoolExecutor(self.workers)
+        return ThreadPoolExecutor(self.workers, initializer=stay_on_one_core)
 
     def run(
         self, journeys: Measured, statistics: Sequence[Statistic[Any, Any]], cells: Cells

@@ -108,9 +108,12 @@ class UserIds:
         return pl.concat(columns, rechunk=True).head(wanted).alias("user")
 
 
-def encode_part(users: pl.Series) -> list[Piece]:
-    """Encode the ids of a part of a log in this thread; see `UserIds.of`."""
-    return _encoded(list(_cut(users)))
+def encode_part(users: pl.Series, *, keep: bool = True) -> list[Piece]:
+    """Encode the ids of a part of a log in this thread; see `UserIds.of`.
+
+    With `keep` false the texts are not copied: entries point to those of the column, for as long as it lives.
+    """
+    return _encoded(list(_cut(users)), keep=keep)
 
 
 def hash_ids(users: pl.Series) -> Words:
@@ -242,19 +245,26 @@ def _cut(users: pl.Series) -> Iterable[pl.Series]:
             yield chunk[start : start + ROWS_PER_PIECE]
 
 
-def _encoded(pieces: list[pl.Series]) -> list[Piece]:
+def _encoded(pieces: list[pl.Series], *, keep: bool = True) -> list[Piece]:
     """Find the different ids of every piece, one piece after another with the same tables."""
     longest = max((len(piece) for piece in pieces), default=0)
     table = np.empty(1 << max(1, (2 * longest - 1).bit_length()), np.int32)
     identities, hashes = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     rows = sum(len(piece) for piece in pieces)
-    texts = sum(int(piece.str.len_bytes().sum()) for piece in pieces if piece.dtype == pl.String)
-    room = _Room(rows, rows + texts // 8)
-    return [_piece(users, identities, hashes, table, room) for users in pieces]
+    kept = [piece for piece in pieces if keep and piece.dtype == pl.String]
+    texts = sum(int(piece.str.len_bytes().sum()) for piece in kept)
+    room = _Room(rows, sum(map(len, kept)) + texts // 8)
+    return [_piece(users, identities, hashes, table, room, keep=bool(kept)) for users in pieces]
 
 
 def _piece(
-    users: pl.Series, identities: Words, hashes: Words, table: npt.NDArray[np.int32], room: _Room
+    users: pl.Series,
+    identities: Words,
+    hashes: Words,
+    table: npt.NDArray[np.int32],
+    room: _Room,
+    *,
+    keep: bool,
 ) -> Piece:
     from journeykit.kernels.ordering import user_ids as kernels
 
@@ -263,5 +273,5 @@ def _piece(
     quick = quick_hashes(mine, hashes[:size], text=text)
     known = kernels.number_ids(mine, quick, text, table, room.entries, room.sizes, room.owners)
     found = room.entries[:known]
-    words = kernels.keep_texts(found, room.texts, room.texts.ctypes.data) if text else 0
+    words = kernels.keep_texts(found, room.texts, room.texts.ctypes.data) if keep else 0
     return room.give(size, known, words)

@@ -37,8 +37,8 @@ class Chunk:
             [owners.size, sizes.size, texts.size, self.codes.itemsize, texts.ctypes.data], np.int64
         )
         arrays = (header, self.times, entries, texts, sizes, self.codes, owners)
-        used = sum(each.nbytes for each in arrays)
-        return [*(each.data.cast("B") for each in arrays if each.size), bytes(-used % 8)]
+        filled = [each for each in arrays if each.size]
+        return [part for each in filled for part in (each.data.cast("B"), bytes(-each.nbytes % 8)) if part]
 
 
 @dataclass
@@ -104,7 +104,7 @@ def chunks_of(content: npt.NDArray[np.uint8], *, text: bool) -> Iterator[Chunk]:
     def take(kind: Any, size: int) -> Any:
         nonlocal place
         found = np.frombuffer(content, kind, size, place)
-        place += found.nbytes
+        place += found.nbytes + -found.nbytes % 8
         return found
 
     while place < content.size:
@@ -112,7 +112,6 @@ def chunks_of(content: npt.NDArray[np.uint8], *, text: bool) -> Iterator[Chunk]:
         times, entries = take(np.int64, rows), take(np.uint64, 2 * known).reshape(-1, 2)
         texts, sizes = take(np.uint64, words), take(np.uint32, known)
         codes, owners = take(np.dtype(f"u{width}"), rows), take(np.uint16, rows)
-        place += -place % 8
         if text:
             _move(entries, texts.ctypes.data - address)
         yield Chunk(Piece(owners, entries, sizes, texts), times, codes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from journeykit.engines.progress import Callback, Meter
 from journeykit.errors import EmptyInputError, JourneykitError
 from journeykit.events.events import micro
 from journeykit.events.reading import open_log, roles_of, span
-from journeykit.ordering.user_ids import GROUPS, IDENTITY, Piece, Words, encode_part, stable_hashes
+from journeykit.ordering.user_ids import GROUPS, IDENTITY, Piece, encode_part, stable_hashes
 from journeykit.ordering.vocabulary import EventNames
 from journeykit.sessions import SessionRule, check_nulls
 from journeykit.sharding.bucket_files import Bucket, Chunk
@@ -27,17 +27,19 @@ from journeykit.sharding.whole import Stitching
 from journeykit.sources import blaming, collect_source, refuse_broken_rows, source_format, source_parts
 from journeykit.sources.canonical import CanonicalLog, InvalidCounts, Validity
 from journeykit.sources.collecting import engine_errors
-from journeykit.support.slices import offsets
 from journeykit.support.threads import cores
 
 MOST_ROWS = 4_000_000
 """Of a part that is read at once; where parts are larger, or there is only one, the log is streamed."""
+WORTHWHILE_ROWS, PARTS_PER_CORE = 2_000_000, 16
+"""Neighbouring parts are cut together up to so many rows, as long as every core has so many to cut."""
 ROWS_PER_BATCH = 500_000
 BUFFERED_PART = 8
 """Of the memory, what waits to be written of further columns: large files, and room for the parts being read."""
 MOST_ENTRIES = 1 << 16
 """Of a bucket in one chunk: they are numbered in 16 bits."""
 FIRST = ("user", "time", "event")
+Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +169,7 @@ def cut_log(
 
     Notes
     -----
-    Per event 8 bytes for the time, 2 or 4 for the name, 2 for the user; per user and part of the log 20 bytes and
+    Per event 8 bytes for the time, 1, 2 or 4 for the name, 2 for the user; per user and part of the log 20 bytes and
     the id.
     """
     given = dict(arguments)
@@ -216,8 +218,9 @@ Reader = Callable[[], tuple[pl.DataFrame, int]]
 def _readers(log: CanonicalLog, source: Any, shape: str | None, columns: list[str]) -> Iterator[Reader]:
     """Give what reads neighbouring parts of a log: those of Parquet by themselves, else batches of a stream."""
     bounds = source_parts(source, format=shape, columns=columns)
-    if len(bounds) > 1 and max(size or 0 for _, size in bounds) <= MOST_ROWS:
-        for part in bounds:
+    most = max(size or 0 for _, size in bounds)
+    if len(bounds) > 1 and most <= MOST_ROWS:
+        for part in _joined(bounds, min(len(bounds) // (PARTS_PER_CORE * cores()), WORTHWHILE_ROWS // most)):
             yield lambda part=part: (  # type: ignore[misc]
                 collect_source(log.plan, source, format=shape, columns=columns, part=part),
                 part[0],
@@ -229,6 +232,13 @@ def _readers(log: CanonicalLog, source: Any, shape: str | None, columns: list[st
         for batch in log.plan.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=True):
             yield lambda found=(batch, first): found  # type: ignore[misc]
             first += batch.height
+
+
+def _joined(parts: list[tuple[int, int | None]], size: int) -> Iterator[tuple[int, int | None]]:
+    """Put `size` neighbouring parts together: fewer and longer runs of rows are written to every bucket."""
+    step = max(1, size)
+    for run in (parts[first : first + step] for first in range(0, len(parts), step)):
+        yield run[0][0], None if run[-1][1] is None else sum(rows or 0 for _, rows in run)
 
 
 def _cut(
@@ -265,100 +275,107 @@ def rows_apart(
     rows: pl.DataFrame, n_buckets: int
 ) -> tuple[list[tuple[int, Chunk]], list[tuple[int, pl.DataFrame]]]:
     """Put the rows of a part of a log apart by bucket; the further columns beside what is written of the same rows."""
-    text = rows["user"].dtype == pl.String
+    users, columns = rows["user"], rows.drop(FIRST)
+    text = users.dtype == pl.String
     times, codes = (rows[name].to_physical().rechunk().to_numpy() for name in ("time", "event"))
+    bucketed = [_Bucketed.of(piece, n_buckets, text=text) for piece in encode_part(users, keep=False)]
     chunks, further, start = [], [], 0
-    for pieces in _fitting(encode_part(rows["user"]), n_buckets, text=text):
-        own = slice(start, start + sum(piece.owners.size for piece in pieces))
-        sorting = _Sorting(pieces, times[own], codes[own], n_buckets, text=text)
+    for pieces in _fitting(bucketed):
+        own = slice(start, start + sum(each.piece.owners.size for each in pieces))
+        sorting = _Sorting(pieces, times[own], codes[own], text=text, ordered=columns.width > 0)
         chunks += sorting.chunks()
-        further += sorting.further(rows[own].drop(FIRST))
+        further += sorting.further(columns[own])
         start = own.stop
     return chunks, further
 
 
-def _fitting(pieces: list[Piece], n_buckets: int, *, text: bool) -> Iterator[list[Piece]]:
+class _Bucketed(NamedTuple):
+    """A piece, the bucket of each of its entries, and how many entries, rows and words of texts it has by bucket."""
+
+    piece: Piece
+    buckets: npt.NDArray[np.uint16]
+    counts: Int64s
+
+    @classmethod
+    def of(cls, piece: Piece, n_buckets: int, *, text: bool) -> _Bucketed:
+        """Find the buckets of the users of a piece."""
+        from journeykit.kernels.ordering.partition import bucket_entries
+
+        hashes = stable_hashes(np.ascontiguousarray(piece.entries[:, IDENTITY]), text=text)
+        buckets, counts = np.empty(hashes.size, np.uint16), np.zeros((n_buckets, 3), np.int64)
+        per_group = np.uint64(n_buckets // GROUPS)
+        bucket_entries(piece.entries, piece.sizes, hashes, per_group, text, buckets, counts)
+        return cls(piece, buckets, counts)
+
+
+def _fitting(pieces: list[_Bucketed]) -> Iterator[list[_Bucketed]]:
     """Divide pieces where they have more entries of one bucket than can be numbered."""
-    known = sum(
-        np.bincount(_buckets(piece.entries, n_buckets, text=text), minlength=n_buckets) for piece in pieces
-    )
-    if len(pieces) > 1 and np.max(known) > MOST_ENTRIES:
+    if len(pieces) > 1 and _total(pieces)[:, 0].max() > MOST_ENTRIES:
         half = len(pieces) // 2
-        yield from _fitting(pieces[:half], n_buckets, text=text)
-        yield from _fitting(pieces[half:], n_buckets, text=text)
+        yield from _fitting(pieces[:half])
+        yield from _fitting(pieces[half:])
     elif pieces:
         yield pieces
+
+
+def _total(pieces: list[_Bucketed]) -> Int64s:
+    total: Int64s = np.sum([each.counts for each in pieces], axis=0)
+    return total
 
 
 class _Sorting:
     """The rows of neighbouring pieces by bucket."""
 
-    def __init__(self, pieces: list[Piece], times: Any, codes: Any, n_buckets: int, *, text: bool) -> None:
-        self.text = text
-        entries = np.concatenate([piece.entries for piece in pieces])
-        sizes = np.concatenate([piece.sizes for piece in pieces])
-        of_entry = _buckets(entries, n_buckets, text=text)
-        by_bucket = np.argsort(of_entry, kind="stable")
-        known = np.bincount(of_entry, minlength=n_buckets)
-        self.entries, self.sizes = entries[by_bucket], sizes[by_bucket]
-        self.entry_bounds = offsets(known)
-        self.row_bounds = offsets(np.bincount(of_entry, sizes, n_buckets).astype(np.int64))
-        numbers = np.empty(of_entry.size, np.uint16)
-        numbers[by_bucket] = np.arange(of_entry.size) - np.repeat(self.entry_bounds[:-1], known)
-        self.words = sum(piece.texts.size for piece in pieces)
-        self._place(pieces, of_entry, numbers, times, codes)
+    def __init__(self, pieces: list[_Bucketed], times: Any, codes: Any, *, text: bool, ordered: bool) -> None:
+        from journeykit.kernels.ordering import partition as kernels
 
-    def _place(self, pieces: list[Piece], of_entry: Any, numbers: Any, times: Any, codes: Any) -> None:
-        from journeykit.kernels.ordering.partition import cut_rows
-
-        n, most = times.size, int(codes.max(initial=0))
+        self.bounds = np.vstack([np.zeros(3, np.int64), _total(pieces).cumsum(axis=0)])
+        known, n, words = self.bounds[-1].tolist()
+        self.entries, self.sizes = np.empty((known, 2), np.uint64), np.empty(known, np.uint32)
         self.owners, self.times = np.empty(n, np.uint16), np.empty(n, np.int64)
-        self.codes = np.empty(n, np.uint16 if most < 1 << 16 else np.uint32)
-        self.order, places = np.empty(n, np.uint32), self.row_bounds[:-1].copy()
-        entry = row = 0
-        for piece in pieces:
-            own = slice(row, row + piece.owners.size)
-            of_piece = slice(entry, entry + piece.sizes.size)
-            cut_rows(
-                piece.owners, of_entry[of_piece], numbers[of_piece], times[own], codes[own], row,
-                places, self.owners, self.times, self.codes, self.order,
+        self.codes = np.empty(n, np.min_scalar_type(int(codes.max(initial=0))))
+        self.texts, self.order = np.empty(words, np.uint64), np.empty(n if ordered else 0, np.uint32)
+        first, address = np.ascontiguousarray(self.bounds[:-1, 0]), self.texts.ctypes.data
+        places, row = self.bounds[:-1].copy(), 0
+        for piece, buckets, _ in pieces:
+            own, numbers = slice(row, row + piece.owners.size), np.empty(buckets.size, np.uint16)
+            kernels.cut_entries(
+                piece.entries, piece.sizes, buckets, first, places, text, numbers,
+                self.entries, self.sizes, self.texts, address,
             )  # fmt: skip
-            entry, row = of_piece.stop, own.stop
+            kernels.cut_rows(
+                piece.owners, buckets, numbers, times[own], codes[own], row, places,
+                self.owners, self.times, self.codes, self.order,
+            )  # fmt: skip
+            row = own.stop
 
-    @property
-    def full(self) -> list[tuple[int, slice]]:
-        """The buckets that have rows, and which rows."""
-        return [
-            (number, slice(a, b)) for number, (a, b) in enumerate(pairwise(self.row_bounds.tolist())) if a < b
-        ]
+    def full(self) -> Iterator[tuple[int, slice, slice, slice]]:
+        """Give the buckets that have rows, and which entries, rows and words of texts."""
+        for number, (begin, end) in enumerate(pairwise(self.bounds.tolist())):
+            if begin[0] < end[0]:
+                known, rows, words = map(slice, begin, end)
+                yield number, known, rows, words
 
     def chunks(self) -> list[tuple[int, Chunk]]:
-        """Return what is written to each bucket; the texts of ids as they follow each other there."""
-        from journeykit.kernels.ordering.user_ids import keep_texts
-
-        room, found = np.empty(self.words, np.uint64), []
-        for number, rows in self.full:
-            own = slice(*self.entry_bounds[number : number + 2].tolist())
-            words = keep_texts(self.entries[own], room, room.ctypes.data) if self.text else 0
-            users = Piece(self.owners[rows], self.entries[own], self.sizes[own], room[:words])
-            found.append((number, Chunk(users, self.times[rows], self.codes[rows])))
-            room = room[words:]
-        return found
+        """Return what is written to each bucket."""
+        return [
+            (
+                number,
+                Chunk(
+                    Piece(self.owners[rows], self.entries[known], self.sizes[known], self.texts[words]),
+                    self.times[rows],
+                    self.codes[rows],
+                ),
+            )
+            for number, known, rows, words in self.full()
+        ]
 
     def further(self, columns: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
         """Return the further columns of each bucket, if there are any."""
         if not columns.width:
             return []
         by_bucket = columns[pl.Series(self.order)]
-        return [(number, by_bucket[rows]) for number, rows in self.full]
-
-
-def _buckets(entries: Words, n_buckets: int, *, text: bool) -> npt.NDArray[np.uint16]:
-    """Return the bucket of entries: by the jackknife group of the user, then by more of the stable hash. D12.1."""
-    hashes = stable_hashes(np.ascontiguousarray(entries[:, IDENTITY]), text=text)
-    per_group = np.uint64(n_buckets // GROUPS)
-    groups = hashes % np.uint64(GROUPS)
-    return (groups * per_group + (hashes // np.uint64(GROUPS)) % per_group).astype(np.uint16)
+        return [(number, by_bucket[rows]) for number, _, rows, _ in self.full()]
 
 
 def _rows(source: Any, shape: str | None, log: CanonicalLog) -> int | None:

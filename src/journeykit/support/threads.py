@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from threading import Lock, local
 from typing import Any, TypeVar
 
 Task = TypeVar("Task")
@@ -15,8 +15,24 @@ MOST_HANDED = 256
 """About as many times is work handed to a thread, or twice as many."""
 
 
+class _Here(local):
+    """What holds for the thread that asks."""
+
+    one_core = False
+
+
+_HERE = _Here()
+
+
+def stay_on_one_core() -> None:
+    """Let this thread, one of as many as there are cores, hand no work to others from now on."""
+    _HERE.one_core = True
+
+
 def cores() -> int:
-    """Return how many cores this process may use; ``POLARS_MAX_THREADS`` limits them too."""
+    """Return how many cores this thread may use; ``POLARS_MAX_THREADS`` limits them too."""
+    if _HERE.one_core:
+        return 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(allowed, int(os.environ.get("POLARS_MAX_THREADS", allowed))))
 
