@@ -16,6 +16,7 @@ from journeykit.engines.workspace import writing
 from journeykit.ordering.user_ids import IDENTITY, Piece, UserIds, Words
 
 Int64s = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.unsignedinteger[Any]]
 HEADER = 5
 """Words before the arrays of a chunk: its rows, entries, words of texts, bytes per code, and where its texts lay."""
 MOST_BUFFERS = 512
@@ -28,7 +29,7 @@ class Chunk:
 
     users: Piece
     times: Int64s
-    codes: npt.NDArray[np.unsignedinteger[Any]]
+    codes: Codes
 
     def buffers(self) -> list[Any]:
         """Return what is written of it, so that every array is aligned when it is read back."""
@@ -83,7 +84,7 @@ def _write(number: int, buffers: Sequence[Any]) -> None:
             waiting[0] = waiting[0][written:]
 
 
-def read_rows(files: Sequence[Path], *, text: bool) -> tuple[UserIds, Int64s, npt.NDArray[np.uint32]]:
+def read_rows(files: Sequence[Path], *, text: bool) -> tuple[UserIds, Int64s, Codes]:
     """Read the rows of some buckets: whose, when, and what by its code.
 
     Raises
@@ -93,7 +94,7 @@ def read_rows(files: Sequence[Path], *, text: bool) -> tuple[UserIds, Int64s, np
     """
     chunks = [chunk for file in files for chunk in chunks_of(np.fromfile(file, np.uint8), text=text)]
     times = np.concatenate([np.empty(0, np.int64), *(chunk.times for chunk in chunks)])
-    codes = np.concatenate([np.empty(0, np.uint32), *(chunk.codes for chunk in chunks)]).astype(np.uint32)
+    codes = np.concatenate([np.empty(0, np.uint8), *(chunk.codes for chunk in chunks)])
     return UserIds(tuple(chunk.users for chunk in chunks), text), times, codes
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from journeykit.cells import By, joined_labels, segments_of
@@ -24,7 +23,7 @@ from journeykit.ordering.vocabulary import recoded
 from journeykit.protocol import Cells, Statistic
 from journeykit.ragged.array import Int64s, Provenance
 from journeykit.sessions import SessionRule
-from journeykit.sharding.bucket_files import Bucket, read_rows
+from journeykit.sharding.bucket_files import Bucket, Codes, read_rows
 from journeykit.sharding.partition import About, cut_log
 from journeykit.sharding.whole import (
     Facts,
@@ -184,7 +183,7 @@ class _Making:
 
 def events_of(
     about: About,
-    rows: tuple[UserIds, Int64s, npt.NDArray[np.uint32]],
+    rows: tuple[UserIds, Int64s, Codes],
     further: Sequence[pl.DataFrame],
     duplicates: Any,
     tz: str,
