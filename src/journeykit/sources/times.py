@@ -35,6 +35,9 @@ FORMATS = (
     "%Y-%m-%d",
 )
 """The shapes of ISO 8601 that are detected; a fraction of the second may be missing."""
+FRACTION, ZONE = "%.f", "%#z"
+FRACTIONS, ZONES = ("", ".%3f", ".%6f", ".%9f"), ("Z", "+00:00")
+"""What these are in all rows of most logs: polars reads texts of one length in a sixth of the time."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,8 @@ def _text(plan: pl.LazyFrame, roles: Roles) -> TimeReading:
     time_format = roles.time_format or _detected(sample, roles.time)
     if roles.time_format and sample.len() and not _read(sample, time_format):
         raise TimeFormatError.mismatch(roles.time, time_format, sample.head(3).to_list())
-    parsed = _parsed(texts, time_format)
     zoned = _ZONED.search(time_format) is not None
+    parsed = _quickly_parsed(texts, time_format, sample)
     if zoned or time_format.endswith("UTC"):
         aware = parsed if zoned else parsed.dt.replace_time_zone("UTC")
         return TimeReading(aware, given=texts, format=time_format)
@@ -194,6 +197,23 @@ def _parsed(texts: pl.Expr, time_format: str) -> pl.Expr:
     if _CLOCK.search(time_format) is None:
         return texts.str.to_date(time_format, strict=False).cast(US)
     return texts.str.to_datetime(time_format, strict=False, time_unit="us")
+
+
+def _quickly_parsed(texts: pl.Expr, time_format: str, sample: pl.Series) -> pl.Expr:
+    """Read texts as `_parsed` does: by the length that most of the first have, and only the others by the format."""
+    zones = ZONES if ZONE in time_format else ("",)
+    lengths = [
+        time_format.replace(FRACTION, fraction).replace(ZONE, zone)
+        for fraction in FRACTIONS
+        for zone in zones
+    ]
+    best = max(lengths, key=lambda each: _read(sample, each))
+    if FRACTION not in time_format or 2 * _read(sample, best) < max(1, sample.len()):
+        return _parsed(texts, time_format)
+    quick = texts.str.to_datetime(best, strict=False, time_unit="us", cache=False)
+    if ZONE in time_format:
+        quick = quick.dt.replace_time_zone("UTC")
+    return pl.coalesce(quick, _parsed(pl.when(quick.is_null()).then(texts), time_format))
 
 
 def _read(sample: pl.Series, time_format: str) -> int:
