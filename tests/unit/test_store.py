@@ -62,11 +62,13 @@ def refusal(store: Path, **options: Any) -> str:
 
 
 def test_what_was_written_is_opened_again(tmp_path: Path) -> None:
-    journeys = shop(tz="Europe/Berlin", observed_until=minute(500)).assign_stages(MODEL).filter(events="view")
+    span = {"observed_from": minute(-500), "observed_until": minute(500)}
+    journeys = shop(tz="Europe/Berlin", **span).assign_stages(MODEL).filter(events="view")
     path = journeys.write(str(tmp_path / "deep" / "shop"))
     assert path == tmp_path / "deep" / "shop"
     again = jk.open_journeys(str(path))
     assert repr(again) == repr(journeys)
+    assert (again.observed_from, again.observed_until) == (journeys.observed_from, journeys.observed_until)
     assert_frame_equal(again.frame, journeys.frame)
     assert again.provenance == journeys.provenance
     assert again.staged is not None
