@@ -497,6 +497,28 @@ def test_a_crash_leaves_a_whole_store_and_the_next_call_finishes(step, tmp_path,
     assert_gone(store.path, ADA, SECRET_PAGE, MAIL)
 
 
+def test_nothing_counted_outlives_an_erasure(tmp_path, monkeypatch):
+    """Neither where it is killed half-way, nor what others ask while it is at work."""
+    store, _ = grown_store(tmp_path / "s")
+    tables, replaced, seen = erasing.read_tables, erasing.replace_manifest, []
+
+    def look(*given):
+        seen.append(list((store.path / "tallies").glob("*")))
+        return tables(*given)
+
+    def ask(*given):
+        jk.open_store(store.path).measure(jk.TopPaths(10), by="mail")
+        seen.append(list((store.path / "tallies").glob("*")))
+        return replaced(*given)
+
+    monkeypatch.setattr(erasing, "read_tables", look)
+    monkeypatch.setattr(erasing, "replace_manifest", ask)
+    store.erase(ADA)
+    assert seen[0] == []
+    assert seen[-1] != []
+    assert_gone(store.path, ADA, SECRET_PAGE, MAIL)
+
+
 def test_a_disk_that_is_full_is_said(tmp_path, monkeypatch):
     store = jk.open_store(read(log(5)).sessionize("30m").write(tmp_path / "s"))
 
