@@ -222,7 +222,7 @@ def test_without_stages_the_rest_is_told():
     page = Page(jk.report(events.sessionize("30m"), GOAL, personas=0, log=events).html)
     assert page.sections == ["summary", "map", "flow", "time", "paths", "quality", "definitions", "recipe"]
     assert "assign a stage model to see the map" in page.texts["map"]
-    assert "rows in" in page.texts["quality"]
+    assert "Rows read" in page.texts["quality"]
 
 
 def test_hostile_names_are_text():

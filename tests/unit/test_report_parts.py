@@ -10,6 +10,9 @@ import pytest
 
 import journeykit as jk
 from journeykit.errors import ParameterError
+from journeykit.events.events import log_provenance
+from journeykit.models.people.traits import USED, user_traits
+from journeykit.ragged.array import Provenance
 from journeykit.reports.drawings import bar, curve, dot
 from journeykit.reports.network import END, START, graph_edges, network, shortened
 from journeykit.reports.template import SECTIONS, ReportTemplate, contrast
@@ -31,6 +34,22 @@ class TestWording:
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_sections_have_titles(self, language):
         assert all(shipped(language)[name] for name in SECTIONS)
+
+    def test_what_the_log_lacks_is_said_in_the_language(self):
+        said = log_provenance(Provenance(*[7] * 10))
+        assert len(said.notes) == 8
+        for note in said.notes:
+            assert wording("en").note(note) == note
+            assert wording("zh").note(note) != note
+            assert "7" in wording("zh").note(note)
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_traits_of_users_have_names(self, language):
+        users = pl.DataFrame({name: [1] for name in (*USED, "furthest_stage")})
+        for trait in user_traits(users, ("look",)):
+            if trait.kind in ("behaviour", "time"):
+                assert f"trait_{trait.name.replace(' ', '_')}" in shipped(language)
+        assert wording("en")("trait_reached", stage="look") == user_traits(users, ("look",))[-1].name
 
     def test_notes_of_answers_are_said_in_the_language(self):
         """Every note of a report with all that it can be asked: none stays English, and every number is in it."""

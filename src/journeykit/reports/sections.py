@@ -296,10 +296,18 @@ class Sections:
         """Name the traits in which a persona differs most surely from the rest."""
         mine = traits.filter(traits["persona"] == persona, traits["p_value"] < 0.05).sort("p_value", "trait")
         said = (
-            f"{trait} {count(value)} ({self.say('rest', value=count(rest))})"
-            for trait, value, rest in mine.select("trait", "value", "rest").head(TRAITS).iter_rows()
+            f"{self._trait(kind, trait)} {count(value)} ({self.say('rest', value=count(rest))})"
+            for kind, trait, value, rest in mine.select("kind", "trait", "value", "rest")
+            .head(TRAITS)
+            .iter_rows()
         )
         return "; ".join(said)
+
+    def _trait(self, kind: str, trait: str) -> str:
+        """Say what a trait is called; what users do and are has the name that it has in the log."""
+        if kind == "stage":
+            return self.say("trait_reached", stage=trait.removeprefix("reached "))
+        return self.say(f"trait_{trait.replace(' ', '_')}") if kind in ("behaviour", "time") else trait
 
     def _quality(self) -> list[Block]:
         findings = self.tables.findings
@@ -311,9 +319,7 @@ class Sections:
         rows = [[name(self.say(key)), number(value)] for key, value in facts]
         if self.quality is not None:
             kept = ("rows_in", "rows_kept", "duplicates", "out_of_order", "in_future", "before_1990")
-            rows += [
-                [name(each.replace("_", " ")), number(count(getattr(self.quality, each)))] for each in kept
-            ]
+            rows += [[name(self.say(each)), number(count(getattr(self.quality, each)))] for each in kept]
         withheld = self.tables.withheld + (0 if self.map is None else self.map.withheld)
         if self.tables.k:
             rows.append([name(self.say("cells_withheld", k=count(self.tables.k))), number(count(withheld))])
