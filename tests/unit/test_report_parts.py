@@ -43,6 +43,21 @@ class TestWording:
             assert wording("zh").note(note) != note
             assert "7" in wording("zh").note(note)
 
+    def test_what_verbs_left_out_is_said_in_the_language(self):
+        """Nothing but events; sessions too; users too; and users of events outside any session."""
+        log = pl.DataFrame({"user": [1, 1, 1, 2], "time": [0, 1, 9_999, 5], "event": ["a", "b", "a", "c"]})
+        journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("30m")
+        for left in (
+            journeys.filter(events=["a", "c"]),
+            journeys.filter(events=["b", "c"]),
+            journeys.head(1),
+        ):
+            (note,) = left.provenance.notes
+            assert wording("en").note(note) == note
+            assert note.split(" left out ")[0] + " 略去了 " in wording("zh").note(note)
+        note = "filter(x) left out 3 of 9 events and 1 of 2 users."
+        assert wording("zh").note(note) == "filter(x) 略去了 9 个事件中的 3 个、2 位用户中的 1 位。"
+
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_traits_of_users_have_names(self, language):
         users = pl.DataFrame({name: [1] for name in (*USED, "furthest_stage")})
@@ -79,7 +94,7 @@ class TestWording:
             assert english.note(note) == note
             assert re.search("[\u4e00-\u9fff]", said), note
             assert set(re.findall(r"[\d.,]*\d", note)) == set(re.findall(r"[\d.,]*\d", said)), note
-        assert {"note_sampled", "note_unmapped", "note_strangers", "note_shown", "note_anchor"} <= known
+        assert {"note_lost_all", "note_unmapped", "note_strangers", "note_shown", "note_anchor"} <= known
         assert say.note("A note of one's own: {x} %s.") == "A note of one's own: {x} %s."
 
     def test_own_words(self):

@@ -305,9 +305,12 @@ class Sections:
 
     def _trait(self, kind: str, trait: str) -> str:
         """Say what a trait is called; what users do and are has the name that it has in the log."""
+        said: str = trait
         if kind == "stage":
-            return self.say("trait_reached", stage=trait.removeprefix("reached "))
-        return self.say(f"trait_{trait.replace(' ', '_')}") if kind in ("behaviour", "time") else trait
+            said = self.say("trait_reached", stage=trait.removeprefix("reached "))
+        elif kind in ("behaviour", "time"):
+            said = self.say(f"trait_{trait.replace(' ', '_')}")
+        return said
 
     def _quality(self) -> list[Block]:
         findings = self.tables.findings
