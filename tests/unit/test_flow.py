@@ -58,7 +58,7 @@ def test_anchors_cut_paths():
         (1, "b", "x", 1), (1, "b", "y", 1), (2, "x", "c", 1), (2, "y", "c", 1),
     ]  # fmt: skip
     assert before.covered.select("paths", "longer", "paths_without_anchor").row(0) == (3, 2, 0)
-    assert before.notes == ("4 of 4 moves (100.0%) are shown.", "2 paths are longer than max_steps=3.")
+    assert before.notes == ("4 of 4 moves (100.0 %) are shown.", "2 paths are longer than max_steps=3.")
     assert after.notes[0] == "2 paths without the anchors are left out."
 
 

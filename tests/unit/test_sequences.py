@@ -28,8 +28,8 @@ def test_ngrams_of_a_small_shop():
         (3, 3, 3, 4),
     ]
     assert answer.notes[-2:] == (
-        "60.0% of 5 windows of 2 (4 distinct) are shown.",
-        "66.7% of 3 windows of 3 (3 distinct) are shown.",
+        "60.0 % of 5 windows of 2 (4 distinct) are shown.",
+        "66.7 % of 3 windows of 3 (3 distinct) are shown.",
     )
 
 

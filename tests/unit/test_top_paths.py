@@ -31,7 +31,7 @@ def test_ties_go_by_name_and_the_shorter_path_first():
 
 def test_notes_say_what_is_not_shown(journeys):
     answer = journeys.measure(jk.TopPaths(1))
-    assert answer.notes[-1] == "50.0% of 4 paths (3 distinct) are shown."
+    assert answer.notes[-1] == "50.0 % of 4 paths (3 distinct) are shown."
     assert answer.distinct.row(0, named=True)["shown_share"] == 0.5
     anchored = journeys.measure(jk.TopPaths(start="cart"))
     assert anchored.notes[-1] == "2 paths without the anchor are left out."

@@ -16,6 +16,7 @@ from journeykit.events.checks import Finding, QualityRules, whole_days
 from journeykit.support.durations import microseconds
 from journeykit.support.escaping import toml
 from journeykit.support.files import replacing
+from journeykit.support.shares import percent
 
 if TYPE_CHECKING:
     from journeykit.events.events import Events
@@ -192,8 +193,8 @@ class Expectations:
                     "missing_column", name, 1.0, 0.0, f"the property {name!r} was not kept or is not there"
                 )
             elif (share := _null_share(events.columns[name])) > limit:
-                text = f"{share:.1%} of {name!r} is null, at most {limit:.1%} is expected"
-                yield Finding("null_share", name, share, limit, text.replace("%", " %"))
+                text = f"{percent(share)} of {name!r} is null, at most {percent(limit)} is expected"
+                yield Finding("null_share", name, share, limit, text)
 
     def _unexpected(self, events: Events) -> Iterator[Finding]:
         if self.events:

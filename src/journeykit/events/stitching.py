@@ -13,6 +13,7 @@ from journeykit.identity.stitch import Stitched, Unmapped
 from journeykit.ordering.user_ids import UserIds
 from journeykit.sessions import SessionRule
 from journeykit.support.durations import Duration
+from journeykit.support.shares import percent
 
 if TYPE_CHECKING:
     from journeykit.events.events import Events
@@ -57,7 +58,7 @@ class StitchReport:
         return int(before - after)
 
     def __repr__(self) -> str:
-        share = f"{self.share_stitched:.1%}".replace("%", " %")
+        share = percent(self.share_stitched)
         return (
             f"{self.ids_stitched:,} of {self.ids:,} ids ({share}) are one user with another; "
             f"{self.events_moved:,} events changed hands, {self.events_left_out:,} were left out; "

@@ -10,6 +10,7 @@ import polars as pl
 from journeykit.journey_map.rows import ROWS
 from journeykit.support.escaping import markdown
 from journeykit.support.files import replacing
+from journeykit.support.shares import percent
 
 if TYPE_CHECKING:
     from journeykit.journey_map.measured import MeasuredMap
@@ -79,7 +80,7 @@ def _number(row: str, value: float | None) -> str:
     if value is None:
         return ""
     if row in SHARES:
-        return f"{value:.1%}".replace("%", " %")
+        return percent(value)
     if row == "time":
         size, unit = next((each for each in UNITS_OF_TIME if value >= each[0]), (1, "s"))
         return f"{value / size:.1f} {unit}"

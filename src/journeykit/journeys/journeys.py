@@ -18,6 +18,7 @@ from journeykit.ragged import views
 from journeykit.ragged.array import Provenance, Ragged, Staged
 from journeykit.support.drawing import Drawn, draw
 from journeykit.support.lazily import Later
+from journeykit.support.shares import percent
 from journeykit.support.unknown_names import Missing
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def unmapped_note(unmapped: pl.DataFrame, n_events: int) -> str:
     first = unmapped.select("event", "events").head(SHOWN_NAMES)
     named = ", ".join(f"{name!r} ({count:,})" for name, count in first.iter_rows())
     more = f" and {unmapped.height - SHOWN_NAMES:,} more" if unmapped.height > SHOWN_NAMES else ""
-    share = f" ({missed / n_events:.1%})".replace("%", " %")
+    share = f" ({percent(missed / n_events)})"
     return f"{UNMAPPED}{missed:,} of {n_events:,} events{share}: {named}{more}."
 
 

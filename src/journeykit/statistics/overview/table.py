@@ -26,6 +26,7 @@ from journeykit.statistics.base import (
     with_share,
 )
 from journeykit.statistics.waiting import Medians, Waits
+from journeykit.support.shares import percent
 from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ def _one(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
     if unit in SHARES:
-        return f"{value:.1%}".replace("%", " %")
+        return percent(value)
     if unit == SECONDS:
         return _duration(value)
     return f"{value:,.0f}" if " per " not in unit else f"{value:,.2f}"

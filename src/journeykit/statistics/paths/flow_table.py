@@ -25,6 +25,7 @@ from journeykit.statistics.base import (
 )
 from journeykit.statistics.distribution import Distribution
 from journeykit.statistics.paths.walk import END, OTHER, START, all_names, lost_note
+from journeykit.support.shares import percent
 
 if TYPE_CHECKING:
     from journeykit.statistics.paths.flow import Flow
@@ -221,7 +222,7 @@ def _notes(statistic: Flow, covered: pl.DataFrame, left_out: int, tables: Tables
     notes = lost_note(tables[UNITS_TABLE], "the anchors")
     if moves:
         seen = round(float((covered["shown_share"] * covered["moves"]).sum()))
-        notes += (f"{seen:,} of {moves:,} moves ({seen / moves:.1%}) are shown.",)
+        notes += (f"{seen:,} of {moves:,} moves ({percent(seen / moves)}) are shown.",)
     if left_out:
         notes += (f"{left_out:,} edges outside edge_limit, min_weight, max_weight are left out.",)
     longer, still = int(covered["longer"].sum()), int(covered["open"].sum())

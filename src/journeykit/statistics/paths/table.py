@@ -27,6 +27,7 @@ from journeykit.statistics.distribution import Distribution
 from journeykit.statistics.goals import state_names
 from journeykit.statistics.paths.share import with_path_share
 from journeykit.support.exchange import cut_bytes, cut_list
+from journeykit.support.shares import percent
 from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def _note(statistic: TopPaths, distinct: pl.DataFrame) -> list[str]:
     notes = []
     if total:
         part = float((distinct["shown_share"] * distinct["count"]).sum()) / float(total)
-        notes.append(f"{part:.1%} of {total:,} {what} ({variants:,} distinct) are shown.")
+        notes.append(f"{percent(part)} of {total:,} {what} ({variants:,} distinct) are shown.")
     lost = distinct["paths_without_anchor"].sum()
     return [*notes, f"{lost:,} paths without the anchor are left out."] if lost else notes
 
