@@ -448,6 +448,27 @@ def test_everybody_is_erased(tmp_path):
     assert_gone(store.path, "u1", "/page/1")
 
 
+def test_ties_of_the_erased_are_counted_no_more(tmp_path):
+    """Of the events outside of sessions too; those of others stay."""
+    frame = pl.DataFrame(
+        {"user": ["ann"] * 4 + ["bob"] * 3, "time": [5, 5, 5, 9, 5, 5, 9], "event": list("aabcaba"),
+         "own": [None, "s", "s", "s", "s", "s", None]}
+    )  # fmt: skip
+    rule = jk.SessionRule.from_column(null_session="outside")
+
+    def cut(rows):
+        return jk.read_events(
+            rows, user="user", time="time", event="event", session="own", unit="s"
+        ).sessionize(rule)
+
+    store = jk.open_store(cut(frame).write(tmp_path / "s"))
+    given = store.journeys().provenance
+    assert (given.tied_pairs, given.tied_pairs_distinct, given.events_outside) == (3, 2, 2)
+    left, alone = store.erase("ann").journeys().provenance, cut(frame.filter(user="bob")).provenance
+    assert (left.tied_pairs, left.tied_pairs_distinct, left.events_outside) == (1, 1, 1)
+    assert left.notes == alone.notes
+
+
 def test_numbers_and_pseudonyms_are_erased(tmp_path):
     frame = log(30).with_columns(pl.col("user").str.slice(1).cast(pl.Int64))
     store = jk.open_store(read(frame).sessionize("30m").write(tmp_path / "s"))
