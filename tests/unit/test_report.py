@@ -10,7 +10,10 @@ import pytest
 
 import journeykit as jk
 from journeykit.errors import NotesError, ParameterError, UnknownNameError, UnknownPropertyError
+from journeykit.reports.map_table import MapTable
+from journeykit.reports.notes import MapNotes
 from journeykit.reports.template import SECTIONS
+from journeykit.reports.wording import wording
 from tests.reports import GOAL, hostile, shop
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -256,6 +259,14 @@ def test_who_has_not_left_and_who_is_all_alike():
     assert "20.0 % (5.7 % to 51.0 %) went on. Half of the stays there have not ended yet." in said["summary"]
     assert "\u221e" not in said["summary"]
     assert "the highest rate" not in said["summary"]
+
+
+@pytest.mark.parametrize("top", [1, 2])
+def test_a_stage_shows_as_many_channels_and_touchpoints_as_asked_for(top, journeys):
+    drawn = journeys.measure(jk.JourneyMap(GOAL, channel="device", top=top))
+    rows = {row.name: row.cells for row in MapTable(drawn, MapNotes(), 0, wording("en")).rows()}
+    for name in ("channels", "touchpoints"):
+        assert max(len(cell) for cell in rows[name]) == top
 
 
 @pytest.mark.parametrize("name", ["users", "number", "all", "numerator", "period", "suppressed", "source"])
