@@ -144,6 +144,7 @@ def test_the_map_is_tidy(drawn):
     assert look.filter(row="touchpoint").select("item", "n", "text").rows() == [("view", 9, "web")]
     assert look.filter(row="quote").select("item", "text").rows() == [(HOSTILE, "=cmd()|\n**x**")]
     assert look.filter(row="channel").select("item", "n").rows() == [("web", 6)]
+    assert look.filter(row="pain").select("item", "text").rows() == [(HOSTILE, "base")]
     own = drawn.frame.filter(stage="own", row="time")
     assert own.select("value", "text").rows() == [(None, "fewer than half have left")]
 
