@@ -149,6 +149,21 @@ def test_the_map_is_tidy(drawn):
     assert own.select("value", "text").rows() == [(None, "fewer than half have left")]
 
 
+def test_what_costs_nothing_is_no_pain_and_no_opportunity():
+    paths = ["view cart help buy"] * 4
+    rows = [
+        {"user": f"u{n}", "time": n * 1000 * MINUTE + i * SECOND, "event": event}
+        for n, path in enumerate(paths)
+        for i, event in enumerate(path.split())
+    ]
+    model = jk.StageModel([jk.Stage("look", ["view", "cart", "help"]), jk.Stage("own", "buy")])
+    drawn = journeys_of(rows).assign_stages(model).measure(jk.JourneyMap("buy"))
+    look = drawn.pain_points.filter(stage="look")
+    assert look["lost_conversions"].to_list() == look["regained_conversions"].to_list() == [0.0] * 3
+    assert drawn.opportunities.is_empty()
+    assert not {"pain", "opportunity"} & set(drawn.frame["row"])
+
+
 def test_without_ratings_and_channel(journeys):
     drawn = journeys.measure(jk.JourneyMap("buy"))
     assert drawn.stages["emotion"].to_list() == [None] * 3
