@@ -244,17 +244,13 @@ def sum_rows(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     """Add the numbers of rows that share their keys; the order of first appearance is kept."""
     numbers = frame.select(cs.numeric()).columns
     rest = [column for column in numbers if column not in {*keys, GROUP}]
-    if not keys:
-        return frame.select([_adder(column) for column in rest])
-    return frame.group_by(keys, maintain_order=True).agg([_adder(column) for column in rest])
+    added = [adder(column)(column) for column in rest]
+    return frame.group_by(keys, maintain_order=True).agg(added) if keys else frame.select(added)
 
 
-def _adder(column: str) -> pl.Expr:
-    if column.endswith("_min"):
-        return pl.col(column).min()
-    if column.endswith("_max"):
-        return pl.col(column).max()
-    return pl.col(column).sum()
+def adder(column: str) -> Callable[[str], pl.Expr]:
+    """Say how the numbers of a column are added up."""
+    return pl.min if column.endswith("_min") else pl.max if column.endswith("_max") else pl.sum
 
 
 class Measured(Protocol):

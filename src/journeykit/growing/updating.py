@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import polars as pl
 
-from journeykit.protocol import CELL, GROUP, Tables, sum_rows
+from journeykit.protocol import CELL, GROUP, Tables, adder
 
 BEFORE, AFTER, NEW = " before", " after", " new"
 """Endings that no column of a tally has."""
+THERE = " there"
+"""The column that says whether a table has the row, with these endings."""
 EXTREMES = ("_min", "_max")
 
 
@@ -47,7 +51,7 @@ def updated(
             return None
         if all(each.endswith(EXTREMES) for each in values):
             return None
-        change = _Change(on, values, sum_rows(before[name], on), sum_rows(after[name], on))
+        change = _Change(on, values, before[name], after[name])
         found[name] = change.made_to(table)
         unknown |= change.unknown
     return found, unknown
@@ -60,33 +64,49 @@ class _Change:
         self.on, self.values = on, values
         self.extremes = [name for name in values if name.endswith(EXTREMES)]
         self.sums = [name for name in values if name not in self.extremes]
-        self.rows = _side_by_side(before, after, on, values)
+        self.before, self.after = before, after
         self.unknown = set[int]()
 
     def made_to(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return the table after it; the rows of `unknown` groups are worth nothing."""
-        keys = self.rows.select(self.on)
-        same = table.join(keys, on=self.on, how="anti", nulls_equal=True, maintain_order="left")
-        met = sum_rows(table.join(keys, on=self.on, how="semi", nulls_equal=True), self.on)
-        rows = self.rows.join(
-            met.with_columns(__met=pl.lit(value=True)), on=self.on, how="left", nulls_equal=True
-        )
-        rows = rows.with_columns(pl.col("__met").fill_null(value=False)).with_columns(
+        near = self._may_change(table)
+        rows = self._side_by_side(table.filter(near)).with_columns(
             *(self._sum(name).alias(name + NEW) for name in self.sums),
             *(self._extreme(name).alias(name + NEW) for name in self.extremes),
         )
         emptied = pl.all_horizontal(pl.col(name + NEW) == 0 for name in self.sums)
-        had = pl.any_horizontal(pl.col(name) != 0 for name in self.sums).fill_null(value=False)
+        had = pl.any_horizontal(pl.col(name) != 0 for name in self.sums)
         self.unknown |= set(rows.filter(self._miscounted())[GROUP].to_list())
-        rows = rows.filter(pl.col("__after") | (pl.col("__met") & ~(emptied & had)))
+        rows = rows.filter(pl.col(THERE + AFTER) | (pl.col(THERE) & ~(emptied & had)))
         if self.extremes:
             self.unknown |= set(rows.filter(self._lost())[GROUP].to_list())
         new = [pl.col(name + NEW).cast(table.schema[name], strict=False).alias(name) for name in self.values]
-        return pl.concat([same, rows.select(*self.on, *new).select(table.columns)])
+        return pl.concat([table.filter(~near), rows.select(*self.on, *new).select(table.columns)])
+
+    def _may_change(self, table: pl.DataFrame) -> pl.Series:
+        """Tell the rows that have the numbers of a row that changes among their keys, and few others."""
+        numbers = [name for name in self.on if table.schema[name].is_integer()]
+        mark = reduce(operator.xor, (pl.col(name).hash(seed) for seed, name in enumerate(numbers)))
+        marks = pl.concat([part.select(mark).to_series() for part in (self.before, self.after)])
+        return table.select(mark.is_in(marks.implode())).to_series()
+
+    def _side_by_side(self, some: pl.DataFrame) -> pl.DataFrame:
+        """Return one row per key: its values, those to take away and those to add, and which of these there are."""
+        parts = {"": some, BEFORE: self.before, AFTER: self.after}
+        named = [
+            part.select(
+                *self.on,
+                *(pl.col(name).cast(pl.Int64).alias(name + which) for name in self.values),
+                pl.lit(value=True).alias(THERE + which),
+            )
+            for which, part in parts.items()
+        ]
+        values = [adder(name)(name + which) for which in parts for name in self.values]
+        there = [pl.col(THERE + which).any() for which in parts]
+        return pl.concat(named, how="diagonal").group_by(self.on, maintain_order=True).agg(*values, *there)
 
     def _sum(self, name: str) -> pl.Expr:
-        before, after = (pl.col(name + which).fill_null(0) for which in (BEFORE, AFTER))
-        return pl.col(name).cast(pl.Int64).fill_null(0) - before + after
+        return pl.col(name) - pl.col(name + BEFORE) + pl.col(name + AFTER)
 
     def _extreme(self, name: str) -> pl.Expr:
         both = (pl.min_horizontal if name.endswith("_min") else pl.max_horizontal)(name, name + AFTER)
@@ -106,7 +126,7 @@ class _Change:
         wrong = []
         for name in self.sums:
             was, old, new = pl.col(name), pl.col(name + BEFORE), pl.col(name + NEW)
-            wrong += [(was >= 0) & (old >= 0) & (new < 0), ~pl.col("__met") & (old != 0)]
+            wrong += [(was >= 0) & (old >= 0) & (new < 0), ~pl.col(THERE) & (old != 0)]
         return pl.any_horizontal(each.fill_null(value=False) for each in wrong)
 
     def _lost(self) -> pl.Expr:
@@ -118,17 +138,3 @@ class _Change:
             lost.append((old == was) & (beaten | new.is_null()) & ~self._all_alike(name))
         known = self._all_changed().fill_null(value=False)
         return pl.any_horizontal(each.fill_null(value=False) for each in lost) & ~known
-
-
-def _side_by_side(
-    before: pl.DataFrame, after: pl.DataFrame, on: list[str], values: list[str]
-) -> pl.DataFrame:
-    """Return one row per key of either table; sums as signed numbers."""
-    numbers = [
-        each.with_columns(pl.col(name).cast(pl.Int64) for name in values).rename(
-            {name: name + ending for name in values}
-        )
-        for each, ending in ((before, BEFORE), (after.with_columns(__after=pl.lit(value=True)), AFTER))
-    ]
-    joined = numbers[0].join(numbers[1], on=on, how="full", coalesce=True, nulls_equal=True)
-    return joined.with_columns(pl.col("__after").fill_null(value=False))
