@@ -113,7 +113,7 @@ class Waits:
         places, packed = offsets[:-1].copy(), np.empty(offsets[-1], np.int64)
         for row in rows:
             pack_waits(*row, closed is not None, places, packed)
-        on_all_cores(lambda span: packed[span[0] : span[1]].sort(kind="stable"), pairwise(offsets.tolist()))
+        on_all_cores(lambda span: packed[span[0] : span[1]].sort(), pairwise(offsets.tolist()))
         return cls(offsets, packed)
 
     def closed(self) -> Waits:
