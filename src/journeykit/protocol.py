@@ -171,6 +171,10 @@ class Statistic(Protocol[ShardT_contra, AnswerT_co]):
     def tables(self) -> Mapping[str, Sequence[str]]:
         """The tables of a tally: name -> key columns. All other columns add."""
 
+    @property
+    def by_group(self) -> bool:
+        """Whether all that a tally counts stands in the groups of its users, whichever are tallied together."""
+
     def check(self, context: Context) -> None:
         """Refuse what these journeys cannot answer, before any work."""
 
@@ -182,6 +186,9 @@ class Statistic(Protocol[ShardT_contra, AnswerT_co]):
 
     def answer(self, tables: Tables, context: Context) -> AnswerT_co:
         """Turn the summed tables, which hold a ``group`` column too, into an answer."""
+
+    def at_later_end(self, tables: Tables, before: int, after: int) -> Tables | None:
+        """Return the summed tables that the same events have when they are observed longer; None if unknown."""
 
 
 def add(parts: Sequence[tuple[Cells, Tables]], keys: Mapping[str, Sequence[str]]) -> Tables:

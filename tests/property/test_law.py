@@ -8,11 +8,16 @@ import random
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 import journeykit as jk
+from journeykit.cells import make_cells
+from journeykit.engines import ask
+from journeykit.growing.counting import counted
+from journeykit.protocol import add, sum_rows
 from tests.logs import MINUTE, frame
 from tests.measuring import answer_of, journeys_of, many_users
 
@@ -324,6 +329,31 @@ def test_tallies_of_any_split_add_up(statistic, options, journeys, wanted):
         assert_same(answer_of(journeys, statistic, parts, **options), wanted(statistic, **options))
 
 
+@ids
+@pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
+def test_what_is_counted_by_group_stands_there_whoever_is_tallied_together(statistic, options, journeys):
+    cells = make_cells(journeys, options.get("by"), options.get("every"))
+    between = itertools.pairwise(np.unique(journeys.group_offsets).tolist())
+    apart = [journeys._shard(*each) for each in between]
+    assert len(apart) > 9
+
+    def tallied(question, shards):
+        parts = [(own := cells.by_group(shard.groups), question.tally(shard, own)) for shard in shards]
+        return add(parts, question.tables)
+
+    def run(questions):
+        found = [tallied(question, journeys.shards()) for question in questions]
+        for question, together in zip(questions, found, strict=True):
+            for name, table in tallied(question, apart).items() if question.by_group else ():
+                on = ["cell", "group", *question.tables[name]]
+                assert_frame_equal(
+                    sum_rows(together[name], on), sum_rows(table, on), rel_tol=1e-12, check_row_order=False
+                )
+        return found
+
+    ask([statistic], journeys.context(cells.labels, every=options.get("every")), run)
+
+
 @pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
 def test_stores_answer_like_journeys(options, journeys, wanted, tmp_path):
     """Shards of a store lack some segments and periods of the others; what was counted is not counted again."""
@@ -333,27 +363,76 @@ def test_stores_answer_like_journeys(options, journeys, wanted, tmp_path):
             assert_same(found, wanted(statistic, **options))
 
 
+def daily(monkeypatch, folder, rows, shards, late):
+    """Return a store without the late rows, these, the numbers of events that it tallies, and how a day is appended."""
+    for name in ("FEW", "KEPT"):
+        monkeypatch.setattr(f"journeykit.growing.appending.{name}", 9.0)
+    tallied = list[int]()
+
+    def watched(journeys, *given):
+        tallied.append(journeys.n_events)
+        return counted(journeys, *given)
+
+    monkeypatch.setattr("journeykit.growing.counting.counted", watched)
+    early = [row for row in rows if not any(row is each for each in late)]
+    store = jk.open_store(staged(early).write(folder / "store", shards=shards))
+
+    def append(day):
+        store.append(
+            jk.read_events(frame(day), user="user", time="time", event="event", keep=["device", "score"])
+        )
+        tallied.clear()
+
+    return store, early, tallied, append
+
+
+@pytest.mark.parametrize("newest", [False, True])
 @pytest.mark.parametrize(
     ("options", "shards"), [({}, 3), ({"by": "device"}, 1), ({"every": "1d"}, 9)], ids=str
 )
-def test_stores_that_grew_answer_like_journeys(options, shards, rows, tmp_path, monkeypatch):
-    """What users added is taken away, and what they add now is added: after one day, after two, after three."""
-    for name in ("FEW", "KEPT"):
-        monkeypatch.setattr(f"journeykit.growing.appending.{name}", 9.0)
-    draw, last = random.Random(4), max(rows, key=lambda row: row["time"])
-    late = draw.sample([row for row in rows if row is not last], 24)
-    early = [row for row in rows if not any(row is each for each in late)]
-    days = [early, late[:8], late[8:16], late[16:]]
-    store = jk.open_store(staged(early).write(tmp_path / "store", shards=shards))
+def test_stores_that_grew_answer_like_journeys(options, shards, newest, rows, tmp_path, monkeypatch):
+    """What users added is taken away, and what they add now is added: after one day, after two, after three.
+
+    Late events leave the end of the observation where it is, the newest ones move it.
+    """
+    in_time = sorted(rows, key=lambda row: row["time"])
+    late = in_time[-24:] if newest else random.Random(4).sample(in_time[:-1], 24)
+    store, early, _, append = daily(monkeypatch, tmp_path, rows, shards, late)
     store.measure(*ALL, **options)
-    for n, statistics in ((1, EACH), (2, ()), (3, ALL)):
-        store.append(
-            jk.read_events(frame(days[n]), user="user", time="time", event="event", keep=["device", "score"])
-        )
+    for first, statistics in ((0, EACH), (8, ()), (16, ALL)):
+        append(late[first : first + 8])
         if statistics:
-            whole = staged([row for day in days[: n + 1] for row in day]).measure(*statistics, **options)
+            whole = staged(early + late[: first + 8]).measure(*statistics, **options)
             for found, expected in zip(store.measure(*statistics, **options), whole, strict=True):
                 assert_same(found, expected)
+
+
+MOVED = (
+    jk.Transitions(),
+    jk.TopPaths(5),
+    jk.Overview(),
+    jk.Overview("buy"),
+    jk.Retention(),
+    jk.Retention("view", period="1w"),
+    jk.Retention("view", cohort="recurring", period="2d", rule="streak"),
+)
+"""What is not tallied again when the end of the observation moves."""
+
+
+@pytest.mark.parametrize("statistic", MOVED, ids=repr)
+def test_only_users_who_came_back_are_counted_when_the_end_moves(statistic, tmp_path, monkeypatch):
+    """Day by day, also where a new period or column begins, and where sessions and runs that were open are over."""
+    rows = sorted(rows_of(7, users=200), key=lambda row: row["time"])
+    store, _, tallied, append = daily(monkeypatch, tmp_path, rows, 4, rows[-90:])
+    store.measure(statistic)
+    assert sum(tallied) == len(rows) - 90
+    for first in range(0, 90, 10):
+        append(rows[len(rows) - 90 + first : len(rows) - 80 + first])
+        found, known = store.measure(statistic), rows[: len(rows) - 80 + first]
+        assert_same(found, staged(known).measure(statistic))
+        came_back = {row["user"] for row in known[-10:]}
+        after = sum(row["user"] in came_back for row in known)
+        assert sum(tallied) <= 2 * after < len(known)
 
 
 @pytest.fixture(scope="module")

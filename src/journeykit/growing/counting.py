@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,8 @@ from journeykit.protocol import GROUP, Cells, Statistic, Tables, add_split
 from journeykit.store import Change, Manifest, Shard, read_shards
 from journeykit.support.threads import on_all_cores
 
-SPAN = ("observed_from", "observed_until")
+END = "observed_until"
+SPAN = ("observed_from", END)
 LABELS = "labels"
 NONE = pl.DataFrame([{}])
 Counted = tuple[Tables, Mapping[str, int]]
@@ -52,7 +53,7 @@ class Counter:
     def tables(self, statistics: Sequence[Statistic[Any, Any]]) -> list[Tables]:
         """Return the summed tables of some statistics, by cell of all labels and group."""
         keys = [self._key(question_text(each)) for each in statistics]
-        kept = on_all_cores(lambda key: self._kept(key, self.labels), keys)
+        kept = on_all_cores(lambda each: self._still_true(*each), zip(keys, statistics, strict=True))
         found: list[Tally | None] = list(kept)
         for change in self._manifest.changes:
             found = self._brought_on(change, statistics, found)
@@ -69,12 +70,21 @@ class Counter:
     def _key(self, question: str | None) -> str | None:
         return question and tallies.tally_key(question, self._by_text, self._common)
 
-    def _kept(self, key: str | None, labels: pl.DataFrame) -> Tally | None:
-        """Return the kept tally, by cell of these labels, unless it looked at what has changed."""
-        found = None if key is None else tallies.kept(self._manifest.folder, key, labels)
-        if found is None or any(self._manifest.about[name] != told for name, told in found.looked_at.items()):
+    def _still_true(self, key: str | None, statistic: Statistic[Any, Any]) -> Tally | None:
+        """Return the kept tally, seen from the end of the observation as it is; None if it looked at what changed."""
+        found = self._kept(key, self.labels)
+        if found is None:
             return None
-        return found
+        about = {name: self._manifest.about[name] for name in found.looked_at}
+        if about == found.looked_at:
+            return found
+        if about | {END: found.looked_at.get(END)} != found.looked_at or about[END] < found.looked_at[END]:
+            return None
+        later = statistic.at_later_end(found.tables, found.looked_at[END], about[END])
+        return None if later is None else replace(found, tables=later, looked_at=about)
+
+    def _kept(self, key: str | None, labels: pl.DataFrame) -> Tally | None:
+        return None if key is None else tallies.kept(self._manifest.folder, key, labels)
 
     def _brought_on(
         self, change: Change, statistics: Sequence[Statistic[Any, Any]], kept: Sequence[Tally | None]
@@ -183,15 +193,16 @@ class Counter:
     def _counted(
         self, manifest: Manifest, users: Shard, statistics: Sequence[Statistic[Any, Any] | None]
     ) -> list[Counted | None]:
-        """Tally users, those of every shard apart: what is of a whole shard stands in one of its groups."""
+        """Tally users of one shard or of several; those of every shard apart where what is counted is not by group."""
         journeys = opened(manifest, users)
         cells = make_cells(journeys, self._by, self._every, self.labels)
         first = np.flatnonzero(np.diff(self._shard_of_group, prepend=-1))
         bounds = np.unique([*journeys.group_offsets[first], journeys.n_users]).tolist()
-        shards = [journeys._shard(*each) for each in pairwise(bounds)] or list(journeys.shards())
+        together = journeys.shards()
+        apart = [journeys._shard(*each) for each in pairwise(bounds)] or together
         return [
-            None if statistic is None else counted(journeys, shards, statistic, cells)
-            for statistic in statistics
+            None if each is None else counted(journeys, together if each.by_group else apart, each, cells)
+            for each in statistics
         ]
 
     def _labels(self) -> pl.DataFrame:

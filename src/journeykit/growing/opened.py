@@ -215,7 +215,8 @@ class Store:
         table of other numbers, an extreme that went away) or is not worth it (users with more than a fifth of the
         events of their shard), the shard is counted again. A new event name renumbers the others, and
         everything is counted again; so are the statistics that look at the end of the observation (funnels,
-        retention, open sessions, abandonment) whenever it moves. Statistics of other packages are counted each
+        abandonment, waits) whenever it moves, unless they know what their tally is at a later end
+        (``Statistic.at_later_end``: `Overview`, `Retention`). Statistics of other packages are counted each
         time: their code may have changed. No more than one shard per core is in memory.
         """
         check_questions(statistics, level)

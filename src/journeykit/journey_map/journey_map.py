@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from journeykit.errors import ParameterError, UnknownNameError
 from journeykit.journey_map.measured import MeasuredMap, measured_map
@@ -148,6 +148,8 @@ class JourneyMap(Statistic[MeasuredMap]):
     def _together(self) -> Together:
         questions = self.questions
         return Together(questions, tuple(questions), _Making(self))
+
+    by_group: ClassVar[bool] = False
 
     @property
     def tables(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]

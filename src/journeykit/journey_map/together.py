@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -32,6 +32,8 @@ class Together(Statistic[Any]):
     statistics: Mapping[str, Statistic[Any]]
     asked: tuple[str, ...]
     make: Callable[[Mapping[str, Answer], Context], Any]
+
+    by_group: ClassVar[bool] = False
 
     @property
     def tables(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]

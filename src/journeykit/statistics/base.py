@@ -47,6 +47,9 @@ class Statistic(ABC, Generic[A]):
     tables: ClassVar[Mapping[str, Sequence[str]]]
     """The tables of a tally: name -> key columns. All other columns add; ``*_min`` and ``*_max`` take extremes."""
 
+    by_group: ClassVar[bool] = True
+    """Whether all that a tally counts stands in the groups of its users, whichever of them are tallied together."""
+
     def check(self, context: Context) -> None:
         """Refuse what these journeys cannot answer, such as names they do not have, before any work."""
 
@@ -91,6 +94,26 @@ class Statistic(ABC, Generic[A]):
         Answer
             One tidy frame and views of it.
         """
+
+    def at_later_end(self, tables: Tables, before: int, after: int) -> Tables | None:
+        """Return the tally that the same events have when they are observed longer.
+
+        None by default: the events are tallied again. Only a tally that looks at ``shard.observed_until`` is asked,
+        by a store to which newer events were appended.
+
+        Parameters
+        ----------
+        tables : mapping of str to polars.DataFrame
+            The tally at the earlier end, by ``cell`` and ``group``.
+        before, after : int
+            The two ends of the observation, in microseconds since the epoch.
+
+        Returns
+        -------
+        mapping of str to polars.DataFrame or None
+            What ``tally`` would count at the later end; rows in any order.
+        """
+        return None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

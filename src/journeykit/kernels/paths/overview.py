@@ -11,27 +11,9 @@ from journeykit.kernels.counting import slot_of
 PASSIVE, VIEW, KEY, GOAL = 1, 2, 4, 8
 
 # Columns of the table of cells; the last four remember the user met last.
-USERS, SESSIONS, EVENTS, OUTSIDE, ACTIVE, SINGLE_EVENT_USERS, BOUNCED, ENGAGED, OPEN = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-)
-CONVERTED_USERS, CONVERTED_SESSIONS, DURATION, FIRST, LAST, SESSION_USERS, RETURNED = (
-    9,
-    10,
-    11,
-    12,
-    13,
-    14,
-    15,
-)
-LAST_USER, USER_EVENTS, LAST_CONVERTED, LAST_SESSION_USER, CELL_COLUMNS = 16, 17, 18, 19, 20
+USERS, SESSIONS, EVENTS, OUTSIDE, ACTIVE, SINGLE_EVENT_USERS, BOUNCED, ENGAGED = 0, 1, 2, 3, 4, 5, 6, 7
+CONVERTED_USERS, CONVERTED_SESSIONS, DURATION, FIRST, LAST, SESSION_USERS, RETURNED = 8, 9, 10, 11, 12, 13, 14
+LAST_USER, USER_EVENTS, LAST_CONVERTED, LAST_SESSION_USER, CELL_COLUMNS = 15, 16, 17, 18, 19
 
 
 @kernel
@@ -67,12 +49,11 @@ def read_roles(codes, first, last, roles):
 
 
 @kernel
-def count_session(table, cell, user, converted, bounced, engaged, is_open, duration):
+def count_session(table, cell, user, converted, bounced, engaged, duration):
     """Count one session, and its user if this is the user's first in the cell."""
     table[cell, SESSIONS] += 1
     table[cell, BOUNCED] += bounced
     table[cell, ENGAGED] += engaged
-    table[cell, OPEN] += is_open
     table[cell, DURATION] += duration
     table[cell, SESSION_USERS] += table[cell, LAST_SESSION_USER] != user + 1
     table[cell, LAST_SESSION_USER] = user + 1
@@ -84,10 +65,10 @@ def count_session(table, cell, user, converted, bounced, engaged, is_open, durat
 def overview_pass(runs, events, cells, roles, rule, table, names, durations, gaps):
     """Count every run of events (a session, or outside any) per cell.
 
-    `rule` = (longest gap, end of observation, engaged after, bounce = not engaged). `durations` gets one entry
-    per run (-1 outside), `gaps` the time to the user's next session, or -1 - the time to the end of observation.
+    `rule` = (end of observation, engaged after, bounce = not engaged). `durations` gets one entry per run
+    (-1 outside), `gaps` the time to the user's next session, or -1 - the time to the end of observation.
     """
-    longest, until, engaged_after, bounce_engaged = rule
+    until, engaged_after, bounce_engaged = rule
     user_runs, offsets, inside = runs
     codes, role_codes, times = events
     name_count, keys, rows, counts = names
@@ -114,16 +95,7 @@ def overview_pass(runs, events, cells, roles, rule, table, names, durations, gap
             table[cell, ACTIVE] += active
             engaged = durations[run] > engaged_after or views >= 2 or met & KEY != 0
             bounced = not engaged if bounce_engaged else active == 1
-            count_session(
-                table,
-                cell,
-                user,
-                met & GOAL != 0,
-                bounced,
-                engaged,
-                until - times[end] <= longest,
-                durations[run],
-            )
+            count_session(table, cell, user, met & GOAL != 0, bounced, engaged, durations[run])
             gaps[run] = times[end] - until - 1
             if before >= 0:
                 gaps[before] = max(times[first] - before_end, 0)

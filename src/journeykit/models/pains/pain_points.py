@@ -103,6 +103,7 @@ class PainPoints(Statistic[PainPointsAnswer]):
     show_users: bool = False
 
     tables: ClassVar[Mapping[str, Sequence[str]]] = Friction.tables
+    by_group: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_chain(self.chain)

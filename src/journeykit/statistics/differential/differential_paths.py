@@ -199,6 +199,7 @@ class Counted(Statistic[DifferentialAnswer]):
         "examples": ("number", "side", "hash", "user"),
         UNITS_TABLE: (),
     }
+    by_group: ClassVar[bool] = False
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the units of one shard."""

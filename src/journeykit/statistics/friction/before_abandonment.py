@@ -105,6 +105,7 @@ class FrictionBeforeAbandonment(Statistic[ExposureAnswer]):
     missing: Missing = "raise"
 
     tables: ClassVar[Mapping[str, Sequence[str]]] = Friction.tables
+    by_group: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_choices(self)

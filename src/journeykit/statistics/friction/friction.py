@@ -109,6 +109,7 @@ class Friction(Statistic[FrictionAnswer]):
     ratings: Ratings | None = None
 
     tables: ClassVar[Mapping[str, Sequence[str]]] = {BINS_TABLE: ("event", "bin")}
+    by_group: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.trouble is not None:

@@ -165,6 +165,7 @@ class _NearbyGaps(Statistic[Any]):
     ranks: GapRanks
 
     tables: ClassVar[Mapping[str, Sequence[str]]] = {GAPS_TABLE: ("event", "gap")}
+    by_group: ClassVar[bool] = False
 
     def tally(self, shard: Journeys, cells: Cells) -> Tables:
         """Count the gaps of one shard."""

@@ -35,7 +35,6 @@ COUNTS = (
     "single_event_users",
     "bounced",
     "engaged",
-    "open",
     "converted_users",
     "converted_sessions",
     "duration",
@@ -76,6 +75,7 @@ class Overview(Statistic[OverviewAnswer]):
         "causes": ("cause",),
         "durations": ("duration",),
         "gaps": ("gap", "closed"),
+        "open": ("until",),
     }
 
     goal: MatchLike | None = None
@@ -98,6 +98,15 @@ class Overview(Statistic[OverviewAnswer]):
     def answer(self, tables: Tables, context: Context) -> OverviewAnswer:
         """Turn counts into means, rates and medians with intervals."""
         return overview_answer(self, tables, context)
+
+    def at_later_end(self, tables: Tables, before: int, after: int) -> Tables:
+        """Let who did not come back wait on, and close the sessions whose time is over."""
+        waited = pl.col("gap") + (after - before) * (1 - pl.col("closed").cast(pl.Int64))
+        return {
+            **tables,
+            "gaps": tables["gaps"].with_columns(waited),
+            "open": tables["open"].filter(pl.col("until") >= after),
+        }
 
 
 class _Tally:
@@ -132,7 +141,7 @@ class _Tally:
         names = CountingRows.make(self.cell_count * n_names, self.events.stop - self.events.start)
         role_codes, roles = self._roles()
         longest = LONGEST if rule.timeout is None else microseconds(rule.timeout) - rule.timeout_inclusive
-        limits = (longest, shard.observed_until, microseconds(rule.engaged_after), rule.bounce == "ga4")
+        limits = (shard.observed_until, microseconds(rule.engaged_after), rule.bounce == "ga4")
         k.overview_pass(
             (self.user_runs, self.offsets, self.inside),
             (shard.event_codes[self.events], role_codes[self.events], shard.times[self.events]),
@@ -152,6 +161,7 @@ class _Tally:
             "causes": self._causes(cells, sessions),
             "durations": _durations(cells, durations[sessions]),
             "gaps": _gaps(cells, gaps[sessions]),
+            "open": self._open(cells, sessions, durations, longest),
         }
 
     def _roles(self) -> tuple[Codes, npt.NDArray[np.uint8]]:
@@ -178,6 +188,14 @@ class _Tally:
         columns |= {"first_min": table[present, k.FIRST], "last_max": table[present, k.LAST]}
         shown = np.full(present.size, names_engagement(self.rule), np.int64)
         return pl.DataFrame(columns | {"paths": columns["sessions"], "shows_engaged_max": shown})
+
+    def _open(self, cells: Int64s, sessions: Int64s, durations: Int64s, longest: int) -> pl.DataFrame:
+        """Count the sessions that another event could still belong to, by the last moment of such an event."""
+        ends = self.shard.times[self.events][self.offsets[sessions]] + durations[sessions]
+        some = np.flatnonzero(ends >= self.shard.observed_until - longest)
+        until = np.full(some.size, LONGEST) if longest == LONGEST else ends[some] + longest
+        listed = pl.DataFrame({CELL: cells[some].astype(np.int32), "until": until})
+        return listed.group_by(CELL, "until").agg(pl.len().cast(pl.Int64).alias("sessions"))
 
     def _causes(self, cells: Int64s, sessions: Int64s) -> pl.DataFrame:
         """Count the sessions by what opened them."""

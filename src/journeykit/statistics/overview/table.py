@@ -176,7 +176,9 @@ class _Rows:
             self.group_counts, self.cells["session_users"].to_numpy(), self.context.level
         )
         self.median("return_gap_median_censored", medians, self.cells["sessions"])
-        self.add("open_sessions", "sessions", self.cells["open"], denominator=self.cells["sessions"])
+        sessions = dict(self.tables["open"].group_by(CELL).agg(pl.col("sessions").sum()).iter_rows())
+        still_open = pl.Series([sessions.get(cell, 0) for cell in self.cells[CELL]], dtype=pl.Int64)
+        self.add("open_sessions", "sessions", still_open, denominator=self.cells["sessions"])
 
     def single_events_and_causes(self) -> None:
         """Add users of one event, and sessions by what opened them."""

@@ -206,6 +206,10 @@ class Retention(Statistic[RetentionAnswer]):
         layout = self._layout(context.observed_from, context.observed_until, context.tz)
         return retention_answer(self, layout, tables, context)
 
+    def at_later_end(self, tables: Tables, before: int, after: int) -> Tables | None:
+        """Keep what was counted: later periods only add cells, which are empty but where returns before them count."""
+        return None if self.rule == "on_or_before" else tables
+
     @property
     def _duration(self) -> int:
         return 0 if self.clock == "calendar" else microseconds(self.clock, "clock")
