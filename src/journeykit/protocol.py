@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import polars.selectors as cs
 
 from journeykit.errors import ParameterError
 from journeykit.paths import Paths, Unit
@@ -249,7 +248,7 @@ def add_split(
 
 def sum_rows(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     """Add the numbers of rows that share their keys; the order of first appearance is kept."""
-    numbers = frame.select(cs.numeric()).columns
+    numbers = (column for column, dtype in frame.schema.items() if dtype.is_numeric())
     rest = [column for column in numbers if column not in {*keys, GROUP}]
     added = [adder(column)(column) for column in rest]
     return frame.group_by(keys, maintain_order=True).agg(added) if keys else frame.select(added)

@@ -458,7 +458,7 @@ def with_share(frame: pl.DataFrame, name: str, part: str, whole: str, context: C
 
 def with_floats(frame: pl.DataFrame, columns: Mapping[str, npt.NDArray[np.float64]]) -> pl.DataFrame:
     """Add float columns, with null for NaN. D0.3."""
-    return frame.with_columns(pl.Series(name, values).fill_nan(None) for name, values in columns.items())
+    return frame.with_columns(pl.Series(name, values, nan_to_null=True) for name, values in columns.items())
 
 
 def seconds(frame: pl.DataFrame, columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
