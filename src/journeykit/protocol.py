@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,7 @@ AnswerT_co = TypeVar("AnswerT_co", covariant=True)
 CELL, GROUP = "cell", "group"
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(NamedTuple):
     """The jackknife groups of a shard's users, which stand one after the other. D12.1.
 
     Attributes

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from math import atan, cos, pi, sin, sqrt
 from statistics import NormalDist
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +22,7 @@ FEWEST_GROUPS = 10
 BLOCK = 16_384
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The ends of intervals, NaN where there is none."""
 
     low: Floats
@@ -104,8 +102,7 @@ def t_within(t: float, degrees: int) -> float:
     return 2 / pi * (angle + total) if odd else total
 
 
-@dataclass(frozen=True)
-class GroupSums:
+class GroupSums(NamedTuple):
     """Sums per row and jackknife group, kept sparse.
 
     Attributes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -73,8 +72,7 @@ class Log(Protocol):
         """Give a kept property of each event, or raise UnknownPropertyError."""
 
 
-@dataclass(frozen=True, eq=False)
-class SessionCut:
+class SessionCut(NamedTuple):
     """Where the sessions of a log are.
 
     Attributes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import polars as pl
 
@@ -36,8 +36,7 @@ LEFT_OUT = "__left_out"
 SHOWN_ROWS = 5
 
 
-@dataclass(frozen=True)
-class CanonicalLog:
+class CanonicalLog(NamedTuple):
     """A plan with canonical columns, and how its times were read.
 
     Attributes

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import polars as pl
 
@@ -40,8 +39,7 @@ FRACTIONS, ZONES = ("", ".%3f", ".%6f", ".%9f"), ("Z", "+00:00")
 """What these are in all rows of most logs: polars reads texts of one length in a sixth of the time."""
 
 
-@dataclass(frozen=True)
-class TimeReading:
+class TimeReading(NamedTuple):
     """How the times of one column are read.
 
     Attributes

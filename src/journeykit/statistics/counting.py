@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +12,7 @@ Int64s = npt.NDArray[np.int64]
 DENSE_NUMBERS = 1 << 21
 
 
-@dataclass(frozen=True)
-class CountingRows:
+class CountingRows(NamedTuple):
     """Rows of numbers, found by key.
 
     Attributes

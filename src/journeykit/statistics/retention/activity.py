@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -115,8 +115,7 @@ def as_frame(table: Int64s, keys: Sequence[str], columns: Sequence[str], first_c
     return pl.DataFrame([pl.Series(name, values) for name, values in named])
 
 
-@dataclass(frozen=True, eq=False)
-class Gridded:
+class Gridded(NamedTuple):
     """The counts of a tally in every place of every cell, zeros too.
 
     Attributes

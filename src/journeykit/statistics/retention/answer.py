@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -266,8 +266,7 @@ class _Table:
         return weighted, simple
 
 
-@dataclass(frozen=True)
-class _Pool:
+class _Pool(NamedTuple):
     """Sums over the cohorts of all things that belong together."""
 
     number: Int64s

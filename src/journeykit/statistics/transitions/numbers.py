@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,7 @@ Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Coded:
+class Coded(NamedTuple):
     """The summed tables of Transitions, with a number for every state.
 
     Attributes
@@ -170,8 +168,7 @@ class Numbers:
         return rate(cell, top, bottom, rows, self.groups, users, self.context)
 
 
-@dataclass(frozen=True)
-class Leaving:
+class Leaving(NamedTuple):
     """Moves out of states: a key per cell and state, ascending, and their sums by group."""
 
     keys: Int64s
