@@ -95,17 +95,16 @@ class Counter:
         if not any(shards):
             return list(kept)
         try:
-            before, after = on_all_cores(
+            after, *old = on_all_cores(
                 lambda users: self._counted(self._manifest.changed(users), users, asked),
-                [change.before or change.after, change.after],
+                [change.after] if change.before is None else [change.after, change.before],
             )
         except StoreError:
             # What cannot be told from the change is counted anew.
             return list(kept)
-        return [
-            self._with_change(change, own, tally, statistic, old if change.before else None, new)
-            for own, tally, statistic, old, new in zip(shards, kept, statistics, before, after, strict=True)
-        ]
+        before = old[0] if old else [None] * len(asked)
+        given = zip(shards, kept, statistics, before, after, strict=True)
+        return [self._with_change(change, *each) for each in given]
 
     def _with_change(
         self,
