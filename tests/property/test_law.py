@@ -407,6 +407,23 @@ def test_stores_that_grew_answer_like_journeys(options, shards, newest, rows, tm
                 assert_same(found, expected)
 
 
+@ids
+@pytest.mark.parametrize("options", [{}, {"by": "device"}, {"every": "1d"}], ids=str)
+@pytest.mark.parametrize("minutes", [1, 100, 3000, 90_000])
+def test_a_later_end_makes_of_a_tally_that_of_the_same_events(statistic, options, minutes, journeys):
+    later = replace(journeys, observed_until=journeys.observed_until + minutes * MINUTE)
+    cells = make_cells(later, options.get("by"), options.get("every"))
+    earlier, wanted = (
+        add([(own := cells.by_group(shard.groups), statistic.tally(shard, own))], statistic.tables)
+        for each in (journeys, later)
+        for shard in each.shards()
+    )
+    found = statistic.at_later_end(earlier, journeys.observed_until, later.observed_until)
+    for name, keys in statistic.tables.items() if found is not None else ():
+        on = ["cell", "group", *keys]
+        assert_frame_equal(sum_rows(found[name], on).sort(on), sum_rows(wanted[name], on).sort(on))
+
+
 MOVED = (
     jk.Transitions(),
     jk.TopPaths(5),
@@ -415,6 +432,9 @@ MOVED = (
     jk.Retention(),
     jk.Retention("view", period="1w"),
     jk.Retention("view", cohort="recurring", period="2d", rule="streak"),
+    jk.Stickiness(),
+    jk.TimeBetween("view", "buy"),
+    jk.TimeBetween("view", "buy", pairing="each", within="3h"),
 )
 """What is not tallied again when the end of the observation moves."""
 

@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.journeys.journeys import Journeys
 from journeykit.paths import Unit
 from journeykit.patterns.matchers import Match, MatchLike, Of, as_match, check_matches, symbols_of
-from journeykit.protocol import CELL, Cells, Context, Tables
+from journeykit.protocol import CELL, GROUP, Cells, Context, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE, Grouped, Statistic
 from journeykit.statistics.checks import check_choices
 from journeykit.statistics.distribution import checked_quantiles
@@ -162,6 +162,16 @@ class TimeBetween(Statistic[TimeBetweenAnswer]):
                 f"{untimed:,} starts are left out: they or the end after them are known to the day only."
             )
         return time_between_answer(self, tables, replace(context, notes=(*context.notes, *notes)), units)
+
+    def at_later_end(self, tables: Tables, before: int, after: int) -> Tables | None:
+        """Let the waits of users that have not ended go on; None for sessions, which end by themselves."""
+        if self.unit == "session":
+            return None
+        waited = pl.min_horizontal(pl.col("wait") + (after - before), longest(self.within, "within"))
+        later = tables["waits"].with_columns(
+            pl.when(pl.col("closed") == 0).then(waited).otherwise("wait").alias("wait")
+        )
+        return {**tables, "waits": sum_rows(later, [CELL, GROUP, *self.tables["waits"]])}
 
 
 def _timed(shard: Journeys, unit: Unit, origin: Int64s, goal: Int64s) -> npt.NDArray[np.bool_]:

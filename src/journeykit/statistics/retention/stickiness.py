@@ -126,6 +126,10 @@ class Stickiness(ByPeriod[StickinessAnswer]):
             notes.append("The range ends after the log does: its last periods are not complete.")
         return StickinessAnswer(context.label(frame), self, replace(context, notes=(*context.notes, *notes)))
 
+    def at_later_end(self, tables: Tables, before: int, after: int) -> Tables | None:
+        """Keep what was counted, unless it is compared with the span before: that moves with the end."""
+        return None if self.compare_previous else tables
+
     def _spans(self, observed_from: int, observed_until: int, tz: str) -> list[Periods]:
         """Return the periods of the range, and of as much time just before it if that is compared."""
         low, high = bounds_of(self.between, observed_from, observed_until, tz)
