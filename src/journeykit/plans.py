@@ -17,7 +17,7 @@ from journeykit.engines import Engine, OnDisk, Spark
 from journeykit.engines.asking import EngineOptions
 from journeykit.errors import ParameterError, UnknownPropertyError
 from journeykit.events.events import Events, session_rule
-from journeykit.events.reading import read_events, roles_of
+from journeykit.events.reading import check_span, read_events, roles_of
 from journeykit.events.stitching import check_identity
 from journeykit.identity import Identity
 from journeykit.identity.stitch import Unmapped
@@ -364,6 +364,7 @@ def scan_events(  # noqa: PLR0913 - those of read_events
         raise ParameterError.choice("on_invalid", on_invalid, get_args(OnInvalid))
     if duplicates not in get_args(Duplicates):
         raise ParameterError.choice("duplicates", duplicates, get_args(Duplicates))
+    check_span(observed_from, observed_until)
     shared = {
         "session": session,
         "order": order,

@@ -159,7 +159,8 @@ def clickhouse(*modes: str) -> FunnelRules:
     """
     for mode in modes:
         if mode not in CLICKHOUSE_MODES:
-            raise ParameterError.choice("modes", mode, CLICKHOUSE_MODES)
+            error = ParameterError.choice("modes", mode, CLICKHOUSE_MODES)
+            raise ParameterError(f"{error} Modes that stop the scan are those of jk.WindowFunnel.")
     increase = "strict_increase" in modes
     reuse = not increase and "strict_once" not in modes
     return FunnelRules(ties="strict" if increase else "any", reuse_event=reuse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
@@ -48,6 +48,12 @@ def test_span_that_cannot_be():
     assert refused(lambda: read(observed_until=datetime(2025, 1, 1))) == (
         "observed_until needs a time zone. Pass datetime(..., tzinfo=UTC), for example."
     )
+    for given in ("2025-01-01", date(2025, 1, 1), 5):
+        text = f"observed_from cannot be {given!r}. Pass datetime(..., tzinfo=UTC), for example."
+        assert refused(lambda given=given: read(observed_from=given)) == text
+        with pytest.raises(ParameterError) as error:
+            jk.scan_events("no file", user="u", time="t", event="e", observed_from=given)
+        assert str(error.value) == text
     assert refused(lambda: read(observed_until=datetime(2024, 1, 1, 11, tzinfo=UTC))) == (
         "observed_until is 2024-01-01T11:00:00+00:00, and the log has events until 2024-01-01T12:00:00+00:00. "
         "Give a later time, or filter the log first."

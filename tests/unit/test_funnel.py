@@ -256,6 +256,12 @@ def test_choices_are_named():
     ):  # fmt: skip
         with pytest.raises(ParameterError, match="must be one of|one of"):
             make()
+    with pytest.raises(ParameterError) as error:
+        jk.rules.clickhouse("strict_order")
+    assert str(error.value) == (
+        "modes cannot be 'strict_order'. Choose one of: 'strict_increase', 'strict_once'. Modes that stop the scan are "
+        "those of jk.WindowFunnel."
+    )
 
 
 def test_names_and_properties_are_looked_for_before_any_work(journeys):

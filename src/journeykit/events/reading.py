@@ -115,6 +115,7 @@ def read_events(  # noqa: PLR0913 - a log has many parts
     'view'
     """
     check_choices(on_invalid, duplicates)
+    check_span(observed_from, observed_until)
     roles = roles_of(
         source,
         format,
@@ -248,16 +249,19 @@ def _hint(source: Any, format: str | None) -> str:
         return ""
 
 
+def check_span(start: object, end: object) -> None:
+    """Refuse ends of the observation that are no moments."""
+    for parameter, given in (("observed_from", start), ("observed_until", end)):
+        if given is not None and (not isinstance(given, datetime) or given.tzinfo is None):
+            wrong = "needs a time zone" if isinstance(given, datetime) else f"cannot be {given!r}"
+            raise ParameterError(f"{parameter} {wrong}. Pass datetime(..., tzinfo=UTC), for example.")
+
+
 def span(times: pl.Series, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     """Return the span of observation. D1.6."""
     first, last = times.min(), times.max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)
-    for parameter, given in (("observed_from", start), ("observed_until", end)):
-        if given is not None and given.tzinfo is None:
-            raise ParameterError(
-                f"{parameter} needs a time zone. Pass datetime(..., tzinfo=UTC), for example."
-            )
     if end is not None and end < last:
         raise ParameterError(
             f"observed_until is {end.isoformat()}, and the log has events until {last.isoformat()}. Give a later "
