@@ -128,3 +128,36 @@ def test_means_are_over_the_runs_of_most_steps():
     assert frame["time_mean"][1] == 4.5
     assert frame["time_median"][1] == 4.0
     assert (frame["time_min"][1], frame["time_max"][1]) == (4.5, 4.5)
+
+
+@pytest.mark.parametrize(
+    ("exclusion", "ties", "reached"),
+    [
+        ("per_run", "input", [4, 4, 2]), ("per_run", "any", [5, 5, 4]), ("per_run", "strict", [4, 4, 2]),
+        ("furthest_run", "input", [4, 4, 2]), ("furthest_run", "any", [5, 5, 4]),
+        ("dropoff", "input", [6, 5, 2]), ("dropoff", "any", [6, 5, 4]), ("dropoff", "strict", [6, 5, 2]),
+    ],
+)  # fmt: skip
+def test_paths_with_and_without_an_excluding_event_are_counted_together(exclusion, ties, reached):
+    """Only the former are looked at run by run; with ``runs=True`` all are."""
+    paths = {
+        "without": [(0, "s"), (1, "a"), (2, "b")],
+        "open": [(3, "s"), (8, "a")],
+        "excluded": [(0, "s"), (1, "x"), (2, "a"), (3, "b")],
+        "outside": [(0, "x"), (1, "s"), (2, "a"), (3, "b")],
+        "tied": [(0, "s"), (1, "b"), (1, "a")],
+        "tied, excluded later": [(0, "s"), (1, "b"), (1, "a"), (2, "x"), (3, "b")],
+    }
+    rows = [(user, time, name) for user, path in paths.items() for time, name in path]
+    log = pl.DataFrame(rows, schema=["user", "time", "event"], orient="row")
+    journeys = jk.read_events(log, user="user", time="time", event="event", unit="s").sessionize("1h")
+    rules = jk.FunnelRules(exclusion=exclusion, ties=ties)
+    at_once, by_run = (
+        journeys.measure(
+            jk.Funnel(["s", "a", "b"], within="9s", exclude=[jk.Exclusion("x")], rules=rules, runs=runs)
+        )
+        for runs in (False, True)
+    )
+    assert at_once.frame.equals(by_run.frame)
+    assert at_once.tie_sensitive == by_run.tie_sensitive == 2
+    assert at_once.frame["reached"].to_list() == reached

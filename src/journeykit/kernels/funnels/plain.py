@@ -156,11 +156,11 @@ def runs_to_move(step: int, time: int, oldest: int, n: int, rule: Plain, runs: R
 @inlined
 def make_runs(
     size: int, at: Int64s, columns: Columns, wanted: Int64s, rule: Plain, exhaustive: bool, runs: Runs
-) -> tuple[int, int, bool]:
-    """Make all runs of one path; return how many steps the best one makes, how many runs, and whether events tie.
+) -> tuple[int, bool]:
+    """Make the runs of one path; return how many steps the best one makes, and whether events tie.
 
-    ``wanted[k]`` are the bits that step k asks for. Unless it is exhaustive, it ends with a complete run: ties behind
-    it change nothing, but where grace completed it.
+    ``wanted[k]`` are the bits that step k asks for, up to the last step that the path can make. Unless it is
+    exhaustive, it ends with a run that makes all of them: ties behind it change nothing, but where grace completed it.
     """
     (codes, _, times, masks), made = columns, runs[0]
     level, n, oldest = 0, 0, 0
@@ -189,7 +189,19 @@ def make_runs(
                     )
         if level == wanted.size and not exhaustive:
             break
-    return level, n, ties
+    return level, ties
+
+
+@inlined
+def last_start(size: int, at: Int64s, columns: Columns, rule: Plain, runs: Runs) -> int:
+    """Return when the last run of one path starts that counts."""
+    codes, _, times, masks = columns
+    if rule.only_first:
+        return int(runs[0][0, 0])
+    place = size - 1
+    while not masks[codes[at[place]]] & START:
+        place -= 1
+    return int(floored(times[at[place]], rule.tick))
 
 
 @inlined
@@ -265,14 +277,17 @@ def count_plain(
         size, met = list_marked((starts[path], ends[path]), columns, rule.tick, at)
         if not met & START:
             continue
-        level, n_runs, ties = make_runs(size, at, columns, wanted, rule, exhaustive, runs)
+        most = 1
+        while most < n_steps and met & wanted[most]:
+            most += 1
+        level, ties = make_runs(size, at, columns, wanted[:most], rule, exhaustive, runs)
         levels[path] = level
         tied[n_tied] = path
         n_tied += ties
         own, complete = cells[path], level
         while complete > 0 and made[runs[2][complete - 1], 0] > closed:
             complete -= 1
-        is_open = level < n_steps and made[n_runs - 1, 0] > closed
+        is_open = level < n_steps and last_start(size, at, columns, rule, runs) > closed
         of_levels[own, 0, level, 1 if is_open else 0] += 1
         matured[own, complete] += 1
         if level > 1 and len(rests) > 0:

@@ -153,12 +153,12 @@ def durations_of(user_paths, codes, times, path_cells, size, bits, room, shown, 
 
 @kernel
 def mark_paths(starts, ends, codes, wanted, marked):
-    """Mark the paths that hold a wanted code."""
+    """Mark the paths that hold a wanted code. Without a branch per event: where one comes is hard to foresee."""
     for path in range(starts.size):
-        for i in range(starts[path], ends[path]):
-            if wanted[codes[i]]:
-                marked[path] = True
-                break
+        found = False
+        for i in range(np.uint64(starts[path]), np.uint64(ends[path])):
+            found |= wanted[codes[i]]
+        marked[path] = found
 
 
 @kernel

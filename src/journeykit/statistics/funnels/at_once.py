@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ REST = 2
 """The row of the sums of times that has what is left of whole seconds."""
 MOST_PLACES = 1 << 18
 """Of cells x steps, whose counts are all held."""
+EVERY = slice(None)
+Places: TypeAlias = slice | Int64s
+"""Of paths: every one, or a list of them."""
 BLOCK_EVENTS = 1 << 11
 """Of the paths whose events are listed together: few enough for the fastest cache."""
 
@@ -77,18 +80,18 @@ def is_enough(runner: Runner, cells: int) -> bool:
     machine, funnel = runner.machine, runner.machine.funnel
     again = funnel.runs or funnel.pairs or funnel.value
     cut = funnel.hold or funnel.breakdown or machine.in_session or machine.optional.size
-    averaged = funnel.rules.times == "mean_of_runs" and not is_plain(runner)
+    averaged = funnel.rules.times == "mean_of_runs" and (funnel.excluded or not is_plain(runner))
     return not (again or cut or averaged) and cells * len(funnel.made) <= MOST_PLACES
 
 
 def is_plain(runner: Runner) -> bool:
-    """Tell whether a step only has to come after the one before it, by position or by time."""
+    """Tell whether a step only has to come after the one before it, by position or by time, but for exclusions."""
     from journeykit.kernels.funnels.rules import GREEDY, LINEAR
 
     machine, funnel = runner.machine, runner.machine.funnel
     method = machine.method(runner.overlap)
     plain = method == LINEAR or (method == GREEDY and not runner.overlap)
-    asks = funnel.excluded or funnel.rules.open_entry or any(step.min_gap is not None for step in funnel.made)
+    asks = funnel.rules.open_entry or any(step.min_gap is not None for step in funnel.made)
     chosen = funnel.entry_between is not None or runner.periods.size
     counted_again = funnel.rules.entry == "all" or not funnel.counts_users_once
     return plain and not (asks or chosen or counted_again or runner.walk.by_run)
@@ -104,20 +107,46 @@ def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
     counts = room_for_counts(cells, k, counts_users=rules.entry == ALL or not funnel.counts_users_once)
     most = walk.n_events if rules.entry == ALL or runner.periods.size else paths.n_paths
     times = room_for_times((2 * k - 3) * most if funnel.keeps_times and k > 1 else 0)
-    rest = counts[4][REST]
-    if is_plain(runner):
-        means = (np.zeros(rest.size),) if funnel.rules.times == "mean_of_runs" else ()
-        n, sensitive = count_plain(runner, segments, counts, means, times)
-        rest = means[0] if means else rest
-    else:
-        n, tied = count_runs(runner, segments, rules, counts, times)
-        sensitive = runner.sensitive_of(tied)
+    means = (np.zeros(counts[4][REST].size),) if funnel.rules.times == "mean_of_runs" else ()
+    rest = means[0] if means else counts[4][REST]
+    n, plain, others = 0, *parts_of(runner)
+    sensitive = []
+    if plain is not None:
+        n, decided = count_plain(runner, plain, segments, counts, means, times)
+        sensitive.append(decided)
+    if others is not None:
+        room = (times[0][n:], times[1][n:], times[2][n:])
+        more, tied = count_runs(runner, others, segments, rules, counts, room)
+        n += more
+        sensitive.append(runner.sensitive_of(tied))
     sums = tuple(
         since_first(each.reshape(2, cells, k)) for each in (*counts[4][:REST], rest, *counts[4][REST + 1 :])
     )
     levels, matured, users, _, _ = counts
     whose, which, gaps = times
-    return Counted(levels, matured, users, sums, whose[:n], which[:n], gaps[:n], sensitive)
+    return Counted(levels, matured, users, sums, whose[:n], which[:n], gaps[:n], np.concatenate(sensitive))
+
+
+def parts_of(runner: Runner) -> tuple[Places | None, Places | None]:
+    """Return the paths that are counted as those of a plain funnel, and those whose runs are looked at one by one.
+
+    An exclusion concerns only the paths that have such an event, most often few.
+    """
+    from journeykit.kernels.paths.paths import mark_paths
+
+    if not is_plain(runner):
+        return None, EVERY
+    if not runner.machine.funnel.excluded:
+        return EVERY, None
+    paths, excluding = runner.walk.paths, np.bitwise_or.reduce(runner.machine.exclusions[:, 0])
+    marked = np.empty(paths.n_paths, np.bool_)
+    mark_paths(paths.starts, paths.ends, runner.symbols.codes, runner.masks & excluding > 0, marked)
+    return np.flatnonzero(~marked), np.flatnonzero(marked)
+
+
+def numbers_of(places: Int64s, some: Places) -> Int64s:
+    """Return the numbers of paths, given by their places among some of them."""
+    return places if isinstance(some, slice) else some[places]
 
 
 def since_first(sums: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -127,9 +156,9 @@ def since_first(sums: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def count_plain(
-    runner: Runner, segments: Int64s, counts: Counts, means: tuple[Floats, ...], times: Times
+    runner: Runner, some: Places, segments: Int64s, counts: Counts, means: tuple[Floats, ...], times: Times
 ) -> tuple[int, Int64s]:
-    """Count the units of a plain funnel; return how many times were kept, and the paths whose level ties decide."""
+    """Count some units of a plain funnel; return how many times were kept, and the paths whose level ties decide."""
     from journeykit.kernels.funnels.plain import Plain
 
     machine, funnel, paths = runner.machine, runner.machine.funnel, runner.walk.paths
@@ -142,7 +171,10 @@ def count_plain(
         latest=funnel.rules.pick == "latest",
         until=runner.shard.observed_until,
     )
-    n, _, tied = plain_levels(runner, paths.starts, paths.ends, segments, rule, counts, means, times)
+    n, _, tied = plain_levels(
+        runner, paths.starts[some], paths.ends[some], segments[some], rule, counts, means, times
+    )
+    tied = numbers_of(tied, some)
     if tied.size == 0 or runner.overlap:
         return n, runner.sensitive_of(tied)
     starts, ends, nowhere = paths.starts[tied], paths.ends[tied], np.zeros(tied.size, np.int64)
@@ -178,23 +210,23 @@ def plain_levels(
 
 
 def count_runs(
-    runner: Runner, segments: Int64s, rules: Rules, counts: Counts, times: Times
+    runner: Runner, some: Places, segments: Int64s, rules: Rules, counts: Counts, times: Times
 ) -> tuple[int, Int64s]:
-    """Count the runs of all paths; return how many times were kept, and the paths that have ties."""
+    """Count the runs of some paths; return how many times were kept, and the paths that have ties."""
     from journeykit.kernels.funnels.rules import ANY
     from journeykit.kernels.funnels.straight import count_paths
 
     walk, machine, periods, method = runner.walk, runner.machine, runner.periods, rules.method
-    starts, ends = walk.paths.starts, walk.paths.ends
+    starts, ends = walk.paths.starts[some], walk.paths.ends[some]
     tied = np.empty(starts.size, np.int64)
     given = (machine.listing(method, walk.by_run), machine.how(method, runner.overlap), rules)
     n, n_tied = count_paths(
-        (walk.owners, starts, ends), (runner.symbols.codes, walk.states, walk.paths.times), runner.masks,
-        (segments, periods, periods[: None if rules.entry == ANY else 0]), machine.steps(method), machine.exclusions,
-        (0,) * method, tuple(tuple(one) for one in given),
+        (walk.owners[some], starts, ends), (runner.symbols.codes, walk.states, walk.paths.times), runner.masks,
+        (segments[some], periods, periods[: None if rules.entry == ANY else 0]), machine.steps(method),
+        machine.exclusions, (0,) * method, tuple(tuple(one) for one in given),
         *room_for_paths(int((ends - starts).max(initial=0)), len(machine.funnel.made), method), counts, times, tied,
     )  # fmt: skip
-    return n, tied[:n_tied]
+    return n, numbers_of(tied[:n_tied], some)
 
 
 def room_for_counts(cells: int, k: int, *, counts_users: bool) -> Counts:
