@@ -77,6 +77,34 @@ def count_retention(
 
 
 @kernel
+def count_first_returns(starts, ends, times, codes, masks, cells, first_cell, grid, columns, members, table):
+    """Count as above for the rule "on", where one return is enough and only a user's first start counts.
+
+    Without a branch per event: whether it begins a new column is hard to foresee.
+    """
+    edges, scale = grid
+    for user in range(starts.size):
+        row, i, end = cells[user] - first_cell, np.uint64(starts[user]), np.uint64(ends[user])
+        while i < end and mask_of(codes, masks, i) & 1 == 0:
+            i += np.uint64(1)
+        if row < 0 or row >= table.shape[0] or i == end:
+            continue
+        cohort = period_of(edges, scale, times[i])
+        if cohort < 0 or cohort >= table.shape[1]:
+            continue
+        members[row] += 1
+        returned, column = table[row, cohort], np.uint64(0)
+        returned[column] += 1
+        for later in range(i + np.uint64(1), end):
+            offset = period_of(edges, scale, times[later]) - cohort
+            if offset >= columns.size or times[later] >= edges[-1]:
+                break
+            back, own = mask_of(codes, masks, later) & 2 > 0, np.uint64(columns[np.uint64(offset)])
+            returned[own] += back & (own != column)
+            column = own if back else column
+
+
+@kernel
 def add_returns_by_clock(
     anchor, end, times, codes, masks, duration, kind, minimum, columns, table, row, cohort
 ):

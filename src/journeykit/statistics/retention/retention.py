@@ -36,6 +36,7 @@ ReturnRule: TypeAlias = Literal["on", "on_or_after", "on_or_before", "streak"]
 
 COHORTS: tuple[Cohort, ...] = ("first_time", "recurring", "first_time_filtered")
 RULES: tuple[ReturnRule, ...] = ("on", "on_or_after", "on_or_before", "streak")
+ON = RULES.index("on")
 BLOCK = 1 << 22
 MOST_PERIODS = 5_000
 NEVER = 1 << 62
@@ -250,18 +251,24 @@ class Retention(Statistic[RetentionAnswer]):
         self, activity: Activity, layout: Layout, first_cell: int, count: int
     ) -> tuple[Int64s, Int64s, Int64s]:
         """Go through the events once; return the counts, the members of any cohort, and the anchors."""
-        from journeykit.kernels.outcomes.retention import count_retention, count_retention_by_clock
+        from journeykit.kernels.outcomes.retention import (
+            count_first_returns,
+            count_retention,
+            count_retention_by_clock,
+        )
 
         table = np.zeros((count, *layout.counted), np.int64)
         members = np.zeros(count, np.int64)
         anchors = np.empty((count, layout.cohorts, 2), np.int64)
         anchors[..., 0], anchors[..., 1] = NEVER, -NEVER
         rule = (RULES.index(self.rule), self.min_occurrences, self._first_only)
-        shared = (*activity.users, first_cell, layout.periods.grid, layout.columns, rule)
+        shared = (*activity.users, first_cell, layout.periods.grid, layout.columns)
         if self._duration:
-            count_retention_by_clock(*shared, self._duration, anchors, members, table)
+            count_retention_by_clock(*shared, rule, self._duration, anchors, members, table)
+        elif rule == (ON, 1, True):
+            count_first_returns(*shared, members, table)
         else:
-            count_retention(*shared, layout.periods.scratch(), members, table)
+            count_retention(*shared, rule, layout.periods.scratch(), members, table)
         return _summed(table, self.rule)[..., : layout.shape[1]], members, anchors
 
     def _by_value(self, shard: Journeys, activity: Activity) -> tuple[Activity, pl.Series]:
