@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+MOST_AT_ONCE = 1 << 18
+"""Numbers of the tables without one group each that are worked on together."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RetentionAnswer(Answer):
@@ -125,16 +128,20 @@ class _Table:
             else np.empty(0, np.int64)
         )
         self.group, self.count = self.rows[GROUP].to_numpy(), self.rows["users"].to_numpy()
-        self.returned = self._dense(np.ones(self.rows.height, np.bool_))
+        self.returned = np.bincount(self.place, self.count, int(np.prod(self.shape))).astype(np.float64)
+        self.returned = self.returned.reshape(self.shape)
         earliest, latest = self._anchors(tables)
         self.exist = np.broadcast_to(layout.exist(earliest), self.shape)
         self.complete = np.broadcast_to(layout.complete(latest), self.shape) & self.exist
         units = tables[UNITS_TABLE].group_by(CELL).agg(pl.col("users").sum())
         self.members = {int(cell): int(users) for cell, users in units.iter_rows()}
 
-    def _dense(self, rows: Bools) -> Floats:
-        size = int(np.prod(self.shape))
-        return np.bincount(self.place[rows], self.count[rows], size).astype(np.float64).reshape(self.shape)
+    def _dense(self, first: int, groups: int) -> Floats:
+        """Return the counts of some groups from `first` on: groups x the shape of the table."""
+        size, own = int(np.prod(self.shape)), (self.group >= first) & (self.group < first + groups)
+        place = (self.group[own].astype(np.int64) - first) * size + self.place[own]
+        found = np.bincount(place, self.count[own], groups * size)
+        return found.astype(np.float64).reshape(groups, *self.shape)
 
     def _anchors(self, tables: Tables) -> tuple[Int64s | None, Int64s | None]:
         """Return the first and the last anchor of every cohort; those without users start with their period."""
@@ -234,11 +241,15 @@ class _Table:
     ) -> pl.DataFrame:
         """Add both averages with their jackknife intervals. D12.3."""
         estimates = self._both(pool, self.returned, counted)
-        replicates = [np.repeat(each[..., None], GROUPS, axis=-1) for each in estimates]
-        for group in np.unique(self.group).tolist():
-            without = self._both(pool, self.returned - self._dense(self.group == group), counted)
-            for replicate, value in zip(replicates, without, strict=True):
-                replicate[..., group] = value
+        at_once = min(GROUPS, max(1, MOST_AT_ONCE // max(1, self.returned.size)))
+        blocks = [
+            self._both(pool, self.returned - self._dense(first, min(at_once, GROUPS - first)), counted)
+            for first in range(0, GROUPS, at_once)
+        ]
+        replicates = [
+            np.ascontiguousarray(np.moveaxis(np.concatenate(each), 0, -1))
+            for each in zip(*blocks, strict=True)
+        ]
         present, cells = self._groups(), frame[CELL].to_list()
         groups = np.array([present[cell] for cell in cells], np.int64)
         members = np.array([self.members.get(cell, 0) for cell in cells], np.float64)
@@ -262,7 +273,7 @@ class _Table:
         with np.errstate(divide="ignore", invalid="ignore"):
             weighted = pool.sum(returned, counted) / pool.sum(under, counted)
             rates = np.where(usable, returned / under, 0.0)
-            simple = pool.sum(rates, usable) / pool.sum(np.ones(self.shape), usable)
+            simple = pool.sum(rates, usable) / pool.sum(np.ones(returned.shape), usable)
         return weighted, simple
 
 
@@ -273,10 +284,10 @@ class _Pool(NamedTuple):
     size: int
 
     def sum(self, values: Floats, counted: Bools) -> Floats:
-        """Add the counted cells, by pool and column."""
-        own = np.where(counted, values, 0.0).sum(axis=1)
-        total = np.zeros((self.size, own.shape[1]))
-        np.add.at(total, self.number, own)
+        """Add the counted cells, by pool and column; before things there may be groups."""
+        own = np.where(counted, values, 0.0).sum(axis=-2)
+        total = np.zeros((*own.shape[:-2], self.size, own.shape[-1]))
+        np.add.at(np.moveaxis(total, -2, 0), self.number, np.moveaxis(own, -2, 0))
         return total
 
 
