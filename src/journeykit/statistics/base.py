@@ -449,11 +449,19 @@ def groups_of_rows(cells: npt.ArrayLike, groups: Mapping[int, int]) -> npt.NDArr
 
 def with_share(frame: pl.DataFrame, name: str, part: str, whole: str, context: Context) -> pl.DataFrame:
     """Add the share of users (each counted once) and its Wilson interval to a frame. D12.2."""
-    x, n = frame[part].to_numpy().astype(float), frame[whole].to_numpy().astype(float)
+    columns = share(name, frame[part].to_numpy(), frame[whole].to_numpy(), context)
+    return with_floats(frame, columns)
+
+
+def share(
+    name: str, part: npt.ArrayLike, whole: npt.ArrayLike, context: Context
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the share of users (each counted once) and its Wilson interval, as columns. D12.2."""
+    x, n = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     ends = wilson(x, n, context.level)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(n > 0, x / n, np.nan)
-    return with_floats(frame, {name: share, f"{name}_low": ends.low, f"{name}_high": ends.high})
+        estimate = np.where(n > 0, x / n, np.nan)
+    return {name: estimate, f"{name}_low": ends.low, f"{name}_high": ends.high}
 
 
 def with_floats(frame: pl.DataFrame, columns: Mapping[str, npt.NDArray[np.float64]]) -> pl.DataFrame:

@@ -13,21 +13,22 @@ import polars as pl
 
 from journeykit.errors import ParameterError
 from journeykit.mathematics.intervals import GroupSums, ratio_bounds
-from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
+from journeykit.protocol import CELL, GROUP, Context, Tables
 from journeykit.statistics.base import (
     UNITS_TABLE,
     Answer,
     Grouped,
     groups_of_rows,
     place_of,
+    rate,
+    share,
     with_floats,
-    with_rate,
-    with_share,
 )
 from journeykit.statistics.distribution import Distribution, column_names
 from journeykit.statistics.funnels.trend import by_period
 from journeykit.statistics.goals import NEVER as LONGEST
 from journeykit.statistics.goals import Floats, Int64s
+from journeykit.support.threads import on_all_cores
 
 if TYPE_CHECKING:
     from journeykit.statistics.funnels.funnel import Funnel
@@ -248,10 +249,10 @@ def _complete(funnel: Funnel, tables: Tables, context: Context) -> pl.DataFrame:
     asked = asked.join(periods, how="cross").with_columns(pl.col(CELL) + pl.col("of")).join(step, how="cross")
     keys = [CELL, GROUP, *funnel.tables["steps"]]
     numbers = [name for name in table.columns if name not in keys]
-    zero = asked.select(
-        *keys, *(pl.lit(_nothing(name)).cast(table.schema[name]).alias(name) for name in numbers)
-    )
-    return sum_rows(pl.concat([table.select(keys + numbers), zero]), keys)
+    missing = asked.join(table, on=keys, how="anti", nulls_equal=True, maintain_order="left")
+    zeros = (pl.lit(_nothing(name)).cast(table.schema[name]).alias(name) for name in numbers)
+    counted = table.select(keys + numbers)
+    return counted if missing.is_empty() else pl.concat([counted, missing.select(*keys, *zeros)])
 
 
 def _nothing(name: str) -> int:
@@ -291,13 +292,12 @@ def _with_outcomes(funnel: Funnel, frame: pl.DataFrame) -> pl.DataFrame:
                 entered[:, following] if funnel.rules.open_entry else 0
             )
     shown = pl.Series(np.tile(known, reached.shape[0]))
-    told = shown & funnel.tells_open
-    frame = frame.with_columns(pl.Series("went_on", went_on.ravel()))
+    told, continued = shown & funnel.tells_open, pl.lit(pl.Series(went_on.ravel()))
     return frame.with_columns(
-        pl.when(shown).then(pl.col("went_on")).alias("converted"),
-        pl.when(told).then(pl.col("reached") - pl.col("went_on") - pl.col("open")).alias("dropped"),
+        pl.when(shown).then(continued).alias("converted"),
+        pl.when(told).then(pl.col("reached") - continued - pl.col("open")).alias("dropped"),
         pl.when(told).then(pl.col("open")).alias("open"),
-    ).drop("went_on")
+    )
 
 
 def _with_rates(
@@ -309,19 +309,20 @@ def _with_rates(
     block = np.arange(frame.height) // k * k
     bases = {"step_rate": block + np.tile(before, frame.height // k), "total_rate": block}
     windowed = funnel.window is not None and funnel.window != "session"
+    columns: dict[str, Floats] = {}
     for name, rows in bases.items():
-        frame = _with_rate(funnel, frame, steps, name, ("reached", "reached"), rows, present, context)
+        columns |= _rate(funnel, frame, steps, name, ("reached", "reached"), rows, present, context)
     own = np.arange(frame.height)
-    frame = _with_rate(
-        funnel, frame, steps, "matured_rate", ("matured_converted", "matured"), own, present, context
-    )
+    matured = ("matured_converted", "matured")
+    columns |= _rate(funnel, frame, steps, "matured_rate", matured, own, present, context)
+    frame = with_floats(frame, columns)
     optional = pl.Series(np.tile([step.optional for step in funnel.made], frame.height // k))
     null = optional if windowed else pl.Series(np.ones(frame.height, bool))
     names = [name for name in frame.columns if name.startswith("matured")]
     return frame.with_columns(pl.when(~null).then(pl.col(name)).alias(name) for name in names)
 
 
-def _with_rate(
+def _rate(
     funnel: Funnel,
     frame: pl.DataFrame,
     steps: Grouped,
@@ -330,17 +331,17 @@ def _with_rate(
     rows: Int64s,
     present: Mapping[int, int],
     context: Context,
-) -> pl.DataFrame:
-    """Add one rate: Wilson where each user is counted once and is part of the whole, else the jackknife."""
+) -> dict[str, Floats]:
+    """Return one rate: Wilson where each user is counted once and is part of the whole, else the jackknife."""
     top, bottom = columns
     if funnel.counts_users_once and not funnel.rules.open_entry:
-        whole = frame[bottom].gather(pl.Series(rows)).alias("whole")
-        return with_share(frame.with_columns(whole), name, top, "whole", context).drop("whole")
+        return share(name, frame[top].to_numpy(), frame[bottom].to_numpy()[rows], context)
     scale: Literal["log", "logit"] = "log" if funnel.rules.open_entry else "logit"
-    users = frame["users"].to_numpy()[rows]
-    return with_rate(
-        frame, name, steps.sums(top), steps.sums(bottom), rows, present, users, context, scale=scale
+    cells, users = frame[CELL].to_numpy(), frame["users"].to_numpy()[rows]
+    estimate, ends = rate(
+        cells, steps.sums(top), steps.sums(bottom), rows, present, users, context, scale=scale
     )
+    return {name: estimate, f"{name}_low": ends.low, f"{name}_high": ends.high}
 
 
 def _with_times(
@@ -353,24 +354,29 @@ def _with_times(
 ) -> tuple[pl.DataFrame, pl.LazyFrame | None]:
     """Add the times, from the step before and from the first; and return how many units took how long."""
     groups = groups_of_rows(frame[CELL], present)
-    for stem in STEMS.values():
-        frame = with_mean(frame, steps, stem, groups, context.level)
+    means = (mean_columns(frame, steps, stem, groups, context.level) for stem in STEMS.values())
+    frame = with_floats(frame, {name: values for columns in means for name, values in columns.items()})
     if not funnel.keeps_times:
         return frame, None
     keys = [CELL, *funnel.tables["steps"]]
     table = tables["times"]
     place = _places(funnel, frame, table, keys)
-    since, again = table["since"].to_numpy(), _follows_first(funnel)
-    known: dict[str, Floats] = {}
-    for name, number in SINCE.items():
-        own = np.flatnonzero(since == number)
-        part = table.select("gap", "count", GROUP)[own]
-        columns = percentiles(part, place[own], frame.height, "", funnel, groups, context.level)
-        if number:
-            same = np.tile(again, frame.height // again.size)
-            columns = {stem: np.where(same, known[stem], values) for stem, values in columns.items()}
-        known = columns
-        frame = with_floats(frame, {f"{STEMS[name]}{stem}": values for stem, values in columns.items()})
+    since, again = (
+        table["since"].to_numpy(),
+        np.tile(_follows_first(funnel), frame.height // len(funnel.made)),
+    )
+
+    def found(number: int) -> dict[str, Floats]:
+        own = since == number
+        part = table.select("gap", "count", GROUP).filter(pl.Series(own))
+        return percentiles(part, place[own], frame.height, "", funnel, groups, context.level)
+
+    previous, first = on_all_cores(found, SINCE.values())
+    first = {stem: np.where(again, previous[stem], values) for stem, values in first.items()}
+    stems = zip(STEMS.values(), (previous, first), strict=True)
+    frame = with_floats(
+        frame, {f"{name}{stem}": values for name, columns in stems for stem, values in columns.items()}
+    )
     names = pl.Series([*SINCE, *(f"step:{k}" for k in range(1, len(funnel.made)))], dtype=pl.String)
     counted = shown_times(funnel, with_times_since_first(funnel, table.lazy()))
     counted = counted.group_by([*keys, "since", "gap"]).agg(pl.col("count").sum())
@@ -413,8 +419,10 @@ def _places(funnel: Funnel, frame: pl.DataFrame, table: pl.DataFrame, keys: Sequ
     return place
 
 
-def with_mean(frame: pl.DataFrame, steps: Grouped, stem: str, groups: Int64s, level: float) -> pl.DataFrame:
-    """Add the mean with its jackknife interval, the least and the most. D12.3."""
+def mean_columns(
+    frame: pl.DataFrame, steps: Grouped, stem: str, groups: Int64s, level: float
+) -> dict[str, Floats]:
+    """Return the mean with its jackknife interval, the least and the most. D12.3."""
     rest, units = steps.sums(f"{stem}_rest"), steps.sums(f"{stem}_count")
     seconds = steps.sums(f"{stem}_seconds")
     total = GroupSums(
@@ -428,7 +436,7 @@ def with_mean(frame: pl.DataFrame, steps: Grouped, stem: str, groups: Int64s, le
     some = units.total > 0
     least, most = (np.where(some, frame[f"{stem}_{end}"].to_numpy() / 1e6, np.nan) for end in ("min", "max"))
     named = {"mean": mean, "mean_low": ends.low, "mean_high": ends.high, "min": least, "max": most}
-    return with_floats(frame, {f"{stem}_{name}": values for name, values in named.items()})
+    return {f"{stem}_{name}": values for name, values in named.items()}
 
 
 def percentiles(

@@ -13,7 +13,7 @@ import polars as pl
 from journeykit.errors import ParameterError
 from journeykit.protocol import CELL, GROUP, Context, Tables, sum_rows
 from journeykit.statistics.base import Grouped, groups_of_rows, place_of, with_floats
-from journeykit.statistics.funnels.answer import FunnelAnswer, groups_of, percentiles, with_mean
+from journeykit.statistics.funnels.answer import FunnelAnswer, groups_of, mean_columns, percentiles
 from journeykit.statistics.funnels.runs import Runs, averages
 from journeykit.statistics.funnels.steps import Step
 from journeykit.statistics.goals import NEVER as LONGEST
@@ -121,7 +121,7 @@ def with_spans(funnel: Funnel, answer: FunnelAnswer, tables: Tables, context: Co
     present = groups_of(tables, frame, context)
     groups = groups_of_rows(frame[CELL], present)
     frame = frame.with_columns(pl.col("time_count").alias("units"))
-    frame = with_mean(frame, spans, "time", groups, context.level)
+    frame = with_floats(frame, mean_columns(frame, spans, "time", groups, context.level))
     if funnel.keeps_times:
         table = tables["times"].filter(pl.col("since") > 1)
         place = place_of(table, frame, [CELL, *keys])

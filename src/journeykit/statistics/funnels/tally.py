@@ -149,7 +149,8 @@ class Counting:
         columns = {name: np.concatenate([block[name] for _, block in blocks]).ravel() for name in names}
         keys = _keys(np.repeat(distinct, k), self.width, self.values)
         step = np.tile(np.arange(1, k + 1, dtype=np.int64), distinct.size)
-        return sum_rows(pl.DataFrame({**keys, "step": step, **columns}), [CELL, *self.funnel.tables["steps"]])
+        rows = pl.DataFrame({**keys, "step": step, **columns})
+        return sum_rows(rows, [CELL, *self.funnel.tables["steps"]]) if len(self.steps) > 1 else rows
 
     def _dtype(self, name: str) -> type[np.float64 | np.int64]:
         """Return the type of a column: means over runs are not whole microseconds."""

@@ -11,7 +11,7 @@ import polars as pl
 
 from journeykit.mathematics.intervals import Bounds, GroupSums, wilson
 from journeykit.protocol import CELL, GROUP, Context, Tables
-from journeykit.statistics.base import UNITS_TABLE, Grouped, groups_per_cell, rate
+from journeykit.statistics.base import UNITS_TABLE, Grouped, groups_per_cell, rate, with_floats
 
 if TYPE_CHECKING:
     from journeykit.statistics.transitions.transitions import Transitions
@@ -89,7 +89,9 @@ class Numbers:
         }
         for name in ("time_min", "time_max"):
             columns[name] = np.where(inner, totals[name].to_numpy() / 1e6, np.nan)
-        frame = _with(totals.select(CELL, "source", "target", "transitions", "sessions", "users"), columns)
+        frame = with_floats(
+            totals.select(CELL, "source", "target", "transitions", "sessions", "users"), columns
+        )
         return frame if self.statistic.include_end else frame.filter(pl.col("target") != end)
 
     def state_frame(self) -> pl.DataFrame:
@@ -113,7 +115,7 @@ class Numbers:
             "entry_share_high": entry_ends.high,
         }
         columns |= {"exit_rate": exit_rate, "exit_rate_low": exit_ends.low, "exit_rate_high": exit_ends.high}
-        return _with(totals, columns).rename({"source": "state"})
+        return with_floats(totals, columns).rename({"source": "state"})
 
     @cached_property
     def leaving(self) -> Leaving:
@@ -193,8 +195,3 @@ def _exact(
     """Give rows whose denominator counts every user once Wilson's interval instead. D12.2."""
     exact = wilson(x, n, context.level)
     return Bounds(np.where(where, exact.low, ends.low), np.where(where, exact.high, ends.high))
-
-
-def _with(frame: pl.DataFrame, columns: dict[str, Floats]) -> pl.DataFrame:
-    """Add float columns, null for NaN. D0.3."""
-    return frame.with_columns(pl.Series(name, values, nan_to_null=True) for name, values in columns.items())
