@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Int64s = npt.NDArray[np.int64]
 NO_MARKS = np.empty(0, np.bool_)
+BLOCK_PATHS = 1 << 15
+"""Of the groups that are counted together, about."""
 
 
 class Counted(NamedTuple):
@@ -118,21 +120,36 @@ class Stretches:
         return {"paths": self._frame(counted), UNITS_TABLE: self._units()}
 
     def _whole_paths(self, won: npt.NDArray[np.bool_]) -> Counted:
-        """Count paths part by part, so that what is at work stays in the cache."""
+        """Count paths block by block, and part by part, so that what is at work stays in the cache."""
         from journeykit.kernels.paths.path_parts import PART_BITS, count_parted, part_paths
 
-        paths, n, room = self.paths, self.paths.n_paths, (self.firsts, self.lasts)
-        bounds, parted = np.empty((1 << PART_BITS) + 1, np.int64), np.empty((n, 4), np.int64)
-        part_paths(paths.user_paths, room, paths.times, self.path_cells, self._keys(), bounds, parted)
-        places = np.empty(table_places(int(np.diff(bounds).max())), np.int32)
-        keys, cells, starts, counts, users, took = (
+        paths, n, blocks = self.paths, self.paths.n_paths, self._blocks()
+        uncut = self.firsts is paths.starts and paths.gapless
+        most = int(np.diff(paths.user_paths[blocks]).max(initial=0))
+        bounds, parted = np.empty((1 << PART_BITS) + 1, np.int64), np.empty((most, 4), np.int64)
+        keys, cells, starts, counts, in_all, took = (
             np.empty(n, kind) for kind in (np.uint64, np.int32, *[np.int64] * 4)
         )
         sizes, owners = np.empty(n, np.int32), np.empty(n, np.int32)
         converted = np.zeros(n if self.statistic.goal else 0, np.int64)
-        found, sums = (keys, cells, starts, sizes, owners), (counts, users, took, converted)
-        rows = count_parted(bounds, parted, room, self.codes, won, places, found, sums)
-        return Counted(keys, cells, starts, sizes, counts, counts, users, took, converted).head(rows)
+        rows = 0
+        for first, last in pairwise(blocks.tolist()):
+            own = slice(*paths.user_paths[[first, last]])
+            user_paths = paths.user_paths[first : last + 1] - own.start
+            room = (self.firsts[own], self.lasts[own])
+            path_keys = self._keys(user_paths, *room, uncut=uncut)
+            part_paths(user_paths, room, paths.times, self.path_cells[own], path_keys, bounds, parted)
+            places = np.empty(table_places(int(np.diff(bounds).max())), np.int32)
+            found = tuple(column[rows:] for column in (keys, cells, starts, sizes, owners))
+            sums = tuple(column[rows:] for column in (counts, in_all, took, converted))
+            rows += int(count_parted(bounds, parted, room, self.codes, won[own], places, found, sums))
+        return Counted(keys, cells, starts, sizes, counts, counts, in_all, took, converted).head(rows)
+
+    def _blocks(self) -> Int64s:
+        """Return where blocks of whole groups of users begin, and the end: so few paths that they stay in the cache."""
+        paths = self.paths.user_paths[self.bounds]
+        kept = np.flatnonzero(np.diff(paths // BLOCK_PATHS) > 0) + 1
+        return np.unique([0, *self.bounds[kept], self.paths.n_users])
 
     def _windows(self, won: npt.NDArray[np.bool_]) -> Counted:
         """Count windows group by group, so that what is at work stays in the cache."""
@@ -156,18 +173,20 @@ class Stretches:
         keys, cells = table[:rows, kernels.KEY].astype(np.uint64), table[:rows, kernels.CELL].copy()
         return Counted(keys, cells, starts, sizes, counts, in_paths, users, took, converted).head(rows)
 
-    def _keys(self) -> npt.NDArray[np.uint64]:
-        """Return the key of every path."""
+    def _keys(
+        self, user_paths: Int64s, firsts: Int64s, lasts: Int64s, *, uncut: bool
+    ) -> npt.NDArray[np.uint64]:
+        """Return the key of every path of some users; whether none is cut or empty, so that they lie side by side."""
         from journeykit.kernels.paths import paths as kernels
         from journeykit.kernels.paths.ends import mark_ends
 
-        paths, keys = self.paths, np.empty(self.paths.n_paths + 1, np.uint64)
-        if self.firsts is not paths.starts or not paths.gapless:
-            kernels.key_paths(self.firsts, self.lasts, self.codes, self.bits, keys)
+        keys = np.empty(firsts.size + 1, np.uint64)
+        if not (uncut and firsts.size):
+            kernels.key_paths(firsts, lasts, self.codes, self.bits, keys)
             return keys
-        marks = np.empty(paths.events.stop - paths.events.start, np.uint8)
-        mark_ends(paths.user_paths, paths.ends, paths.events.start, marks)
-        kernels.key_whole_paths(marks, paths.starts, paths.ends, self.codes, self.bits, keys)
+        marks = np.empty(int(lasts[-1] - firsts[0]), np.uint8)
+        mark_ends(user_paths, lasts, int(firsts[0]), marks)
+        kernels.key_whole_paths(marks, firsts, lasts, self.codes, self.bits, keys)
         return keys
 
     def _frame(self, counted: Counted) -> pl.DataFrame:

@@ -103,9 +103,11 @@ def shown_paths(statistic: TopPaths, counted: pl.DataFrame, context: Context) ->
     by_key = _by_key(counted)
     least = _nth_largest(by_key, statistic.n)
     while True:
-        wanted = (
-            by_key.join(least, on=CELL).filter(pl.col("count") >= pl.col("limit")).select(CELL, "key", "cut")
-        )
+        cells = by_key[CELL].to_numpy()
+        limits = np.zeros(int(cells.max(initial=0)) + 1, np.int64)
+        limits[least[CELL].to_numpy()] = least["limit"].to_numpy()
+        reaching = by_key["count"].to_numpy() >= limits[cells]
+        wanted = by_key.select(CELL, "key", "cut").filter(pl.Series(reaching))
         candidates = counted.filter(pl.col("key").is_in(wanted["key"].implode()))
         rows = sum_rows(candidates.join(wanted, on=[CELL, "key", "cut"], how="semi"), ROW)
         exact = _nth_largest(rows, statistic.n)
@@ -157,8 +159,13 @@ def _variants(by_key: pl.DataFrame, counted: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.len().cast(pl.Int64).alias("collided"))
         .collect()
     )
-    others = (pl.col("key") < HASHED) | (pl.col("rows") == 1)
-    sums = by_key.group_by(CELL).agg(others.sum().cast(pl.Int64).alias("variants"), pl.col("count").sum())
+    cell, others = (
+        by_key[CELL].to_numpy(),
+        (by_key["key"].to_numpy() < HASHED) | (by_key["rows"].to_numpy() == 1),
+    )
+    found = {"variants": np.bincount(cell, others), "count": np.bincount(cell, by_key["count"].to_numpy())}
+    sums = pl.DataFrame({CELL: np.arange(len(found["count"]), dtype=np.int32), **found})
+    sums = sums.filter(pl.col("count") > 0).cast({"variants": pl.Int64, "count": pl.Int64})
     joined = sums.join(collided, on=CELL, how="left")
     return joined.select(CELL, pl.col("variants") + pl.col("collided").fill_null(0), "count")
 
