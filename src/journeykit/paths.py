@@ -53,6 +53,11 @@ class Paths:
         return self.starts.size
 
     @property
+    def n_events(self) -> int:
+        """How many events all paths have."""
+        return int(self.ends.sum() - self.starts.sum())
+
+    @property
     def n_users(self) -> int:
         """How many users there are."""
         return self.user_paths.size - 1
@@ -65,5 +70,4 @@ class Paths:
     @property
     def gapless(self) -> bool:
         """Whether each path starts where the one before ends, and none is empty."""
-        lengths = self.lengths
-        return int(lengths.min(initial=1)) > 0 and int(lengths.sum()) == self.events.stop - self.events.start
+        return np.array_equal(self.starts[1:], self.ends[:-1]) and bool((self.starts < self.ends).all())

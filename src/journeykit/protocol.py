@@ -110,11 +110,7 @@ class Cells:
 
     def split(self, table: pl.DataFrame) -> pl.DataFrame:
         """Put the group of every row of a tally beside what is left of its cell."""
-        if self.groups is None:
-            return table.select(CELL, pl.lit(0, pl.UInt8).alias(GROUP), pl.exclude(CELL))
-        group, cell = np.divmod(table[CELL].to_numpy(), np.int32(self.per_group))
-        columns = [pl.Series(CELL, cell), pl.Series(GROUP, self.groups.numbers[group])]
-        return table.select(*columns, pl.exclude(CELL))
+        return split([(self, table)])
 
 
 @dataclass(frozen=True)
@@ -208,9 +204,22 @@ def add(parts: Sequence[tuple[Cells, Tables]], keys: Mapping[str, Sequence[str]]
     groups = [
         group for cells, _ in parts for group in ([0] if cells.groups is None else cells.groups.numbers)
     ]
-    split = [{name: cells.split(tables[name]) for name in keys} for cells, tables in parts]
+    tables = {name: split([(cells, tables[name]) for cells, tables in parts]) for name in keys}
     labelled = parts[0][0].labels.width > 0
-    return add_split(split, keys, apart=len(set(groups)) == len(groups), labelled=labelled)
+    return add_split([tables], keys, apart=len(set(groups)) == len(groups), labelled=labelled)
+
+
+def split(parts: Sequence[tuple[Cells, pl.DataFrame]]) -> pl.DataFrame:
+    """Put the tables of shards one after the other, and the group of every row beside what is left of its cell."""
+    groups, cells = [], []
+    for own, table in parts:
+        numbers = np.zeros(1, np.uint8) if own.groups is None else own.groups.numbers
+        numbered, size = table[CELL].to_numpy(), np.int32(own.per_group)
+        group = numbered // size
+        groups.append(numbers[group])
+        cells.append(numbered - group * size)
+    columns = [pl.Series(CELL, np.concatenate(cells)), pl.Series(GROUP, np.concatenate(groups))]
+    return pl.concat([table for _, table in parts]).select(*columns, pl.exclude(CELL))
 
 
 def add_split(

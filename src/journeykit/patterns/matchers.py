@@ -286,13 +286,13 @@ def _condition(where: Any) -> Where:
 
 def _name_masks(journeys: Ragged, matches: Sequence[Match], of: str) -> npt.NDArray[np.uint64]:
     """Return for every state the matchers whose names it has."""
-    names = journeys.names if of == "event" else pl.Series(["", *journeys.stage_names], dtype=pl.String)
-    masks = np.zeros(len(names), np.uint64)
-    for bit, match in enumerate(matches):
-        fits = names.is_in(match.names).to_numpy() if match.names else np.ones(len(names), np.bool_)
-        masks[fits] |= np.uint64(1 << bit)
+    known, first = journeys.code_of_name, 0
     if of == "stage":
-        masks[0] = 0
+        known, first = {name: stage for stage, name in enumerate(journeys.stage_names, start=1)}, 1
+    masks = np.zeros(first + len(known), np.uint64)
+    for bit, match in enumerate(matches):
+        names = match.names or known
+        masks[[known[name] for name in names if name in known]] |= np.uint64(1 << bit)
     return masks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -161,6 +162,15 @@ class Ragged:
         return () if self.staged is None else tuple(stage.name for stage in self.staged.model.stages)
 
     @property
+    def code_of_name(self) -> Mapping[str, int]:
+        """The code of every name."""
+        return self.whole._code_of_name
+
+    @cached_property
+    def _code_of_name(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.names.to_list())}
+
+    @property
     def stage_codes(self) -> npt.NDArray[np.uint8] | None:
         """The stage after every event: 0 before the first, k for the k-th. D6.3."""
         return None if self.staged is None else self.staged.current
@@ -247,7 +257,7 @@ class Ragged:
     def states(self, of: str, unit: Unit) -> Codes:
         """Return the state of every event in the order of the paths of `unit`: event codes, or stage codes."""
         if of == "event":
-            return self.paths(unit).codes
+            return self.whole.paths(unit).codes
         if self.staged is None:
             raise ParameterError('of="stage" needs stages. Call assign_stages(model) first.')
         current = self.staged.current

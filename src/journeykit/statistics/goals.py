@@ -141,7 +141,7 @@ class Walk:
         self._shard, self._of, self._unit = shard, of, unit
         self._names = pl.Series(["", *shard.stage_names], dtype=pl.String) if self.by_run else shard.names
         self.n_states = len(self._names)
-        self.n_events = int((self.paths.ends - self.paths.starts).sum())
+        self.n_events = self.paths.n_events
 
     @cached_property
     def owners(self) -> Int64s:

@@ -140,7 +140,7 @@ class _Tally:
         flags = (self.skip, statistic.collapse_repeats) if self.tuples is None else (False, False)
         self.rule = (n_states + 2, *flags)
         self.size = n_states + 2
-        self.n_events = int(self.paths.lengths.sum())
+        self.n_events = self.paths.n_events
         self.interleaved = statistic.unit == "user" and shard.time_order is not None
 
     def tables(self) -> Tables:
