@@ -272,6 +272,29 @@ def test_numbers_about_few_users_are_in_no_file(drawn, tmp_path):
     assert written(drawn, tmp_path, suppress=2)["suppressed"].sum() < shown["suppressed"].sum()
 
 
+def test_many_visits_of_few_users_are_withheld(tmp_path):
+    """Two of twelve users make all eight visits to one event, all through one channel, and give up there."""
+    paths = [("view cart buy", "web")] * 10 + [("odd odd odd odd", "till")] * 2
+    rows = [
+        {"user": f"u{n}", "time": n * 1000 * MINUTE + i * SECOND, "event": event, "channel": channel}
+        for n, (path, channel) in enumerate(paths)
+        for i, event in enumerate(path.split())
+    ]
+    model = jk.StageModel(
+        [jk.Stage("look", ["view", "odd"]), jk.Stage("want", ["cart"]), jk.Stage("own", "buy")]
+    )
+    drawn = journeys_of(rows).assign_stages(model).measure(jk.JourneyMap("buy", channel="channel"))
+    shown, whole = written(drawn, tmp_path), written(drawn, tmp_path, suppress=0)
+    for row, item in (("channel", "till"), ("pain", "odd")):
+        (found,) = whole.filter(row=row, item=item).select("value", "n").rows()
+        assert found[0] > 0
+        assert found[1] == 8
+        told = (
+            shown.filter(row=row, item=item).select("value", "low", "high", "n", "text", "suppressed").rows()
+        )
+        assert told == [(None, None, None, None, None, True)]
+
+
 def test_no_shown_number_gives_a_withheld_one_away(tmp_path):
     """Who stopped at a stage is who reached it less who reached the next: never one to four."""
     made = jk.datasets.simulate_shop(60, rng=1)
