@@ -139,6 +139,9 @@ class TestTouchpoints:
         bars = {each["name"]: each for each in of(chart, "bar")}
         assert list(bars) == ["app", "web", "shop (offline)", "(unknown)"]
         assert dict(zip(bars["web"]["y"], bars["web"]["x"], strict=True)) == {0: 3, 1: 3, 2: 2}
+        # Of the 14 visits to look, of the 9 to want, of the 6 to own.
+        shares = [told.split("share: ")[1] for told in bars["web"]["hovertext"]]
+        assert shares == ["21.4 %", "33.3 %", "33.3 %"]
         assert [name for name, each in bars.items() if "pattern" in each["marker"]] == ["shop (offline)"]
         assert sum(sum(each["x"]) for each in bars.values()) == len(ROWS)
         assert "Hatched and marked: offline channels." in subtitle(chart)
