@@ -551,3 +551,12 @@ def test_broken_archives_are_named(kind, tmp_path):
     archive_of(path, {"read.me": b"x"}, kind)
     with pytest.raises(EmptyInputError):
         jk.read_mixpanel(path)
+
+
+def test_a_row_of_another_length_is_refused(tmp_path):
+    """A comma that is in no quotes: what comes after it would stand in the wrong column."""
+    path = tmp_path / "tracks.csv"
+    rows = ["anonymous_id,timestamp,event,event_text,user_id,plan", "x,2026-01-01T10:00:00Z,a,A,,1"]
+    path.write_text("\n".join([*rows, "y,2026-01-01T10:00:00Z,b,B, too,,1"]) + "\n")
+    with pytest.raises(BrokenRowError, match="line 3 has 7 fields, the header has 6"):
+        jk.read_segment(path)

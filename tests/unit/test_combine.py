@@ -385,3 +385,11 @@ def test_times_that_exist_twice_are_counted():
     alone = jk.read_events(calls.select("who", "at", e=pl.lit("call")), user="who", time="at", event="e",
                            tz="Europe/Berlin", on_invalid="drop")  # fmt: skip
     assert alone.quality.ambiguous_times == 1
+
+
+def test_a_source_with_a_row_of_another_length_is_refused(tmp_path):
+    path = tmp_path / "calls.csv"
+    path.write_text("user,time,event,note,value\na,2026-01-01,call,hello, there,3\n")
+    source = jk.Source(log=path, source="calls", properties=["note"])
+    with pytest.raises(errors.BrokenRowError, match="line 2 has 6 fields, the header has 5"):
+        jk.combine(iter([source]))

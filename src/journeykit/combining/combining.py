@@ -77,7 +77,10 @@ def combine(
     >>> events.sessionize("30m").frame.select("event", "channel", "precision").rows()
     [('view', 'web', 'exact'), ('order', 'web', 'exact'), ('call', 'call centre', 'day')]
     """
-    log, roles = _combined(sources, tz)
+    given = list(_flat(sources))
+    log, roles = _combined(given, tz)
+    for source in given:
+        source.check_rows()
     return read_events(
         log, **roles, tz=tz, on_invalid=on_invalid, duplicates=duplicates,
         observed_from=observed_from, observed_until=observed_until,

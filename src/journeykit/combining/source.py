@@ -12,7 +12,7 @@ import polars as pl
 
 from journeykit.errors import ColumnClashError, MissingColumnError, ParameterError
 from journeykit.events.events import Events
-from journeykit.sources import blaming, open_source
+from journeykit.sources import blaming, open_source, refuse_broken_rows
 from journeykit.sources.canonical import GAP, GIVEN, TWICE, canonicalise
 from journeykit.sources.collecting import engine_errors
 from journeykit.sources.roles import ROLES, Roles, TimeUnit, check_zone
@@ -181,6 +181,11 @@ class Source:
             return self.log.frame.lazy()
         names = [each for each in (self.user, self.event) if isinstance(each, str)]
         return open_source(self.log, format=self.format, text=names)
+
+    def check_rows(self) -> None:
+        """Refuse files of which a row is longer or shorter than the header."""
+        if not isinstance(self.log, Events):
+            refuse_broken_rows(self.log, self.format)
 
     def _blaming(self) -> AbstractContextManager[None]:
         return nullcontext() if isinstance(self.log, Events) else blaming(self.log, format=self.format)

@@ -228,13 +228,15 @@ def refuse_broken_rows(source: Any, format: str | None = None) -> None:
     Raises
     ------
     BrokenRowError
-        With the file and the line. Exports are read as their tools write them.
+        With the file and the line.
     """
-    kind = None if isinstance(source, PreparedLog) else source_format(source, format)
-    if kind in ("csv", "tsv"):
+    prepared = isinstance(source, PreparedLog)
+    kind = source.format if prepared else source_format(source, format)
+    # Tables of tabs among exports have no header, and quotes that are none.
+    if kind == "csv" or (kind == "tsv" and not prepared):
         from journeykit.sources import csv
 
-        csv.refuse_ragged(files(source), kind)
+        csv.refuse_ragged(source.files if prepared else files(source), kind)
 
 
 def is_paths(source: object) -> bool:
