@@ -687,9 +687,9 @@ class TestCheck:
             "Available: 'view', 'help', 'home', 'cart'."
         ),
         (
-            "the event 'cart' of stage 'buy' also fit stage 'stay' of equal priority 0, "
+            "the event 'cart' of stage 'buy' also fits stage 'stay' of equal priority 0, "
             "which is tried later and never "
-            "gets them: keep them in one stage, or give one of the two a higher priority"
+            "gets it: keep it in one stage, or give one of the two a higher priority"
         ),
     )
 

@@ -142,11 +142,11 @@ def _overlaps(stages: Sequence[Stage], rules: Sequence[tuple[int, Rule]], names:
 
 
 def _overlap(first: str, second: Stage, shared: Sequence[str]) -> str:
-    events = "the event" if len(shared) == 1 else "the events"
+    events, fit, them = ("the event", "fits", "it") if len(shared) == 1 else ("the events", "fit", "them")
     return (
-        f"{events} {_shortened([repr(name) for name in shared])} of stage {first!r} also fit stage "
-        f"{second.name!r} of equal priority {second.priority}, which is tried later and never gets them: "
-        f"keep them in one stage, or give one of the two a higher priority"
+        f"{events} {_shortened([repr(name) for name in shared])} of stage {first!r} also {fit} stage "
+        f"{second.name!r} of equal priority {second.priority}, which is tried later and never gets {them}: "
+        f"keep {them} in one stage, or give one of the two a higher priority"
     )
 
 
