@@ -214,10 +214,11 @@ class Store:
         taken away and what they are is added, in whole numbers. Where that cannot be told exactly (a
         table of other numbers, an extreme that went away) or is not worth it (users with more than a fifth of the
         events of their shard), the shard is counted again. A new event name renumbers the others, and
-        everything is counted again; so are the statistics that look at the end of the observation (funnels,
-        abandonment, waits) whenever it moves, unless they know what their tally is at a later end
-        (``Statistic.at_later_end``: `Overview`, `Retention`). Statistics of other packages are counted each
-        time: their code may have changed. No more than one shard per core is in memory.
+        everything is counted again; so are the statistics that look at the end of the observation (abandonment,
+        conversion) whenever it moves, unless they know what their tally is at a later end
+        (``Statistic.at_later_end``: `Overview`, `Retention`, plain funnels, `Stickiness`, `TimeBetween`).
+        Statistics of other packages are counted each time: their code may have changed. No more than one shard per
+        core is in memory.
         """
         check_questions(statistics, level)
         manifest = read_manifest(self.path)

@@ -34,6 +34,9 @@ Columns = tuple[Codes, Codes, Int64s, Int64s]
 Runs = tuple[Int64s, Int64s, Int64s, Int64s]
 """When each run made each step, and how many it made; of each step, the first run that made it, and the one after the
 last."""
+Coming = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], Int64s]
+"""What a later end changes: whose it is; twice the step, plus 1 for a run that closes behind it, else for one that has
+made it with its window observed; and when."""
 LONG_AGO = -(1 << 62)
 
 
@@ -254,24 +257,41 @@ def add_averages(
     return n
 
 
+@inlined
+def list_coming(
+    own: int, complete: int, level: int, last: int, rule: Plain, runs: Runs, coming: Coming, n: int
+) -> int:
+    """List when the runs of a path have made each step with their window observed, and when the last one closes."""
+    whose, which, moments = coming
+    for step in range(complete + 1, level + 1):
+        whose[n], which[n] = own, 2 * step
+        moments[n] = runs[0][runs[2][step - 1], 0] + rule.window
+        n += 1
+    if last + rule.window > rule.until:
+        whose[n], which[n], moments[n] = own, 2 * level + 1, last + rule.window
+        n += 1
+    return n
+
+
 @kernel
 def count_plain(
     ragged: tuple[Int64s, Int64s], columns: Columns, cells: Int64s, wanted: Int64s, given: tuple[Any, ...],
     counts: tuple[Int64s, ...], rests: tuple[Floats, ...], times: Times, room: tuple[Int64s, ...],
-    levels: npt.NDArray[np.uint8], tied: Int64s,
-) -> tuple[int, int]:  # fmt: skip
+    coming: Coming, levels: npt.NDArray[np.uint8], tied: Int64s,
+) -> tuple[int, int, int]:  # fmt: skip
     """Count the units of a plain funnel; write how many steps each makes, and list those that have ties.
 
     `ragged` = (starts, ends) of paths; `given` are the values of `Plain`; with one array of `rests`, times are means
     over the runs of a unit; `room`, for the events of any path: their places, when a run from each made each step,
-    and how many. Return how many times were kept, and how many paths were listed.
+    and how many. Return how many times were kept, how many paths were listed, and how many changes to come, which
+    are listed if there is room.
     """
     (starts, ends), rule, at, runs = ragged, Plain(*given), room[0], room[1:]
     n_steps, closed = wanted.size, rule.until - rule.window
     exhaustive = rule.latest or rule.least < 0 or len(rests) > 0
     made = runs[0]
     of_levels, matured, sums = counts[0], counts[1], counts[4]
-    n, n_tied = np.int64(0), np.int64(0)
+    n, n_tied, n_coming = np.int64(0), np.int64(0), np.int64(0)
     for path in range(starts.size):
         levels[path] = 0
         size, met = list_marked((starts[path], ends[path]), columns, rule.tick, at)
@@ -287,8 +307,10 @@ def count_plain(
         own, complete = cells[path], level
         while complete > 0 and made[runs[2][complete - 1], 0] > closed:
             complete -= 1
-        is_open = level < n_steps and last_start(size, at, columns, rule, runs) > closed
-        of_levels[own, 0, level, 1 if is_open else 0] += 1
+        last = last_start(size, at, columns, rule, runs) if level < n_steps else closed
+        if coming[2].size > 0 and (last > closed or complete < level):
+            n_coming = list_coming(own, complete, level, last, rule, runs, coming, n_coming)
+        of_levels[own, 0, level, 1 if last > closed else 0] += 1
         matured[own, complete] += 1
         if level > 1 and len(rests) > 0:
             n = add_averages(
@@ -297,4 +319,4 @@ def count_plain(
         elif level > 1:
             best = runs[3][level - 1] - 1 if rule.latest else runs[2][level - 1]
             n = add_times(made[best], np.int64(0), level, own, sums, times, n)
-    return int(n), int(n_tied)
+    return int(n), int(n_tied), int(n_coming)

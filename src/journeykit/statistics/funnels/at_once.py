@@ -13,7 +13,7 @@ from journeykit.statistics.goals import NEVER, Floats, Int64s
 
 if TYPE_CHECKING:
     from journeykit.kernels.funnels.counts import Times
-    from journeykit.kernels.funnels.plain import Plain
+    from journeykit.kernels.funnels.plain import Coming, Plain
     from journeykit.kernels.funnels.rules import Rules
     from journeykit.kernels.funnels.straight import Block, Counts, State
 
@@ -46,6 +46,9 @@ class Counted(NamedTuple):
         Of each time that is kept: its cell, twice its step plus what it is since, its microseconds.
     sensitive : numpy.ndarray of int64
         The paths whose level depends on the order of events at one time.
+    coming : tuple of numpy.ndarray, optional
+        What a later end of the observation changes: whose it is, twice the step plus 1 for a run that closes (else one
+        whose window was observed made it), when. None if it is not known.
     """
 
     levels: Int64s
@@ -56,6 +59,7 @@ class Counted(NamedTuple):
     which: npt.NDArray[np.uint8]
     gaps: Int64s
     sensitive: Int64s
+    coming: Coming | None
 
     def by_step(self) -> dict[str, Int64s]:
         """Return what is counted per cell and step."""
@@ -109,10 +113,11 @@ def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
     times = room_for_times((2 * k - 3) * most if funnel.keeps_times and k > 1 else 0)
     means = (np.zeros(counts[4][REST].size),) if funnel.rules.times == "mean_of_runs" else ()
     rest = means[0] if means else counts[4][REST]
-    n, plain, others = 0, *parts_of(runner)
+    coming = room_for_times((k + 1) * paths.n_paths if funnel.tells_open else 0)
+    n, n_coming, plain, others = 0, 0, *parts_of(runner)
     sensitive = []
     if plain is not None:
-        n, decided = count_plain(runner, plain, segments, counts, means, times)
+        n, n_coming, decided = count_plain(runner, plain, segments, counts, means, times, coming)
         sensitive.append(decided)
     if others is not None:
         room = (times[0][n:], times[1][n:], times[2][n:])
@@ -124,7 +129,10 @@ def count_at_once(runner: Runner, segments: Int64s, cells: int) -> Counted:
     )
     levels, matured, users, _, _ = counts
     whose, which, gaps = times
-    return Counted(levels, matured, users, sums, whose[:n], which[:n], gaps[:n], np.concatenate(sensitive))
+    later = None if others is not None else (coming[0][:n_coming], coming[1][:n_coming], coming[2][:n_coming])
+    return Counted(
+        levels, matured, users, sums, whose[:n], which[:n], gaps[:n], np.concatenate(sensitive), later
+    )
 
 
 def parts_of(runner: Runner) -> tuple[Places | None, Places | None]:
@@ -156,9 +164,13 @@ def since_first(sums: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def count_plain(
-    runner: Runner, some: Places, segments: Int64s, counts: Counts, means: tuple[Floats, ...], times: Times
-) -> tuple[int, Int64s]:
-    """Count some units of a plain funnel; return how many times were kept, and the paths whose level ties decide."""
+    runner: Runner, some: Places, segments: Int64s, counts: Counts, means: tuple[Floats, ...], times: Times,
+    coming: Coming,
+) -> tuple[int, int, Int64s]:  # fmt: skip
+    """Count some units of a plain funnel.
+
+    Return how many times were kept, how many changes are to come, and the paths whose level ties decide.
+    """
     from journeykit.kernels.funnels.plain import Plain
 
     machine, funnel, paths = runner.machine, runner.machine.funnel, runner.walk.paths
@@ -171,28 +183,31 @@ def count_plain(
         latest=funnel.rules.pick == "latest",
         until=runner.shard.observed_until,
     )
-    n, _, tied = plain_levels(
-        runner, paths.starts[some], paths.ends[some], segments[some], rule, counts, means, times
+    n, n_coming, _, tied = plain_levels(
+        runner, paths.starts[some], paths.ends[some], segments[some], rule, counts, means, times, coming
     )
     tied = numbers_of(tied, some)
     if tied.size == 0 or runner.overlap:
-        return n, runner.sensitive_of(tied)
+        return n, n_coming, runner.sensitive_of(tied)
     starts, ends, nowhere = paths.starts[tied], paths.ends[tied], np.zeros(tied.size, np.int64)
     by_input, by_time = (
         plain_levels(
             runner, starts, ends, nowhere, rule._replace(by_position=by_position, least=0),
-            room_for_counts(1, len(funnel.made), counts_users=False), (), room_for_times(0),
-        )[1]
+            room_for_counts(1, len(funnel.made), counts_users=False), (), room_for_times(0), room_for_times(0),
+        )[2]
         for by_position in (True, False)
     )  # fmt: skip
-    return n, tied[by_input != by_time]
+    return n, n_coming, tied[by_input != by_time]
 
 
 def plain_levels(
     runner: Runner, starts: Int64s, ends: Int64s, cells: Int64s, rule: Plain, counts: Counts,
-    means: tuple[Floats, ...], times: Times,
-) -> tuple[int, npt.NDArray[np.uint8], Int64s]:  # fmt: skip
-    """Count some paths; return how many times were kept, how many steps each path makes, and which have ties."""
+    means: tuple[Floats, ...], times: Times, coming: Coming,
+) -> tuple[int, int, npt.NDArray[np.uint8], Int64s]:  # fmt: skip
+    """Count some paths.
+
+    Return how many times were kept, how many changes are to come, how many steps each path makes, and which have ties.
+    """
     from journeykit.kernels.funnels.plain import count_plain as count
 
     k, longest = len(runner.machine.funnel.made), int((ends - starts).max(initial=0)) + 1
@@ -203,10 +218,10 @@ def plain_levels(
     )  # fmt: skip
     levels, tied = np.empty(starts.size, np.uint8), np.empty(starts.size, np.int64)
     columns = (runner.symbols.codes, runner.walk.states, runner.walk.paths.times, runner.masks)
-    n, n_tied = count(
-        (starts, ends), columns, cells, wanted, tuple(rule), counts, means, times, room, levels, tied
+    n, n_tied, n_coming = count(
+        (starts, ends), columns, cells, wanted, tuple(rule), counts, means, times, room, coming, levels, tied
     )
-    return n, levels, tied[:n_tied]
+    return n, n_coming, levels, tied[:n_tied]
 
 
 def count_runs(

@@ -28,7 +28,7 @@ from journeykit.statistics.funnels.steps import (
     as_exclusions,
     as_steps,
 )
-from journeykit.statistics.funnels.tally import tally
+from journeykit.statistics.funnels.tally import at_later_end, tally
 from journeykit.statistics.funnels.trend import trend_notes
 from journeykit.statistics.goals import Of
 from journeykit.support.durations import Duration, microseconds
@@ -292,6 +292,8 @@ class Funnel(Statistic[FunnelAnswer]):
         times: dict[str, Sequence[str]] = (
             {"times": (*group, "step", "since", "gap")} if self.keeps_times else {}
         )
+        if self.tells_open:
+            times |= {"coming": ("step", "moment")}
         if self.pairs:
             times |= {"spans": (*group, "step", "since")}
         return tables | times | ({"runs": RUN_KEYS} if self.runs else {})
@@ -365,6 +367,12 @@ class Funnel(Statistic[FunnelAnswer]):
         """Turn counts into rates and times with intervals."""
         context = replace(context, notes=(*context.notes, *self._notes(tables), *trend_notes(self, context)))
         return with_spans(self, funnel_answer(self, tables, context), tables, context)
+
+    def at_later_end(self, tables: Tables, before: int, after: int) -> Tables | None:
+        """Close the runs whose time is over; None where runs were looked at one by one."""
+        if self.tells_open:
+            return at_later_end(tables, after)
+        return tables if self.window is None else None
 
     def _notes(self, tables: Tables) -> list[str]:
         notes = []

@@ -11,7 +11,7 @@ import polars as pl
 
 from journeykit.errors import ColumnTypeError
 from journeykit.journeys.journeys import Journeys
-from journeykit.protocol import CELL, Cells, Tables, sum_rows
+from journeykit.protocol import CELL, GROUP, Cells, Tables, sum_rows
 from journeykit.statistics.base import UNITS_TABLE
 from journeykit.statistics.funnels.at_once import Counted, count_at_once, is_enough
 from journeykit.statistics.funnels.machine import Machine
@@ -21,6 +21,7 @@ from journeykit.statistics.goals import NEVER as LONGEST
 from journeykit.statistics.goals import Floats, Int64s, Walk
 
 if TYPE_CHECKING:
+    from journeykit.kernels.funnels.plain import Coming
     from journeykit.statistics.funnels.funnel import Funnel
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -52,6 +53,7 @@ class Counting:
         self.runner = Runner(self.machine, shard, walk, cells.period_starts)
         self.steps: list[tuple[Int64s, Columns]] = []
         self.times: list[tuple[npt.NDArray[Any], ...]] = [(np.empty(0, np.int64),) * 4]
+        self.coming: Coming | None = None
         self.ties = np.zeros(cells.count, np.int64)
         self.spans = Spans(funnel.pairs, funnel.rules.times == "mean_of_runs")
         self.run_rows: list[tuple[npt.NDArray[Any], ...]] = []
@@ -97,6 +99,7 @@ class Counting:
         step, since = np.divmod(counted.which, 2)
         self.times.append((counted.whose, step + 1, since, counted.gaps))
         self._count_ties(counted.sensitive)
+        self.coming = counted.coming
 
     def _count_ties(self, paths: Int64s) -> None:
         self.ties += np.bincount(self.segments[paths], minlength=self.ties.size)
@@ -233,9 +236,26 @@ class Counting:
         ties = pl.DataFrame({CELL: some.astype(np.int32), "tie_sensitive": self.ties[some]})
         tables = {"steps": self._steps_frame(), "ties": ties, UNITS_TABLE: self._units()}
         tables |= {"times": self._times_frame()} if self.funnel.keeps_times else {}
+        if self.funnel.tells_open:
+            tables["coming"] = self._coming_frame(tables["steps"])
         if self.funnel.pairs:
             tables["spans"] = self.spans.table(lambda key: _keys(key, self.width, self.values))
         return tables | ({"runs": self._runs_frame()} if self.funnel.runs else {})
+
+    def _coming_frame(self, steps: pl.DataFrame) -> pl.DataFrame:
+        """Count what a later end of the observation changes by its moment, which is null if it is not known."""
+        if self.coming is None:
+            cells = steps.select(pl.col(CELL).unique())
+            return cells.select(
+                CELL, pl.lit(0, pl.Int64).alias("step"), pl.lit(None, pl.Int64).alias("moment"),
+                *(pl.lit(1, pl.Int64).alias(name) for name in COMING),
+            )  # fmt: skip
+        whose, which, moments = self.coming
+        step, closes = np.divmod(which.astype(np.int64), 2)
+        listed = pl.DataFrame(
+            {CELL: whose, "step": step, "moment": moments, "open": closes, "matured": 1 - closes}
+        )
+        return sum_rows(listed, [CELL, "step", "moment"])
 
     def _units(self) -> pl.DataFrame:
         """Count the paths and users of every segment, in its first period."""
@@ -250,6 +270,36 @@ SUMS = ("count", "seconds", "rest", "min", "max")
 TIMES = tuple(f"{stem}_{name}" for stem in STEMS for name in SUMS)
 
 COUNTS = ("reached", "users", "open", "entered", "matured", "matured_converted")
+
+
+COMING = ("open", "matured")
+"""How many runs close at a step, and how many have made it with their window observed, from a moment on."""
+
+
+def at_later_end(tables: Tables, until: int) -> Tables | None:
+    """Return the tables of a funnel when its runs are observed longer; None if it is not known what changes then."""
+    coming, steps = tables["coming"], tables["steps"]
+    if coming["moment"].null_count():
+        return None
+    place, over = [CELL, GROUP], coming.filter(pl.col("moment") <= until)
+    by_step = over.group_by(*place, "step").agg(
+        pl.col("open").sum().alias("closed"), pl.col("matured").sum().alias("more")
+    )
+    # A run has matured if it has made its first step with its window observed.
+    first = by_step.filter(pl.col("step") == 1).select(*place, all="more")
+    joined = steps.join(by_step, on=[*place, "step"], how="left", maintain_order="left").join(
+        first, on=place, how="left", maintain_order="left"
+    )
+    changed = joined.with_columns(
+        pl.col("open") - pl.col("closed").fill_null(0),
+        pl.col("matured") + pl.col("all").fill_null(0),
+        pl.col("matured_converted") + pl.col("more").fill_null(0),
+    )
+    return {
+        **tables,
+        "steps": changed.select(steps.columns),
+        "coming": coming.filter(pl.col("moment") > until),
+    }
 
 
 def added(
