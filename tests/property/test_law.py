@@ -434,9 +434,6 @@ MOVED = (
     jk.Retention("view", cohort="recurring", period="2d", rule="streak"),
     jk.Funnel(["view", "cart", "buy"], within="2h"),
     jk.Funnel(["home", "view", "cart", "buy"], within="2d", quantiles=()),
-    jk.Funnel(
-        ["view", "cart", "buy"], within="5h", rules=jk.FunnelRules(times="mean_of_runs", pick="latest")
-    ),
     jk.Funnel(["view", "cart"]),
     jk.Stickiness(),
     jk.TimeBetween("view", "buy"),
