@@ -56,8 +56,9 @@ class Counted(NamedTuple):
     converted: Int64s
 
     def head(self, rows: int) -> Counted:
-        """Return the first rows."""
-        return Counted._make(column[:rows] for column in self)
+        """Return the first rows, without the room for more: tallies of many shards wait to be added."""
+        kept = {id(column): column[:rows].copy() for column in self}
+        return Counted._make(kept[id(column)] for column in self)
 
 
 class Stretches:
