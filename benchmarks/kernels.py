@@ -74,7 +74,7 @@ def kernels(peer: Any) -> list[Pass]:
     from vocabulary import START_US
 
     import journeykit as jk
-    from journeykit.kernels.outcomes.retention import count_retention
+    from journeykit.kernels.outcomes.retention import count_first_returns
     from journeykit.kernels.paths.ends import mark_ends
     from journeykit.kernels.paths.transitions import count_session_ends, count_session_moves
     from journeykit.protocol import Cells
@@ -96,7 +96,6 @@ def kernels(peer: Any) -> list[Pass]:
     funnel = Runner(Machine(asked, "input"), journeys, walk)
     weeks = START_US + 7 * DAY_US * np.arange(5)
     triangle, members = np.zeros((1, 4, 4), np.int64), np.zeros(1, np.int64)
-    scratch = tuple(np.empty(4, np.int64) for _ in range(3))
     codes, times = np.empty_like(users.codes), np.empty_like(users.times)
     moves, visits = (
         CountingRows.make(size * size, journeys.n_events),
@@ -133,10 +132,10 @@ def kernels(peer: Any) -> list[Pass]:
             "retention",
             "kernel",
             TIMES,
-            lambda: count_retention(
+            lambda: count_first_returns(
                 users.starts, users.ends, users.times, users.codes, np.empty(0, np.uint8),
                 np.zeros(users.n_paths, np.int32), 0,
-                (weeks, 4 / float(weeks[-1] - weeks[0])), np.arange(4), (0, 1, True), scratch, members, triangle,
+                (weeks, 4 / float(weeks[-1] - weeks[0])), np.arange(4), members, triangle,
             ),
         ),
     ]  # fmt: skip
