@@ -252,10 +252,9 @@ class Counting:
             )  # fmt: skip
         whose, which, moments = self.coming
         step, closes = np.divmod(which.astype(np.int64), 2)
-        listed = pl.DataFrame(
+        return pl.DataFrame(
             {CELL: whose, "step": step, "moment": moments, "open": closes, "matured": 1 - closes}
         )
-        return sum_rows(listed, [CELL, "step", "moment"])
 
     def _units(self) -> pl.DataFrame:
         """Count the paths and users of every segment, in its first period."""
