@@ -43,7 +43,7 @@ from journeykit.support.threads import on_all_cores
 
 SHARD = "__shard"
 FIXED = ("user", "time", "event")
-FEW, KEPT = 0.2, 0.5
+FEW, KEPT = 0.1, 0.5
 """The largest share of a shard's events whose users are written once more; and of a store's that are kept so."""
 SHARD_COUNTS = ("tied_pairs", "tied_pairs_distinct", "events_outside")
 

@@ -212,7 +212,7 @@ class Store:
         What was counted is kept in ``tallies/`` of the store, by the question, its segments and periods, the content
         of the shards, and the versions of journeykit and polars. Of users that appends changed, what they were is
         taken away and what they are is added, in whole numbers. Where that cannot be told exactly (a
-        table of other numbers, an extreme that went away) or is not worth it (users with more than a fifth of the
+        table of other numbers, an extreme that went away) or is not worth it (users with more than a tenth of the
         events of their shard), the shard is counted again. A new event name renumbers the others, and
         everything is counted again; so are the statistics that look at the end of the observation (abandonment,
         conversion) whenever it moves, unless they know what their tally is at a later end
