@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import NamedTuple, get_args
 
 import polars as pl
@@ -199,14 +200,16 @@ def _parsed(texts: pl.Expr, time_format: str) -> pl.Expr:
 
 def _quickly_parsed(texts: pl.Expr, time_format: str, sample: pl.Series) -> pl.Expr:
     """Read texts as `_parsed` does: by the length that most of the first have, and only the others by the format."""
+    if FRACTION not in time_format:
+        return _parsed(texts, time_format)
     zones = ZONES if ZONE in time_format else ("",)
-    lengths = [
+    lengths = (
         time_format.replace(FRACTION, fraction).replace(ZONE, zone)
-        for fraction in FRACTIONS
-        for zone in zones
-    ]
-    best = max(lengths, key=lambda each: _read(sample, each))
-    if FRACTION not in time_format or 2 * _read(sample, best) < max(1, sample.len()):
+        for fraction, zone in product(FRACTIONS, zones)
+    )
+    read = {each: _read(sample, each) for each in lengths}
+    best = max(read, key=lambda each: read[each])
+    if 2 * read[best] < max(1, sample.len()):
         return _parsed(texts, time_format)
     quick = texts.str.to_datetime(best, strict=False, time_unit="us", cache=False)
     if ZONE in time_format:
