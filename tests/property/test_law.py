@@ -424,6 +424,33 @@ def test_a_later_end_makes_of_a_tally_that_of_the_same_events(statistic, options
         assert_frame_equal(sum_rows(found[name], on).sort(on), sum_rows(wanted[name], on).sort(on))
 
 
+@pytest.mark.parametrize(
+    ("statistic", "table", "moment"),
+    [
+        (jk.Overview(), "open", "until"),
+        (jk.Funnel(["view", "cart", "buy"], within="2h"), "coming", "moment"),
+    ],
+    ids=["overview", "funnel"],
+)
+def test_a_later_end_changes_what_it_changes_to_the_microsecond(statistic, table, moment, journeys):
+    cells = make_cells(journeys, None, None)
+
+    def tallied(end):
+        seen = replace(journeys, observed_until=end)
+        own = cells.by_group(seen.groups)
+        return add([(own, statistic.tally(seen, own))], statistic.tables)
+
+    end = journeys.observed_until
+    earlier = tallied(end)
+    moments = earlier[table][moment].unique().sort().head(5).to_list()
+    assert moments
+    for later in [max(end, each + near) for each in moments for near in (-1, 0, 1)]:
+        found, wanted = statistic.at_later_end(earlier, end, later), tallied(later)
+        for name, keys in statistic.tables.items():
+            on = ["cell", "group", *keys]
+            assert_frame_equal(sum_rows(found[name], on).sort(on), sum_rows(wanted[name], on).sort(on))
+
+
 MOVED = (
     jk.Transitions(),
     jk.TopPaths(5),
